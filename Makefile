@@ -1,0 +1,84 @@
+# `make study` and `make test` set up everything they need, in .venv.
+
+STUDY ?= memory-wall
+JOBS ?= 2
+# Any Python 3.11 or newer that can make virtual environments.
+PYTHON ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := workflow/envs/requirements.lock
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+# Rules of the workflow call python: let them find ours.
+SNAKEMAKE = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake \
+	--workflow-profile workflow/profiles/default --config study=$(STUDY)
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+# Without compiled modules each process would compile its imports again: seconds instead of tenths.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help study dry-run test lint format benchmark env lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  STUDY=$(STUDY) names the study, PYTHON=... the Python to build .venv with."
+
+# Not --quiet, which also hides why a job failed.
+study: env ## Compute the study STUDY and print its answer
+	@$(SNAKEMAKE) --logger rich
+	@$(BIN)/infercost answer $(STUDY)
+
+dry-run: env ## Say what the study STUDY would still compute
+	@$(SNAKEMAKE) --dry-run
+
+test: lint ## Lint, then run all tests but the benchmarks
+	$(BIN)/pytest -n $(JOBS)
+
+lint: env ## Check style, types and the formatting of code and workflow
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+
+format: env ## Format code and workflow
+	$(BIN)/ruff check --fix --exit-zero
+	$(BIN)/ruff format
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+benchmark: env ## Time the cost model
+	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,iqr,rounds
+
+env: $(VENV)/.installed ## Set up .venv from the lock; nothing to do if it is up to date
+
+$(VENV)/.locked: $(LOCK)
+	@python=; for candidate in $(if $(PYTHON),"$(PYTHON)",python3.11 python3); do \
+		if "$$candidate" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+		then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "make: no Python 3.11 or newer with venv found$(if $(PYTHON), at $(PYTHON)); install it or name it: make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; \
+	fi; \
+	echo "Setting up $(VENV) with $$("$$python" --version) from $(LOCK) (under a minute, once)"; \
+	"$$python" -m venv --clear $(VENV)
+	@$(PIP) install --no-compile --require-hashes -r $(LOCK)
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.locked pyproject.toml
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q pipeline
+	@touch $@
+
+lock: env ## Resolve pyproject.toml into the lock again (LOCK_FLAGS=--upgrade for the newest)
+	@$(PIP) install uv
+	$(BIN)/uv pip compile pyproject.toml --python $(BIN)/python --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url -q $(LOCK_FLAGS) -o $(LOCK)
+
+clean: ## Remove .venv, caches and work in progress; published datasets stay
+	rm -rf $(VENV) .snakemake data/work build dist \
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Pure functions of arrays: the physics, without specs. Every argument broadcasts."""

@@ -1,0 +1,91 @@
+"""Attention: projections, the core, and the cache it reads."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from infercost.arrays import Count, Flops
+from infercost.equations.transformer import FLOPS_PER_MAC
+
+
+def heads_per_device(n_heads: Count, tp: Count) -> Count:
+    """Heads that the busiest of `tp` devices holds: whole heads, and one at least.
+
+        max(1, ceil(n / tp))
+
+    KV heads fewer than devices are replicated, and their cache with them.
+    """
+    return np.maximum(np.ceil(n_heads / np.asarray(tp)), 1.0)
+
+
+def kv_elements_per_token(n_kv_heads: Count, d_head: Count) -> Count:
+    """Cached elements per token and layer: K and V of every KV head.
+
+    2 K H
+    """
+    return 2.0 * n_kv_heads * d_head
+
+
+def latent_kv_elements_per_token(kv_rank: Count, d_rope: Count) -> Count:
+    """Cached elements per token and layer under MLA: one latent vector and one rotary key.
+
+    Source: DeepSeek-V2, arXiv:2405.04434, section 2.1.
+    """
+    return kv_rank + d_rope
+
+
+def visible_tokens(context: Count, window: Count) -> Count:
+    """Tokens that a query at position `context` sees, itself included: min(S, window)."""
+    return np.minimum(context, window)
+
+
+def attended_pairs(tokens: Count, window: Count) -> Count:
+    """Query-key pairs of causal attention over `tokens` tokens from an empty cache.
+
+    sum_{i=1..S} min(i, w) = m (m + 1) / 2 + w (S - m),  m = min(S, w)
+    """
+    seen = np.minimum(tokens, window)
+    return 0.5 * seen * (seen + 1.0) + np.minimum(window, tokens) * (tokens - seen)
+
+
+def grouped_query_elements(
+    d_model: Count, n_q_heads: Count, n_kv_heads: Count, d_head: Count
+) -> Count:
+    """Entries of the query, key and value projections: D H (N + 2 K)."""
+    return d_model * d_head * (n_q_heads + 2.0 * n_kv_heads)
+
+
+def output_elements(d_model: Count, n_q_heads: Count, d_value: Count) -> Count:
+    """Entries of the output projection: N H_v D."""
+    return n_q_heads * d_value * d_model
+
+
+def core_flops(pairs: Count, n_q_heads: Count, d_key: Count, d_value: Count) -> Flops:
+    """FLOPs of scores and weighted sums over `pairs` query-key pairs.
+
+        F = 2 N (H_k + H_v) pairs
+
+    Leaves out the softmax.
+    """
+    return FLOPS_PER_MAC * pairs * n_q_heads * (d_key + d_value)
+
+
+def latent_query_elements(
+    d_model: Count, n_q_heads: Count, q_rank: Count, d_nope: Count, d_rope: Count
+) -> Count:
+    """Entries of MLA's second query projection: from the compressed query, or from D directly.
+
+    Source: DeepSeek-V2, arXiv:2405.04434, equations 6 to 8; V2-Lite has no compressed query.
+    """
+    width = np.where(np.asarray(q_rank) > 0, q_rank, d_model)
+    return width * n_q_heads * (d_nope + d_rope)
+
+
+def latent_down_elements(d_model: Count, q_rank: Count, kv_rank: Count, d_rope: Count) -> Count:
+    """Entries of MLA's projections down to the compressed query, latent vector and rotary key."""
+    return d_model * (q_rank + kv_rank + d_rope)
+
+
+def latent_up_elements(n_q_heads: Count, kv_rank: Count, d_nope: Count, d_value: Count) -> Count:
+    """Entries of MLA's projections from the latent vector up to keys and values."""
+    return kv_rank * n_q_heads * (d_nope + d_value)

@@ -1,0 +1,112 @@
+"""Collectives in the alpha-beta model: a latency part and a bandwidth part per algorithm.
+
+`n` ranks, message size S per rank, α per step, W per device one way. One rank costs nothing, by
+the algebra. A time is kept as its two parts, since they are different resources.
+Sources: Thakur, Rabenseifner, Gropp 2005; Hockney 1994.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from infercost.arrays import Array, Bytes, BytesPerSecond, Count, Ratio, Seconds
+
+
+def ring_steps(n: Count) -> Count:
+    """Steps of a ring all-reduce: 2 (n - 1)."""
+    return 2.0 * (n - 1.0)
+
+
+def recursive_doubling_steps(n: Count) -> Count:
+    """Steps of recursive halving and doubling: 2 ceil(log2 n)."""
+    return 2.0 * np.ceil(np.log2(n))
+
+
+def one_shot_steps(n: Count) -> Count:
+    """Steps where every rank sends its whole message to all others at once: 1, or 0 for one."""
+    return np.minimum(n - 1.0, 1.0)
+
+
+def reduce_scatter_volume(n: Count) -> Ratio:
+    """Bytes a rank sends per byte of message in bandwidth-optimal all-reduce: 2 (n - 1) / n."""
+    return 2.0 * (n - 1.0) / n
+
+
+def one_shot_volume(n: Count) -> Ratio:
+    """Bytes a rank sends per byte of message in one-shot all-reduce: n - 1."""
+    return n - 1.0
+
+
+ALL_REDUCE = {
+    "ring": (ring_steps, reduce_scatter_volume),
+    "recursive_doubling": (recursive_doubling_steps, reduce_scatter_volume),
+    "one_shot": (one_shot_steps, one_shot_volume),
+}
+"""Steps and volume by algorithm."""
+
+
+def latency_time(steps: Count, alpha: Seconds) -> Seconds:
+    """Latency part of a collective: steps · α."""
+    return steps * alpha
+
+
+def bandwidth_time(sent: Bytes, bandwidth_out: BytesPerSecond, efficiency: Ratio) -> Seconds:
+    """Bandwidth part of a collective: bytes sent per device / (e W)."""
+    return sent / (efficiency * bandwidth_out)
+
+
+def ring_all_reduce_time(
+    size: Bytes, n: Count, alpha: Seconds, bandwidth_out: BytesPerSecond
+) -> Seconds:
+    """Time of one ring all-reduce.
+
+        t = 2 (n - 1) α + 2 (n - 1) / n · S / W
+
+    Leaves out contention and in-network reduction.
+    """
+    return latency_time(ring_steps(n), alpha) + bandwidth_time(
+        reduce_scatter_volume(n) * size, bandwidth_out, 1.0
+    )
+
+
+def ring_all_gather_time(
+    size: Bytes, n: Count, alpha: Seconds, bandwidth_out: BytesPerSecond
+) -> Seconds:
+    """Time of an all-gather of a tensor of `size` bytes in total on a two-way ring.
+
+        t = n / 2 · max(α, S / (n W / 2)),  α the hop latency, W both ways of the ring together
+
+    Small messages are bound by the hops: n / 2 α.
+    Source: Austin et al., How to Scale Your Model, chapter 3.
+    """
+    return n / 2.0 * np.maximum(alpha, size / (n * bandwidth_out / 2.0))
+
+
+def point_to_point_time(
+    size: Bytes, hops: Count, alpha: Seconds, bandwidth_out: BytesPerSecond
+) -> Seconds:
+    """Time of a message over `hops` hops of a torus, cut through.
+
+    t = S / W + hops · α
+    """
+    return size / bandwidth_out + hops * alpha
+
+
+def ranks_inside(n: Count, domain: Count) -> Count:
+    """Ranks of a group of `n` that share one scale-up domain."""
+    return np.minimum(n, domain)
+
+
+def domains_spanned(n: Count, domain: Count) -> Count:
+    """Scale-up domains that a group of `n` spans."""
+    return np.ceil(n / np.asarray(domain))
+
+
+def all_to_all_steps(n: Count) -> Count:
+    """Steps of an all-to-all in which every rank sends to all others at once: 1, or 0 for one."""
+    return np.minimum(n - 1.0, 1.0)
+
+
+def remote_share(n: Count, inside: Count) -> Array:
+    """Share of uniformly spread destinations that lie outside the `inside` ranks at hand."""
+    return (n - inside) / n

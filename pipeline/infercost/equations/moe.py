@@ -1,0 +1,32 @@
+"""Mixture of experts: how many experts a batch touches, and what it sends to them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from infercost.arrays import Bytes, Count
+
+
+def expected_distinct_experts(tokens: Count, n_experts: Count, n_active: Count) -> Count:
+    """Experts that at least one of `tokens` tokens visits, under uniform routing.
+
+        E (1 - (1 - k / E)^M)
+
+    Each token draws k different experts; tokens draw independently. Real routing is more skewed
+    and touches fewer, with a busier busiest one.
+    """
+    missed = np.log1p(-np.minimum(n_active / np.asarray(n_experts), 1.0 - 1e-16))
+    return -n_experts * np.expm1(tokens * missed)
+
+
+def exchanged_bytes(
+    tokens: Count, copies: Count, d_model: Count, bytes_per_element: Bytes
+) -> Bytes:
+    """Bytes of `tokens` tokens on their way to, or from, `copies` experts each.
+
+        Q = M k D b
+
+    A copy is sent per expert, also where two experts share a device: an upper bound, which
+    node-limited routing undercuts. Source: DeepSeek, arXiv:2505.09343, section 2.3.2.
+    """
+    return tokens * copies * d_model * bytes_per_element

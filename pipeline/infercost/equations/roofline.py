@@ -1,0 +1,74 @@
+"""Time of one operator on one device: the roofline."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from infercost.arrays import (
+    Array,
+    Bytes,
+    BytesPerSecond,
+    Flops,
+    FlopsPerSecond,
+    Ratio,
+    Seconds,
+)
+
+
+def compute_time(flops: Flops, peak_dense: FlopsPerSecond, efficiency: Ratio) -> Seconds:
+    """Time of `flops` where arithmetic binds.
+
+        t = F / (e P)
+
+    Source: Williams et al. 2009 (roofline). Leaves out tile and wave quantisation.
+    """
+    return flops / (efficiency * peak_dense)
+
+
+def transfer_time(bytes_moved: Bytes, bandwidth: BytesPerSecond, efficiency: Ratio) -> Seconds:
+    """Time to move `bytes_moved` where bandwidth binds.
+
+        t = Q / (e W)
+
+    Source: Williams et al. 2009 (roofline). Leaves out access latency.
+    """
+    return bytes_moved / (efficiency * bandwidth)
+
+
+def roofline_time(compute: Seconds, transfer: Seconds) -> Seconds:
+    """Time of an operator whose arithmetic and traffic overlap fully: the longer of the two.
+
+        t = max(t_compute, t_transfer)
+
+    Source: Williams et al. 2009 (roofline).
+    """
+    return np.maximum(compute, transfer)
+
+
+def overlapped_time(work: Seconds, communication: Seconds, overlap: Ratio) -> Seconds:
+    """Time of work and communication of which a share `overlap` (φ) can run side by side.
+
+        t = (1 - φ) (work + comm) + φ max(work, comm)
+
+    φ = 0 is the upper bound (nothing hidden), φ = 1 the lower one (the shorter is hidden).
+    """
+    together = np.maximum(work, communication)
+    return (1.0 - overlap) * (work + communication) + overlap * together
+
+
+def exposed_share(mine: Seconds, other: Seconds, overlap: Ratio) -> Ratio:
+    """Share of `mine` that counts in `overlapped_time(mine, other, overlap)`; ties go to neither.
+
+    (1 - φ) + φ [mine > other], the partial derivative of the total by `mine`. Where the two are
+    equal each gets half of the overlapped part, so that the shares still sum to the total.
+    """
+    wins = 0.5 * (np.sign(np.asarray(mine) - other) + 1.0)
+    return 1.0 - overlap + overlap * wins
+
+
+def ridge(peak_dense: FlopsPerSecond, bandwidth: BytesPerSecond) -> Array:
+    """Arithmetic intensity at which a device turns from bandwidth- to compute-bound, in FLOP/B.
+
+    I* = P / W
+    """
+    return peak_dense / bandwidth

@@ -1,0 +1,80 @@
+"""From pass times to what a user and an operator see."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from infercost.arrays import Array, Count, Ratio, Seconds
+
+
+def sequences_per_pass(batch: Count, dp: Count, pp: Count) -> Count:
+    """Sequences that one decode pass of the busiest data-parallel group takes.
+
+        max(1, ceil(B / (dp pp)))
+
+    A pipeline keeps pp passes in flight, each with its share of the batch.
+    """
+    return np.maximum(np.ceil(batch / (np.asarray(dp) * pp)), 1.0)
+
+
+def passes_in_flight(batch: Count, dp: Count, per_pass: Count) -> Count:
+    """Decode passes that one step of the whole batch takes: B / (dp · sequences per pass)."""
+    return batch / (dp * per_pass)
+
+
+def prefill_occupancy(time: Seconds, prompts: Count, dp: Count, pp: Count) -> Seconds:
+    """Replica time that one prompt takes: a pass serves `prompts` per group, stages overlap.
+
+    T / (prompts · dp · pp)
+    """
+    return time / (prompts * dp * pp)
+
+
+def interrupted_tpot(
+    step: Seconds, prefill: Seconds, batch: Count, prefills_per_step: Ratio, interrupts: Ratio
+) -> Seconds:
+    """Mean time per output token where prefill runs on the same devices.
+
+        TPOT = t_step + B · prefills per sequence and step · replica time of a prefill
+
+    In steady state every finished sequence is replaced: B / (n_out - 1) prefills per step.
+    `interrupts` is 1 where phases share devices and 0 where prefill has a pool of its own.
+    """
+    return step + interrupts * batch * prefills_per_step * prefill
+
+
+def replica_time_per_token(
+    step: Seconds,
+    prefill: Seconds,
+    batch: Count,
+    prefills_per_step: Ratio,
+    tokens_per_step: Ratio,
+) -> Seconds:
+    """Replica time per output token, prefill included.
+
+        (t_step / B + prefills per step · t_prefill) / tokens per step
+
+    A request of n tokens takes n - 1 decode steps, its first token comes from prefill, so
+    tokens per step = n / (n - 1).
+    """
+    return (step / batch + prefills_per_step * prefill) / tokens_per_step
+
+
+def end_to_end_latency(ttft: Seconds, tpot: Seconds, output_tokens: Count) -> Seconds:
+    """Arrival to last token: TTFT + (n - 1) TPOT."""
+    return ttft + (output_tokens - 1.0) * tpot
+
+
+def chunk_tokens(tokens: Count, chunk: Count) -> Count:
+    """Tokens of one pass of a chunked prefill: min(M, chunk)."""
+    return np.minimum(tokens, chunk)
+
+
+def chunk_passes(tokens: Count, chunk: Count) -> Count:
+    """Passes of a chunked prefill; the last one may be part of a pass: M / min(M, chunk)."""
+    return tokens / np.minimum(tokens, chunk)
+
+
+def per_second(amount: Count, time: Seconds) -> Array:
+    """Rate of `amount` per `time`."""
+    return amount / time

@@ -1,0 +1,69 @@
+"""Evaluate a question: every combination of options over its numeric grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from infercost.compose import ComposedCase, Options
+from infercost.cost import Evaluation
+from infercost.errors import SpecError
+from infercost.grid import Grid, GridAxis
+from infercost.question import Axis, Question, ask
+from infercost.table import Columns, columns, to_arrow
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+def typed_axis(options: Options, composed: ComposedCase, axis: Axis) -> GridAxis:
+    """An axis in SI units, each value checked as if it stood in the option itself."""
+    values = {}
+    for path, given in axis.values.items():
+        typed = [options.with_value(composed, path, value) for value in given]
+        if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in typed):
+            raise SpecError(f"override '{path}'", path, "is not a number", "Sweep a numeric field")
+        values[path] = np.asarray(typed, dtype=np.float64)
+    return GridAxis(axis.name, values)
+
+
+def evaluated(composed: ComposedCase, grid: Grid) -> Columns:
+    """One case over a grid: every metric."""
+    point = Evaluation(grid.bind(composed.case))
+    return columns(point, grid, composed.options, composed.labels)
+
+
+def parts(question: Question) -> Iterator[Columns]:
+    """Each combination of options in turn, evaluated over the question's axes."""
+    options = Options(question)
+    for composed in options.cases():
+        grid = Grid(tuple(typed_axis(options, composed, axis) for axis in question.axes))
+        yield evaluated(composed, grid)
+
+
+def evaluate_arrow(overrides: list[str], dirs: tuple[str, ...] = ()) -> pa.Table:
+    """As `evaluate`, as an Arrow table with units and meanings in the columns' metadata."""
+    import pyarrow as pa
+
+    tables = [to_arrow(part) for part in parts(ask(overrides, dirs))]
+    return pa.concat_tables(tables).unify_dictionaries()
+
+
+def evaluate(overrides: list[str], dirs: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Evaluate every point that `overrides` span: one row each, infeasible ones included.
+
+    Overrides follow Hydra's grammar; lists, `range(...)`, `choice(...)` and, for options,
+    `glob(...)` make axes:
+
+        evaluate(["hardware=h100-sxm,b200-sxm", "model=llama-3.1-70b", "batch=1,8,64"])
+
+    Any numeric field is an axis by its dotted path, with its unit
+    (`hardware.memory.hbm.bandwidth=2 TB/s,4 TB/s`). `dirs` are folders of the user's own options.
+    Columns are those of `infercost metrics`, after the keys. Raises `SpecError` with one line per
+    fault.
+    """
+    frame: pd.DataFrame = evaluate_arrow(overrides, dirs).to_pandas()
+    return frame

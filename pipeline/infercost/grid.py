@@ -1,0 +1,81 @@
+"""Numeric axes as broadcastable arrays: one dimension each, bound into a case at their paths.
+
+Arrays of a grid with n axes have n + 1 dimensions. The last has length one and belongs to the
+requests of a workload (see `infercost.lengths`), so that a prompt distribution broadcasts too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from infercost.arrays import FloatArray
+from infercost.specs.case import Case
+
+
+@dataclass(frozen=True)
+class GridAxis:
+    """One dimension: a name, and SI values per dotted path that varies along it."""
+
+    name: str
+    values: Mapping[str, FloatArray]
+
+    @property
+    def size(self) -> int:
+        """Number of points along the axis."""
+        return int(next(iter(self.values.values())).size)
+
+    def part(self, start: int, stop: int) -> GridAxis:
+        """The points from `start` up to `stop`."""
+        return GridAxis(self.name, {path: v[start:stop] for path, v in self.values.items()})
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The numeric axes of a case, in order."""
+
+    axes: tuple[GridAxis, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Points along each axis."""
+        return tuple(axis.size for axis in self.axes)
+
+    @property
+    def size(self) -> int:
+        """Number of points."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """The values at each path, shaped to broadcast over the grid and its request dimension."""
+        rank = len(self.axes)
+        return {
+            path: values.reshape([-1 if i == position else 1 for i in range(rank)] + [1])
+            for position, axis in enumerate(self.axes)
+            for path, values in axis.values.items()
+        }
+
+    def bind(self, case: Case) -> Case:
+        """The case with the grid's arrays in place of its numbers."""
+        for path, values in self.arrays().items():
+            case = replaced(case, path.split("."), values)
+        return case
+
+    def flat(self, values: Any) -> FloatArray:
+        """An array over the grid as one value per point, the last axis fastest."""
+        full = np.broadcast_to(np.asarray(values, dtype=np.float64), (*self.shape, 1))
+        return full.reshape(-1)
+
+
+def replaced(node: Any, steps: Sequence[str], value: Any) -> Any:
+    """A copy of a frozen spec with one value exchanged; nothing else is copied."""
+    head, *rest = steps
+    if isinstance(node, BaseModel):
+        inner = replaced(getattr(node, head), rest, value) if rest else value
+        return node.model_copy(update={head: inner})
+    inner = replaced(node[head], rest, value) if rest else value
+    return {**node, head: inner}

@@ -1,0 +1,258 @@
+"""Request lengths as a distribution: what prefill and decode need to know of a workload.
+
+Decode cost is linear in the visible context, so its in-flight mean is exact; a request of n tokens
+is in flight for n - 1 steps, hence the mean is weighted by output length. Prefill cost is not
+linear in the prompt, so prompts are kept in strata of equal count, on the grid's last dimension.
+Memory room depends on the spread of contexts too, and on the longest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from infercost.arrays import Array, FloatArray
+from infercost.equations.attention import attended_pairs
+from infercost.errors import SpecError
+from infercost.paths import data_file
+from infercost.specs.trend import Trend
+from infercost.specs.workload import FixedLengths, Snapshot, TraceLengths, Workload
+
+UNLIMITED = 1e15
+"""A window that sees everything: larger than any context, small enough to square."""
+
+STRATA = 16
+QUANTILES = (0.5, 0.9, 0.99)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Statistics of a workload. Arrays broadcast over the grid; prompts fill its last dimension.
+
+    `prompt` holds the mean prompt of each stratum, then the prompts at `QUANTILES`; `weight` is the
+    share of requests in each, zero for the quantiles. `pairs(w)` is the mean number of query-key
+    pairs per prompt. `context(w)`, `deviation(w)` and `longest(w)` describe the visible tokens of a
+    sequence in flight. `prefills_per_step` and `tokens_per_step` are per sequence in flight.
+    """
+
+    prompt: Array
+    weight: FloatArray
+    pairs: Callable[[float], Array]
+    context: Callable[[float], Array]
+    deviation: Callable[[float], Array]
+    longest: Array
+    prompt_mean: Array
+    output_mean: Array
+    prefills_per_step: Array
+    tokens_per_step: Array
+
+    def mean(self, per_prompt: Array) -> Array:
+        """Mean over requests of a quantity that is known per stratum."""
+        weighted = np.asarray(per_prompt) * self.weight
+        total: FloatArray = weighted.sum(axis=-1, keepdims=True)
+        return total
+
+    def quantile(self, per_prompt: Array, q: float) -> Array:
+        """The quantity at one of `QUANTILES` of the prompts; it must grow with the prompt."""
+        value = np.asarray(per_prompt)
+        if value.ndim == 0 or value.shape[-1] == 1:
+            return value
+        index = self.weight.size - len(QUANTILES) + QUANTILES.index(q)
+        return value[..., index : index + 1]
+
+
+def lengths_of(workload: Workload, trend: Trend) -> Lengths:
+    """The length statistics of `workload` with the tokens that `trend` adds to each request."""
+    if isinstance(workload, Snapshot):
+        return _snapshot(workload, trend)
+    if isinstance(workload, FixedLengths):
+        return _fixed(
+            workload.prompt_tokens + trend.prompt_tokens,
+            workload.output_tokens + trend.output_tokens,
+        )
+    return _trace(workload, trend)
+
+
+def _snapshot(workload: Snapshot, trend: Trend) -> Lengths:
+    if np.any(np.asarray(trend.output_tokens) > 0):
+        raise SpecError(
+            f"trend '{trend.name}'",
+            "output_tokens",
+            "a snapshot decodes at one context and has no outputs to lengthen",
+            "Take a workload of kind 'fixed' or 'trace'",
+        )
+    context = workload.context + trend.prompt_tokens
+    return Lengths(
+        prompt=context,
+        weight=np.ones(1),
+        pairs=lambda window: attended_pairs(context, window),
+        context=lambda window: np.minimum(context, window),
+        deviation=lambda window: 0.0 * context,
+        longest=context,
+        prompt_mean=context,
+        output_mean=float("nan"),
+        prefills_per_step=0.0,
+        tokens_per_step=1.0,
+    )
+
+
+def _power_sum(tokens: Array, window: float) -> Array:
+    """Sum of min(i, w)^2 for i = 1..S."""
+    seen = np.minimum(tokens, window)
+    squares = seen * (seen + 1.0) * (2.0 * seen + 1.0) / 6.0
+    return squares + np.minimum(window, tokens) ** 2 * (tokens - seen)
+
+
+def _fixed(prompt: Array, output: Array) -> Lengths:
+    steps = output - 1.0
+    last = prompt + steps
+
+    def context(window: float) -> Array:
+        return (attended_pairs(last, window) - attended_pairs(prompt, window)) / steps
+
+    def deviation(window: float) -> Array:
+        square = (_power_sum(last, window) - _power_sum(prompt, window)) / steps
+        return np.sqrt(np.maximum(square - context(window) ** 2, 0.0))
+
+    return Lengths(
+        prompt=prompt,
+        weight=np.ones(1),
+        pairs=lambda window: attended_pairs(prompt, window),
+        context=context,
+        deviation=deviation,
+        longest=last,
+        prompt_mean=prompt,
+        output_mean=output,
+        prefills_per_step=1.0 / steps,
+        tokens_per_step=output / steps,
+    )
+
+
+@dataclass(frozen=True)
+class _Requests:
+    """A trace sorted by prompt, with `bounds` where its strata begin."""
+
+    prompt: FloatArray
+    output: FloatArray
+    bounds: FloatArray
+
+    def lengthened(self, prompt: float, output: float) -> _Requests:
+        return _Requests(self.prompt + prompt, self.output + output, self.bounds)
+
+    def strata(self, values: FloatArray) -> FloatArray:
+        """Mean of `values` per stratum, then the values at the quantiles."""
+        starts = self.bounds.astype(int)
+        counts = np.diff(np.append(starts, values.size))
+        means = np.add.reduceat(values, starts) / counts
+        return np.concatenate([means, values[self._quantile_rows()]])
+
+    def weight(self) -> FloatArray:
+        starts = self.bounds.astype(int)
+        counts = np.diff(np.append(starts, self.prompt.size))
+        return np.concatenate([counts / self.prompt.size, np.zeros(len(QUANTILES))])
+
+    def _quantile_rows(self) -> list[int]:
+        return [int(np.ceil(q * self.prompt.size)) - 1 for q in QUANTILES]
+
+    def in_flight(self, values: Callable[[FloatArray], FloatArray]) -> float:
+        """Mean per decode step of a quantity whose sum over positions 1..S is `values(S)`."""
+        steps = self.output - 1.0
+        total = values(self.prompt + steps) - values(self.prompt)
+        return float(total.sum() / steps.sum())
+
+
+@lru_cache(maxsize=16)
+def _requests(path: Path, sha256: str) -> _Requests:
+    import pyarrow.parquet as pq
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SpecError(str(path), "", f"cannot be read: {error.strerror}") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise SpecError(str(path), "sha256", f"is {found}, the workload states {sha256}")
+    table = pq.read_table(path, columns=["input_tokens", "output_tokens"])
+    prompt, output = (
+        table.column(name).to_numpy().astype(np.float64) for name in table.column_names
+    )
+    faulty = ~(np.isfinite(prompt) & np.isfinite(output) & (prompt >= 1) & (output >= 1))
+    if prompt.size == 0 or faulty.any() or output.max() < 2:
+        raise SpecError(
+            str(path),
+            "input_tokens, output_tokens",
+            f"{int(faulty.sum())} of {prompt.size} rows are not positive counts"
+            if prompt.size and faulty.any()
+            else "holds no request with two output tokens",
+        )
+    order = np.lexsort((output, prompt))
+    bounds = np.floor(np.arange(min(STRATA, prompt.size)) * prompt.size / STRATA)
+    return _Requests(prompt[order], output[order], np.unique(bounds))
+
+
+def _over(evaluate: Callable[..., FloatArray | float], *parameters: Array) -> Array:
+    """`evaluate` at each combination of broadcast parameters; a vector fills the last dimension."""
+    if all(np.ndim(p) == 0 for p in parameters):
+        return np.asarray(evaluate(*(float(p) for p in parameters)))
+    grids = np.broadcast_arrays(*parameters)
+    rows = [
+        np.atleast_1d(evaluate(*values))
+        for values in zip(*(g.ravel().tolist() for g in grids), strict=True)
+    ]
+    return np.asarray(rows).reshape(*grids[0].shape[:-1], -1)
+
+
+def _remembered(evaluate: Callable[[float], Array]) -> Callable[[float], Array]:
+    """`evaluate` with its answers kept: every layer asks for the same few windows."""
+    known: dict[float, Array] = {}
+
+    def lookup(window: float) -> Array:
+        if np.ndim(window):  # an axis over windows: not a key
+            return evaluate(window)
+        if window not in known:
+            known[window] = evaluate(window)
+        return known[window]
+
+    return lookup
+
+
+def _trace(workload: TraceLengths, trend: Trend) -> Lengths:
+    requests = _requests(data_file(workload.file), workload.sha256)
+
+    def on(evaluate: Callable[..., FloatArray | float], *window: float) -> Array:
+        """`evaluate(requests, window)` for each dose of the trend."""
+        return _over(
+            lambda prompt, output, *w: evaluate(requests.lengthened(prompt, output), *w),
+            trend.prompt_tokens,
+            trend.output_tokens,
+            *window,
+        )
+
+    def context(window: float) -> Array:
+        return on(lambda r, w: r.in_flight(lambda s: np.asarray(attended_pairs(s, w))), window)
+
+    def deviation(window: float) -> Array:
+        square = on(lambda r, w: r.in_flight(lambda s: np.asarray(_power_sum(s, w))), window)
+        return np.sqrt(np.maximum(square - context(window) ** 2, 0.0))
+
+    def pairs(window: float) -> Array:
+        return on(lambda r, w: r.strata(np.asarray(attended_pairs(r.prompt, w))), window)
+
+    output_mean = on(lambda r: float(r.output.mean()))
+    return Lengths(
+        prompt=on(lambda r: r.strata(r.prompt)),
+        weight=requests.weight(),
+        pairs=_remembered(pairs),
+        context=_remembered(context),
+        deviation=_remembered(deviation),
+        longest=on(lambda r: float((r.prompt + r.output - 1.0).max())),
+        prompt_mean=on(lambda r: float(r.prompt.mean())),
+        output_mean=output_mean,
+        prefills_per_step=1.0 / (output_mean - 1.0),
+        tokens_per_step=output_mean / (output_mean - 1.0),
+    )

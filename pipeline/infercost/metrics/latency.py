@@ -1,0 +1,107 @@
+"""What a user feels, and how fast the replica is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from infercost.arrays import Array
+from infercost.cost import Evaluation
+from infercost.equations import serving
+from infercost.registry import metric
+
+
+@metric("s", "t_TTFT")
+def ttft(point: Evaluation) -> Array:
+    """Mean time to first token of a prompt served alone, without queueing."""
+    return point.lengths.mean(point.prefill_time)
+
+
+@metric("s", "t_TTFT,p90")
+def ttft_p90(point: Evaluation) -> Array:
+    """Time to first token at the 90th percentile of prompt lengths, without queueing."""
+    return point.lengths.quantile(point.prefill_time, 0.9)
+
+
+@metric("s", "t_TPOT")
+def tpot(point: Evaluation) -> Array:
+    """Mean time per output token that a user sees, interruptions by prefill included."""
+    return point.tpot
+
+
+@metric("s", "t_step")
+def decode_step(point: Evaluation) -> Array:
+    """Time of one decode step, in which every sequence in flight gets one token."""
+    return point.step_time
+
+
+@metric("s", "t_step,lower")
+def decode_step_lower(point: Evaluation) -> Array:
+    """Time of one decode step with communication hidden behind work wherever it can be."""
+    return point.decode.lower
+
+
+@metric("s", "t_step,upper")
+def decode_step_upper(point: Evaluation) -> Array:
+    """Time of one decode step with no communication hidden."""
+    return point.decode.upper
+
+
+@metric("s", "t_E2E")
+def e2e_latency(point: Evaluation) -> Array:
+    """Mean time from arrival to last token, without queueing; none for a snapshot."""
+    return serving.end_to_end_latency(ttft(point), point.tpot, point.lengths.output_mean)
+
+
+@metric("token/s", "X_user")
+def user_throughput(point: Evaluation) -> Array:
+    """Output tokens per second that one user sees: 1 / TPOT."""
+    return 1.0 / point.tpot
+
+
+@metric("token/s", "X")
+def throughput(point: Evaluation) -> Array:
+    """Output tokens per second of one replica, prefill time included."""
+    return point.devices / point.device_seconds
+
+
+@metric("token/s", "X/n")
+def throughput_per_device(point: Evaluation) -> Array:
+    """Output tokens per second and device, prefill time included."""
+    return 1.0 / point.device_seconds
+
+
+@metric("1", "MFU")
+def decode_mfu(point: Evaluation) -> Array:
+    """Model FLOPs of a decode step over what the devices' dense peak gives in its time."""
+    return point.decode.flops / (point.step_time * point.layout.peak)
+
+
+@metric("1", "MBU")
+def decode_mbu(point: Evaluation) -> Array:
+    """Bytes moved in a decode step over what the memory's peak gives in its time."""
+    return point.decode.bytes_moved / (point.step_time * point.case.hardware.tier.bandwidth)
+
+
+@metric("1", "MFU_prefill")
+def prefill_mfu(point: Evaluation) -> Array:
+    """Model FLOPs of prefill over what the devices' dense peak gives in its time."""
+    flops = point.lengths.mean(point.prefill.flops * point.prompt_passes)
+    return flops / (point.lengths.mean(point.prefill_time) * point.layout.peak)
+
+
+@metric("FLOP", "F_step")
+def decode_device_flops(point: Evaluation) -> Array:
+    """FLOPs of one decode pass on one device of each stage."""
+    return np.asarray(point.decode.flops)
+
+
+@metric("B", "Q_step")
+def decode_device_moved(point: Evaluation) -> Array:
+    """Memory traffic of one decode pass on one device of each stage."""
+    return np.asarray(point.decode.bytes_moved)
+
+
+@metric("B", "V_step")
+def decode_device_sent(point: Evaluation) -> Array:
+    """Bytes that one device of each stage sends in one decode pass."""
+    return np.asarray(point.decode.bytes_sent)

@@ -1,0 +1,57 @@
+"""Energy, money and carbon per million tokens. Output tokens unless the name says otherwise."""
+
+from __future__ import annotations
+
+from infercost.arrays import Array
+from infercost.cost import Evaluation, total
+from infercost.registry import metric
+
+MILLION = 1e6
+
+
+@metric("J", "E")
+def energy_per_mtoken(point: Evaluation) -> Array:
+    """Energy at the meter per million output tokens, prefill, idle time and PUE included."""
+    return MILLION * total(point.per_token.energy)
+
+
+@metric("W", "P")
+def decode_power(point: Evaluation) -> Array:
+    """Mean power of one device in a decode step; never above its limit."""
+    return point.case.hardware.idle_power + point.dynamic_power
+
+
+@metric("USD", "K")
+def cost_per_mtoken(point: Evaluation) -> Array:
+    """All-in cost per million output tokens: decode, and the prefill of the prompts behind them."""
+    return MILLION * total(point.cost_terms(point.per_token))
+
+
+@metric("USD", "K_out")
+def decode_cost_per_moutput(point: Evaluation) -> Array:
+    """Cost of decode alone per million output tokens."""
+    return MILLION * total(point.cost_terms(point.decode_per_token))
+
+
+@metric("USD", "K_in")
+def prefill_cost_per_minput(point: Evaluation) -> Array:
+    """Cost of prefill alone per million prompt tokens; none for a snapshot."""
+    return MILLION * total(point.cost_terms(point.prefill_per_token)) / point.inputs_per_output
+
+
+@metric("USD", "K_total")
+def cost_per_mtotal(point: Evaluation) -> Array:
+    """All-in cost per million tokens, prompts and outputs alike."""
+    return cost_per_mtoken(point) / (1.0 + point.inputs_per_output)
+
+
+@metric("kgCO2e", "G_op")
+def operational_carbon_per_mtoken(point: Evaluation) -> Array:
+    """Operational carbon per million output tokens."""
+    return MILLION * total(point.operational_terms(point.per_token))
+
+
+@metric("kgCO2e", "G_emb")
+def embodied_carbon_per_mtoken(point: Evaluation) -> Array:
+    """Embodied carbon of the devices per million output tokens."""
+    return MILLION * total(point.embodied_terms(point.per_token))

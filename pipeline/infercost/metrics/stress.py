@@ -1,0 +1,39 @@
+"""Stress: the share of a total that each resource bounds.
+
+Four totals: the decode step, the mean prefill, energy and cost per output token. Shares of one
+total sum to 1. The terms themselves are share times total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from infercost.arrays import Array
+from infercost.cost import RESOURCES, Evaluation, Terms, total
+from infercost.registry import add
+
+_TOTALS: dict[str, tuple[str, Callable[[Evaluation], Terms]]] = {
+    "decode": ("the time of a decode step", lambda point: point.decode.time),
+    "prefill": ("the mean time to first token", lambda point: point.prefill_terms),
+    "energy": ("energy per output token", lambda point: point.per_token.energy),
+    "cost": ("cost per output token", lambda point: point.per_token_cost),
+}
+
+
+def _share(terms_of: Callable[[Evaluation], Terms], resource: str) -> Callable[[Evaluation], Array]:
+    def evaluate(point: Evaluation) -> Array:
+        terms = terms_of(point)
+        return terms.get(resource, 0.0) / total(terms)
+
+    return evaluate
+
+
+for _name, (_meaning, _terms) in _TOTALS.items():
+    for _resource in RESOURCES:
+        add(
+            f"{_name}_stress_{_resource}",
+            "1",
+            f"σ_{_resource}",
+            f"Share of {_meaning} that {_resource.replace('_', ' ')} bounds",
+            _share(_terms, _resource),
+        )

@@ -1,0 +1,1 @@
+"""Case -> the operators of each pass: FLOPs, bytes and messages, per device."""

@@ -1,0 +1,161 @@
+"""Operators of the mixers: projections, the attention core, and the cache it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from infercost.arrays import Array, Bytes, Count
+from infercost.equations import attention as eq
+from infercost.equations.transformer import activation_bytes
+from infercost.lengths import UNLIMITED
+from infercost.operators.base import Layout, Operator, Pass
+from infercost.specs.model import GroupedQueryAttention, LatentAttention, Mixer
+
+
+@dataclass(frozen=True)
+class Cache:
+    """What a mixer keeps per token and layer on one device, and how far back it looks."""
+
+    bytes_per_token: Bytes
+    window: float
+
+
+def mixer_elements(layout: Layout, mixer: Mixer) -> Count:
+    """Weight entries of one layer's mixer, over all devices."""
+    return _KINDS[mixer.kind].elements(layout, mixer, 1)
+
+
+def mixer_elements_per_device(layout: Layout, mixer: Mixer) -> Count:
+    """Weight entries of one layer's mixer that one tensor-parallel device holds."""
+    return _KINDS[mixer.kind].elements(layout, mixer, layout.case.plan.tp)
+
+
+def mixer_cache(layout: Layout, mixer: Mixer, tp: Count) -> Cache:
+    """The cache that one of `tp` devices keeps for one layer."""
+    return _KINDS[mixer.kind].cache(layout, mixer, tp)
+
+
+def mixer_operators(layout: Layout, mixer: Mixer, count: Array, step: Pass) -> tuple[Operator, ...]:
+    """The operators of `count` layers of a mixer on one device."""
+    return _KINDS[mixer.kind].operators(layout, mixer, count, step)
+
+
+def _gqa_elements(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Count:
+    n_q, n_kv = _gqa_heads(mixer, tp)
+    d_model = layout.case.model.d_model
+    return eq.grouped_query_elements(d_model, n_q, n_kv, mixer.d_head) + eq.output_elements(
+        d_model, n_q, mixer.d_head
+    )
+
+
+def _gqa_heads(mixer: GroupedQueryAttention, tp: Count) -> tuple[Count, Count]:
+    return eq.heads_per_device(mixer.n_q_heads, tp), eq.heads_per_device(mixer.n_kv_heads, tp)
+
+
+def _gqa_cache(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Cache:
+    _, n_kv = _gqa_heads(mixer, tp)
+    elements = eq.kv_elements_per_token(n_kv, mixer.d_head)
+    return Cache(elements * layout.kv, mixer.window or UNLIMITED)
+
+
+def _gqa_operators(
+    layout: Layout, mixer: GroupedQueryAttention, count: Array, step: Pass
+) -> tuple[Operator, ...]:
+    tp = layout.case.plan.tp
+    d_model, d_head = layout.case.model.d_model, mixer.d_head
+    n_q, n_kv = _gqa_heads(mixer, tp)
+    cache = _gqa_cache(layout, mixer, tp)
+    core = Operator(
+        "attention core",
+        count,
+        eq.core_flops(step.pairs(cache.window), n_q, d_head, d_head),
+        {
+            "kv": (step.kv_read(cache.window) + step.tokens) * cache.bytes_per_token,
+            "activations": activation_bytes(step.tokens, 2.0 * n_q * d_head, layout.activations),
+        },
+        layout.peak_attention,
+    )
+    query = eq.grouped_query_elements(d_model, n_q, n_kv, d_head)
+    output = eq.output_elements(d_model, n_q, d_head)
+    width = d_model + (n_q + 2.0 * n_kv) * d_head
+    return (
+        layout.matmul("qkv projection", count, step.tokens, query, width),
+        core,
+        layout.matmul("output projection", count, step.tokens, output, n_q * d_head + d_model),
+    )
+
+
+def _mla_elements(layout: Layout, mixer: LatentAttention, tp: Count) -> Count:
+    d_model = layout.case.model.d_model
+    heads = eq.heads_per_device(mixer.n_q_heads, tp)
+    return (
+        eq.latent_down_elements(d_model, mixer.q_rank, mixer.kv_rank, mixer.d_rope)
+        + eq.latent_query_elements(d_model, heads, mixer.q_rank, mixer.d_nope, mixer.d_rope)
+        + eq.latent_up_elements(heads, mixer.kv_rank, mixer.d_nope, mixer.d_value)
+        + eq.output_elements(d_model, heads, mixer.d_value)
+    )
+
+
+def _mla_cache(layout: Layout, mixer: LatentAttention, tp: Count) -> Cache:
+    """Every device of a tensor-parallel group keeps the whole latent vector."""
+    elements = eq.latent_kv_elements_per_token(mixer.kv_rank, mixer.d_rope)
+    return Cache(elements * layout.kv, UNLIMITED)
+
+
+def _mla_operators(
+    layout: Layout, mixer: LatentAttention, count: Array, step: Pass
+) -> tuple[Operator, ...]:
+    """Decode attends to the latent vectors with absorbed up-projections; prefill expands them."""
+    d_model = layout.case.model.d_model
+    heads = eq.heads_per_device(mixer.n_q_heads, layout.case.plan.tp)
+    d_key = mixer.d_nope + mixer.d_rope
+    cache = _mla_cache(layout, mixer, layout.case.plan.tp)
+    seen, pairs = step.kv_read(cache.window), step.pairs(cache.window)
+    if step.decode:
+        flops = eq.core_flops(pairs, heads, mixer.kv_rank + mixer.d_rope, mixer.kv_rank)
+        expanded: Bytes = 0.0
+    else:
+        flops = eq.core_flops(pairs, heads, d_key, mixer.d_value)
+        expanded = activation_bytes(seen, heads * (d_key + mixer.d_value), layout.activations)
+    rows = activation_bytes(step.tokens, heads * (d_key + mixer.d_value), layout.activations)
+    core = Operator(
+        "attention core",
+        count,
+        flops,
+        {"kv": (seen + step.tokens) * cache.bytes_per_token, "activations": rows + expanded},
+        layout.peak_attention,
+    )
+    down = eq.latent_down_elements(d_model, mixer.q_rank, mixer.kv_rank, mixer.d_rope)
+    query = eq.latent_query_elements(d_model, heads, mixer.q_rank, mixer.d_nope, mixer.d_rope)
+    up = eq.latent_up_elements(heads, mixer.kv_rank, mixer.d_nope, mixer.d_value)
+    output = eq.output_elements(d_model, heads, mixer.d_value)
+    latent = mixer.q_rank + mixer.kv_rank + mixer.d_rope
+    return (
+        layout.matmul("latent projection", count, step.tokens, down, d_model + latent),
+        layout.matmul("query projection", count, step.tokens, query, latent + heads * d_key),
+        layout.matmul(
+            "key and value projection",
+            count,
+            step.tokens,
+            up,
+            2.0 * mixer.kv_rank + heads * (mixer.d_nope + mixer.d_value),
+        ),
+        core,
+        layout.matmul(
+            "output projection", count, step.tokens, output, heads * mixer.d_value + d_model
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Kind:
+    elements: Callable[[Layout, Mixer, Count], Count]
+    cache: Callable[[Layout, Mixer, Count], Cache]
+    operators: Callable[[Layout, Mixer, Array, Pass], tuple[Operator, ...]]
+
+
+_KINDS: dict[str, _Kind] = {
+    "gqa": _Kind(_gqa_elements, _gqa_cache, _gqa_operators),  # type: ignore[arg-type]
+    "mla": _Kind(_mla_elements, _mla_cache, _mla_operators),  # type: ignore[arg-type]
+}

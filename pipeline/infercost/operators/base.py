@@ -1,0 +1,163 @@
+"""What an operator is, and what it may ask of the case around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from infercost.arrays import Array, Bytes, Count, Flops, FlopsPerSecond
+from infercost.equations.transformer import activation_bytes, matmul_flops, residual_bytes
+from infercost.errors import SpecError
+from infercost.network import Message, Network
+from infercost.specs.case import Case
+from infercost.specs.formats import WIDER, bytes_per_element
+from infercost.specs.plan import NATIVE
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One kernel on one device: `count` times per pass, numbers for one time.
+
+    `traffic` is what it moves to and from memory: of `weights`, `kv` and `activations`.
+    """
+
+    name: str
+    count: Array
+    flops: Flops
+    traffic: dict[str, Bytes]
+    peak: FlopsPerSecond
+
+
+@dataclass(frozen=True)
+class Block:
+    """Operators and messages that follow one another and may overlap: a group of like layers."""
+
+    name: str
+    operators: tuple[Operator, ...]
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass of one data-parallel group.
+
+    `tokens` are its query tokens, `sequences` the rows that need logits. `kv_read(w)` is the
+    number of cached tokens read and `pairs(w)` of query-key pairs, both under a window w.
+    `decode` passes read a cache that earlier passes wrote.
+    """
+
+    tokens: Count
+    sequences: Count
+    kv_read: Callable[[float], Count]
+    pairs: Callable[[float], Count]
+    decode: bool
+
+
+class Layout:
+    """A case as operators see it: bytes per element, peaks, and the network."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.network = Network(case.hardware, case.calibration)
+
+    @cached_property
+    def weights(self) -> float:
+        return bytes_per_element(stored_format(self.case, "weights"))
+
+    @cached_property
+    def experts(self) -> float:
+        return bytes_per_element(stored_format(self.case, "experts"))
+
+    @cached_property
+    def kv(self) -> float:
+        return bytes_per_element(stored_format(self.case, "kv"))
+
+    @cached_property
+    def activations(self) -> float:
+        return bytes_per_element(stored_format(self.case, "activations"))
+
+    @cached_property
+    def dispatch(self) -> float:
+        return bytes_per_element(stored_format(self.case, "dispatch"))
+
+    @cached_property
+    def combine(self) -> float:
+        return bytes_per_element(stored_format(self.case, "combine"))
+
+    @cached_property
+    def peak(self) -> Array:
+        return _peak(self.case, compute_format(self.case))
+
+    @cached_property
+    def peak_attention(self) -> Array:
+        return _peak(self.case, attention_format(self.case))
+
+    def matmul(
+        self, name: str, count: Array, tokens: Count, elements: Count, width: Count
+    ) -> Operator:
+        """A product of `tokens` rows with a dense weight matrix; `width` is its rows in and out."""
+        return Operator(
+            name,
+            count,
+            matmul_flops(tokens, elements),
+            {
+                "weights": elements * self.weights,
+                "activations": activation_bytes(tokens, width, self.activations),
+            },
+            self.peak,
+        )
+
+    def normalisation(self, name: str, count: Array, tokens: Count) -> Operator:
+        """A normalisation fused with its residual sum."""
+        traffic = residual_bytes(tokens, self.case.model.d_model, self.activations)
+        return Operator(name, count, 0.0, {"activations": traffic}, self.peak)
+
+
+def stored_format(case: Case, tensor: str) -> str:
+    """The format that a tensor class is kept in, `native` resolved by the model."""
+    chosen: str = getattr(case.plan.formats, tensor)
+    if chosen != NATIVE:
+        return chosen
+    if tensor in ("dispatch", "combine"):
+        return stored_format(case, "activations")
+    native: str = getattr(case.model.formats, tensor)
+    return native
+
+
+def compute_format(case: Case) -> str:
+    """The matrix format asked for, or the next wider one that the device has."""
+    chosen = case.plan.formats.compute
+    return _available(case, case.model.formats.compute if chosen == NATIVE else chosen)
+
+
+def attention_format(case: Case) -> str:
+    """The matrix format of the attention core: 16 bit, or the next wider one."""
+    return _available(case, "bf16")
+
+
+def _available(case: Case, wanted: str) -> str:
+    peaks = case.hardware.peak_dense
+    for name in WIDER[wanted]:
+        if name in peaks:
+            return name
+    raise SpecError(
+        f"hardware '{case.hardware.name}'",
+        "peak_dense",
+        f"has no matrix unit for {wanted} or wider, only {', '.join(peaks)}",
+        "Add the peak of a wider format",
+    )
+
+
+def _peak(case: Case, name: str) -> Array:
+    return dict(case.hardware.peak_dense)[name]  # type: ignore[index]
+
+
+def is_sparse(case: Case) -> bool:
+    """Whether some layer of the model has routed experts."""
+    return any(
+        case.model.ffns[layer.ffn].kind == "moe" and np.any(np.asarray(layer.count) > 0)
+        for layer in case.model.layers.values()
+    )

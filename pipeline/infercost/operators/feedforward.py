@@ -1,0 +1,153 @@
+"""Operators of feed-forward blocks: dense and mixture of experts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from infercost.arrays import Array, Count
+from infercost.equations.moe import exchanged_bytes, expected_distinct_experts
+from infercost.equations.transformer import (
+    activation_bytes,
+    feed_forward_elements,
+    matmul_flops,
+    shard,
+)
+from infercost.network import Message
+from infercost.operators.base import Layout, Operator, Pass
+from infercost.specs.model import DenseFeedForward, FeedForward, MixtureOfExperts
+
+
+@dataclass(frozen=True)
+class Elements:
+    """Weight entries of one block by the format they are kept in."""
+
+    weights: Count
+    experts: Count
+
+
+def matrices(ffn: FeedForward) -> float:
+    """Matrices of one block or expert: three where gated, else two."""
+    return 3.0 if ffn.gated else 2.0
+
+
+def ffn_elements(layout: Layout, ffn: FeedForward, *, active: bool = False) -> Elements:
+    """Weight entries of one layer's block over all devices; `active` counts what a token visits."""
+    d_model = layout.case.model.d_model
+    if isinstance(ffn, DenseFeedForward):
+        return Elements(feed_forward_elements(d_model, ffn.d_ff, matrices(ffn)), 0.0)
+    expert = feed_forward_elements(d_model, ffn.d_ff, matrices(ffn))
+    return Elements(
+        _router_and_shared(layout, ffn, 1),
+        expert * (ffn.n_active if active else ffn.n_experts),
+    )
+
+
+def ffn_elements_per_device(layout: Layout, ffn: FeedForward) -> Elements:
+    """Weight entries of one layer's block that one device of a stage holds."""
+    plan, d_model = layout.case.plan, layout.case.model.d_model
+    if isinstance(ffn, DenseFeedForward):
+        whole = feed_forward_elements(d_model, ffn.d_ff, matrices(ffn))
+        return Elements(shard(whole, plan.tp), 0.0)
+    expert = feed_forward_elements(d_model, ffn.d_ff, matrices(ffn))
+    return Elements(
+        _router_and_shared(layout, ffn, plan.tp),
+        shard(expert * ffn.n_experts, plan.tp * plan.dp),
+    )
+
+
+def _router_and_shared(layout: Layout, ffn: MixtureOfExperts, tp: Count) -> Count:
+    d_model = layout.case.model.d_model
+    shared = feed_forward_elements(d_model, ffn.d_ff_shared, matrices(ffn))
+    return d_model * ffn.n_experts + shard(shared, tp)
+
+
+def ffn_operators(
+    layout: Layout, ffn: FeedForward, count: Array, step: Pass
+) -> tuple[Operator, ...]:
+    """The operators of `count` feed-forward blocks on one device."""
+    if isinstance(ffn, DenseFeedForward):
+        return _gated_pair(layout, "feed-forward", ffn, ffn.d_ff, count, step)
+    router = layout.matmul(
+        "router",
+        count,
+        step.tokens,
+        layout.case.model.d_model * ffn.n_experts,
+        layout.case.model.d_model + ffn.n_experts,
+    )
+    routed = _routed(layout, ffn, count, step)
+    if ffn.d_ff_shared == 0:
+        return (router, *routed)
+    shared = _gated_pair(layout, "shared experts", ffn, ffn.d_ff_shared, count, step)
+    return (router, *routed, *shared)
+
+
+def _gated_pair(
+    layout: Layout, name: str, ffn: FeedForward, d_ff: Count, count: Array, step: Pass
+) -> tuple[Operator, ...]:
+    """Up (and gate) projection, then down projection, split over the tensor-parallel group."""
+    d_model, tp = layout.case.model.d_model, layout.case.plan.tp
+    width, ups = shard(d_ff, tp), matrices(ffn) - 1.0
+    up, down = d_model * width * ups, width * d_model
+    return (
+        layout.matmul(f"{name} up", count, step.tokens, up, d_model + width),
+        layout.matmul(f"{name} down", count, step.tokens, down, width + d_model),
+    )
+
+
+def _routed(
+    layout: Layout, ffn: MixtureOfExperts, count: Array, step: Pass
+) -> tuple[Operator, ...]:
+    """Routed experts of one device, whose weights are read if any token of the stage visits them.
+
+    Experts are taken as evenly loaded; each touched one is read whole, once per pass.
+    """
+    plan, d_model = layout.case.plan, layout.case.model.d_model
+    stage = plan.tp * plan.dp
+    tokens = step.tokens * plan.dp
+    visits = shard(tokens * ffn.n_active, stage)
+    touched = expected_distinct_experts(tokens, ffn.n_experts, ffn.n_active)
+    ups = matrices(ffn) - 1.0
+    sizes = {
+        "routed experts up": (d_model * ffn.d_ff * ups, d_model + ffn.d_ff),
+        "routed experts down": (d_model * ffn.d_ff, ffn.d_ff + d_model),
+    }
+    return tuple(
+        Operator(
+            name,
+            count,
+            matmul_flops(visits, elements),
+            {
+                "weights": shard(touched * elements, stage) * layout.experts,
+                "activations": activation_bytes(visits, width, layout.activations),
+            },
+            layout.peak,
+        )
+        for name, (elements, width) in sizes.items()
+    )
+
+
+def ffn_messages(layout: Layout, ffn: FeedForward, count: Array, step: Pass) -> tuple[Message, ...]:
+    """Dispatch and combine between data-parallel groups; none where experts are at hand.
+
+    The devices of a tensor-parallel group hold the same tokens after their all-reduce, so experts
+    spread over that group need no exchange: the block's own all-reduce sums their results.
+    """
+    if isinstance(ffn, DenseFeedForward):
+        return ()
+    plan = layout.case.plan
+    if np.all(np.asarray(plan.dp) == 1):
+        return ()
+    expert_tp = plan.tp * plan.dp / plan.ep
+    sender = step.tokens * expert_tp / plan.tp
+    return tuple(
+        layout.network.all_to_all(
+            name,
+            count,
+            exchanged_bytes(sender, ffn.n_active, layout.case.model.d_model, element),
+            plan.dp,
+            plan.tp,
+        )
+        for name, element in (("dispatch", layout.dispatch), ("combine", layout.combine))
+    )

@@ -1,0 +1,81 @@
+"""Field types of the specs: text with a unit at the door, a float in SI inside.
+
+A bound case (see `infercost.grid`) may hold a broadcastable array in any numeric field; the static
+type stays `float`, which every equation accepts alike.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from infercost.units import parse
+
+
+class Spec(BaseModel):
+    """Base of every spec: frozen, strict, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class SourcedSpec(Spec):
+    """A spec whose numbers come with witnesses.
+
+    `sources` maps a dotted path below this spec (a parent covers its children, `default` covers
+    what no other entry does) to a witness: a key of `conf/sources.yaml`, optionally with a place
+    after a comma; `assumed: why`; or `derived: arithmetic`. A trailing `(recalled)` marks a figure
+    that nobody checked against its source.
+    """
+
+    sources: dict[str, str]
+
+
+class Quantity:
+    """Marks a field as a quantity and names the unit it has inside."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self.parser = BeforeValidator(partial(parse, expected=unit))
+
+    def __repr__(self) -> str:
+        return f"Quantity({self.unit!r})"
+
+
+def _integer_as_real(value: object) -> object:
+    """YAML writes 1 for 1.0. Text and booleans stay what they are, and are refused."""
+    return float(value) if type(value) is int else value
+
+
+_S, _B, _BPS = Quantity("s"), Quantity("B"), Quantity("B/s")
+_FPS, _W, _JPB = Quantity("FLOP/s"), Quantity("W"), Quantity("J/B")
+_USD, _USD_S, _USD_J, _USD_WS = (Quantity(u) for u in ("USD", "USD/s", "USD/J", "USD/W/s"))
+_KG, _KG_B, _KG_J = (Quantity(u) for u in ("kgCO2e", "kgCO2e/B", "kgCO2e/J"))
+
+LatencyField: TypeAlias = Annotated[float, _S.parser, Field(ge=0), _S]
+DurationField: TypeAlias = Annotated[float, _S.parser, Field(gt=0), _S]
+BytesField: TypeAlias = Annotated[float, _B.parser, Field(gt=0), _B]
+BytesPerSecondField: TypeAlias = Annotated[float, _BPS.parser, Field(gt=0), _BPS]
+FlopsPerSecondField: TypeAlias = Annotated[float, _FPS.parser, Field(gt=0), _FPS]
+WattsField: TypeAlias = Annotated[float, _W.parser, Field(ge=0), _W]
+JoulesPerByteField: TypeAlias = Annotated[float, _JPB.parser, Field(ge=0), _JPB]
+UsdField: TypeAlias = Annotated[float, _USD.parser, Field(ge=0), _USD]
+UsdPerSecondField: TypeAlias = Annotated[float, _USD_S.parser, Field(ge=0), _USD_S]
+UsdPerJouleField: TypeAlias = Annotated[float, _USD_J.parser, Field(ge=0), _USD_J]
+UsdPerWattSecondField: TypeAlias = Annotated[float, _USD_WS.parser, Field(ge=0), _USD_WS]
+KgCO2eField: TypeAlias = Annotated[float, _KG.parser, Field(ge=0), _KG]
+KgCO2ePerByteField: TypeAlias = Annotated[float, _KG_B.parser, Field(ge=0), _KG_B]
+KgCO2ePerJouleField: TypeAlias = Annotated[float, _KG_J.parser, Field(ge=0), _KG_J]
+
+_REAL = BeforeValidator(_integer_as_real)
+CountField: TypeAlias = Annotated[int, Field(ge=1)]
+CountOrZeroField: TypeAlias = Annotated[int, Field(ge=0)]
+TokensField: TypeAlias = Annotated[float, _REAL, Field(gt=0)]
+OutputTokensField: TypeAlias = Annotated[float, _REAL, Field(gt=1)]
+TokensOrZeroField: TypeAlias = Annotated[float, _REAL, Field(ge=0)]
+EfficiencyField: TypeAlias = Annotated[float, _REAL, Field(gt=0, le=1)]
+FractionField: TypeAlias = Annotated[float, _REAL, Field(ge=0, le=1)]
+RatioField: TypeAlias = Annotated[float, _REAL, Field(ge=1)]
+NonNegativeField: TypeAlias = Annotated[float, _REAL, Field(ge=0)]
+PositiveField: TypeAlias = Annotated[float, _REAL, Field(gt=0)]

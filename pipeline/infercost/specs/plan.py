@@ -1,0 +1,76 @@
+"""How a model is laid on devices."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from infercost.errors import nearest
+from infercost.specs.fields import (
+    CountField,
+    FractionField,
+    NonNegativeField,
+    SourcedSpec,
+    Spec,
+    TokensField,
+)
+from infercost.specs.formats import BITS, WIDER
+
+NATIVE = "native"
+
+
+def _stored(name: str) -> str:
+    if name != NATIVE and name not in BITS:
+        raise ValueError(f"unknown number format '{name}'. {nearest(name, [*BITS, NATIVE])}")
+    return name
+
+
+def _computed(name: str) -> str:
+    if name != NATIVE and name not in WIDER:
+        raise ValueError(f"no matrix unit computes in '{name}'. {nearest(name, [*WIDER, NATIVE])}")
+    return name
+
+
+StoredFormat = Annotated[str, AfterValidator(_stored)]
+ComputeFormat = Annotated[str, AfterValidator(_computed)]
+
+
+class PlanFormats(Spec):
+    """Number formats per tensor class; `native` is what the model was published in."""
+
+    weights: StoredFormat
+    experts: StoredFormat
+    kv: StoredFormat
+    activations: StoredFormat
+    compute: ComputeFormat
+    dispatch: StoredFormat
+    """Activations on their way to the experts; `native` is the activations' own."""
+    combine: StoredFormat
+    """Results on their way back from the experts; `native` is the activations' own."""
+
+
+class Plan(SourcedSpec):
+    """Parallelism of one replica, on tp * pp * dp devices.
+
+    Attention and dense blocks are split over `tp` devices and repeated in `dp` groups, each with
+    its share of the batch (attention data parallelism). Routed experts are spread over `ep` of the
+    stage's tp * dp devices and split over what remains. `pp` stages follow one another.
+    """
+
+    name: str
+    tp: CountField
+    pp: CountField
+    dp: CountField
+    ep: CountField
+    prefill_batch: CountField
+    """Prompts that one prefill pass takes together, per data-parallel group."""
+    prefill_chunk: TokensField
+    """Most tokens in one pass of prefill; longer prompts take several, and re-read the weights."""
+    phases: Literal["colocated", "disaggregated"]
+    """Whether prefill interrupts decode on the same devices, or runs on a pool of its own."""
+    overlap: FractionField
+    """Share of communication that runs behind computation where there is enough of it."""
+    admission_sigma: NonNegativeField
+    """KV room is kept for the mean total context in flight plus so many standard deviations."""
+    formats: PlanFormats

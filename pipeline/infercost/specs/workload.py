@@ -1,0 +1,52 @@
+"""What requests look like: prompt and output lengths as a joint distribution, and the objective."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from infercost.specs.fields import DurationField, OutputTokensField, SourcedSpec, Spec, TokensField
+
+
+class Slo(Spec):
+    """Service level objective. A study may constrain its operating points by it."""
+
+    ttft: DurationField
+    """Time to first token at the 90th percentile of prompts, without queueing."""
+    tpot: DurationField
+    """Mean time per output token."""
+
+
+class FixedLengths(SourcedSpec):
+    """Every request alike."""
+
+    kind: Literal["fixed"]
+    name: str
+    prompt_tokens: TokensField
+    output_tokens: OutputTokensField
+    """More than one: the first token comes from prefill, the others from decode steps."""
+    slo: Slo | None = None
+
+
+class TraceLengths(SourcedSpec):
+    """Lengths of recorded requests, taken as their joint empirical distribution."""
+
+    kind: Literal["trace"]
+    name: str
+    file: str
+    """Parquet with `input_tokens` and `output_tokens`, below the project's data folder."""
+    sha256: Annotated[str, Field(pattern="[0-9a-f]{64}")]
+    slo: Slo | None = None
+
+
+class Snapshot(SourcedSpec):
+    """Decode alone, every sequence at one context length: for comparison with measured steps."""
+
+    kind: Literal["snapshot"]
+    name: str
+    context: TokensField
+    slo: Slo | None = None
+
+
+Workload = Annotated[FixedLengths | TraceLengths | Snapshot, Field(discriminator="kind")]

@@ -1,0 +1,131 @@
+"""Results as columns: axes, verdict, metrics. One row per point, infeasible ones included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from infercost.arrays import Array, FloatArray
+from infercost.cost import RESOURCES, Evaluation
+from infercost.grid import Grid
+from infercost.placement import LIMITS
+from infercost.registry import metrics
+from infercost.specs.case import GROUPS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PLAN_COLUMNS = {
+    "batch": "batch",
+    "tp": "plan.tp",
+    "pp": "plan.pp",
+    "dp": "plan.dp",
+    "ep": "plan.ep",
+}
+"""Columns that every row states, swept or not: name -> path in the case."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """One evaluated case: values over its grid, not yet spread out to one per point."""
+
+    grid: Grid
+    options: Mapping[str, str]
+    labels: Mapping[str, object]
+    plan: Mapping[str, Array]
+    limit: Array
+    """Code of the broken limit per point, 0 where feasible."""
+    bound: Array
+    """Index in `RESOURCES` of the largest term of cost."""
+    values: Mapping[str, Array]
+    """Metric columns; NaN where infeasible, unless known always."""
+
+    def flat(self, name: str) -> FloatArray:
+        """One metric or plan column, one value per point."""
+        return self.grid.flat(self.values[name] if name in self.values else self.plan[name])
+
+
+def columns(
+    point: Evaluation, grid: Grid, options: Mapping[str, str], labels: Mapping[str, object]
+) -> Columns:
+    """Every metric of an evaluated case."""
+    case, limit = point.case, np.asarray(point.broken)
+    infeasible = np.where(limit > 0, np.nan, 0.0)
+    masked = bool(np.isnan(infeasible).any())
+    values: dict[str, Array] = {}
+    for name, entry in metrics().items():
+        value = entry.evaluate(point)
+        values[name] = value if entry.always or not masked else value + infeasible
+    plan = {"batch": case.batch} | {
+        name: getattr(case.plan, name) for name in PLAN_COLUMNS if name != "batch"
+    }
+    return Columns(grid, options, labels, plan, limit, _largest(point.per_token_cost), values)
+
+
+def _largest(terms: Mapping[str, Array]) -> Array:
+    """Index of the resource with the largest term, point by point."""
+    best: Array = -np.inf
+    index: Array = 0.0
+    for position, resource in enumerate(RESOURCES):
+        term = np.asarray(terms.get(resource, 0.0))
+        wins = term > best
+        best, index = np.where(wins, term, best), np.where(wins, float(position), index)
+    return index
+
+
+def key_names(part: Columns) -> list[str]:
+    """Names of the columns that identify a row."""
+    swept = [p for axis in part.grid.axes for p in axis.values if p not in PLAN_COLUMNS.values()]
+    return [*GROUPS, *part.labels, *swept, *PLAN_COLUMNS]
+
+
+def to_arrow(part: Columns, rows: FloatArray | None = None) -> pa.Table:
+    """One case as an Arrow table, with unit, symbol and meaning in each column's metadata.
+
+    `rows` picks points by their flat index; none takes all.
+    """
+    import pyarrow as pa
+
+    from infercost.quantities import field_of
+
+    count = part.grid.size
+    picked = np.arange(count) if rows is None else rows.astype(np.int64)
+
+    def spread(values: Array) -> FloatArray:
+        return part.grid.flat(values)[picked]
+
+    arrays: list[pa.Array] = []
+    names: list[str] = []
+
+    def put(name: str, array: pa.Array) -> None:
+        names.append(name)
+        arrays.append(array)
+
+    def constant(text: str) -> pa.Array:
+        indices = pa.array(np.zeros(picked.size, dtype=np.int32))
+        return pa.DictionaryArray.from_arrays(indices, pa.array([text]))
+
+    def coded(codes: Array, words: tuple[str, ...]) -> pa.Array:
+        indices = pa.array(spread(codes).astype(np.int32))
+        return pa.DictionaryArray.from_arrays(indices, pa.array(words))
+
+    for group in GROUPS:
+        put(group, constant(part.options[group]))
+    for name, label in part.labels.items():
+        put(name, constant(str(label)))
+    for name, swept in part.grid.arrays().items():
+        if name not in PLAN_COLUMNS.values():
+            put(name, pa.array(spread(swept)))
+    for name, chosen in part.plan.items():
+        put(name, pa.array(spread(chosen).astype(np.int64)))
+    limit = spread(part.limit)
+    put("feasible", pa.array(limit == 0))
+    put("limit", coded(part.limit, LIMITS))
+    put("bound", coded(part.bound, RESOURCES))
+    for name, values in part.values.items():
+        put(name, pa.array(spread(values)))
+    fields = [field_of(name, array.type) for name, array in zip(names, arrays, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))

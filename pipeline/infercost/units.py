@@ -1,0 +1,215 @@
+"""Units at the door: text such as `3.35 TB/s` becomes a number in SI, and nothing else does.
+
+The definitions are ours. Stock pint takes bytes as dimensionless, reads `Gb` as gigabarn and knows
+neither FLOP, token, USD nor kgCO2e; it also costs half a second at start-up. The table below is
+closed, so that a spelling outside it is an error and never a guess. The tests rebuild it in pint
+and compare every unit.
+
+Inside the package a quantity is a float in: s, B, FLOP, token, USD, J, W, kgCO2e, m2.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache
+
+from infercost.errors import nearest
+
+BASE = ("s", "B", "FLOP", "token", "USD", "J", "kgCO2e", "m")
+"""Dimensions. The joule is taken as base (kg does not occur); bit = 1/8 B; W = J/s."""
+
+Dimension = tuple[int, ...]
+DIMENSIONLESS: Dimension = (0,) * len(BASE)
+
+
+def _base(**exponents: int) -> Dimension:
+    return tuple(exponents.get(name, 0) for name in BASE)
+
+
+_DECIMAL = {"p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_LARGE = {"": 1.0} | {p: _DECIMAL[p] for p in "kMGT"} | {"P": 1e15, "E": 1e18}
+_BINARY = {f"{p}i": 1024.0**n for n, p in enumerate("KMGTP", start=1)}
+_SMALL = {"": 1.0} | {p: _DECIMAL[p] for p in "punm"}
+_YEAR = 365.25 * 86400.0
+
+
+def _prefixed(
+    symbol: str, prefixes: dict[str, float], scale: float, dimension: Dimension
+) -> dict[str, tuple[float, Dimension]]:
+    return {p + symbol: (factor * scale, dimension) for p, factor in prefixes.items()}
+
+
+UNITS: dict[str, tuple[float, Dimension]] = {
+    **_prefixed("s", _SMALL, 1.0, _base(s=1)),
+    "min": (60.0, _base(s=1)),
+    "h": (3600.0, _base(s=1)),
+    "day": (86400.0, _base(s=1)),
+    "month": (_YEAR / 12.0, _base(s=1)),
+    "year": (_YEAR, _base(s=1)),
+    **_prefixed("B", _LARGE | _BINARY, 1.0, _base(B=1)),
+    **_prefixed("bit", _LARGE | _BINARY, 0.125, _base(B=1)),
+    **_prefixed("FLOP", _LARGE, 1.0, _base(FLOP=1)),
+    **_prefixed("token", {"": 1.0, "k": 1e3, "M": 1e6}, 1.0, _base(token=1)),
+    **_prefixed("USD", {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}, 1.0, _base(USD=1)),
+    **_prefixed("J", _SMALL | _LARGE, 1.0, _base(J=1)),
+    **_prefixed("W", {"m": 1e-3, **_LARGE}, 1.0, _base(J=1, s=-1)),
+    **_prefixed("Wh", _LARGE, 3600.0, _base(J=1)),
+    "gCO2e": (1e-3, _base(kgCO2e=1)),
+    "kgCO2e": (1.0, _base(kgCO2e=1)),
+    "tCO2e": (1e3, _base(kgCO2e=1)),
+    "mm2": (1e-6, _base(m=2)),
+    "cm2": (1e-4, _base(m=2)),
+}
+
+_MISREAD = {
+    "Gb": "GB for bytes or Gbit for bits",
+    "Tb": "TB for bytes or Tbit for bits",
+    "Mb": "MB for bytes or Mbit for bits",
+    "Kb": "kB for bytes or kbit for bits",
+    "KB": "kB (1000 B) or KiB (1024 B)",
+    "GBps": "GB/s",
+    "TBps": "TB/s",
+    "MBps": "MB/s",
+    "Gbps": "Gbit/s",
+    "Tbps": "Tbit/s",
+    "FLOPS": "FLOP/s",
+    "GFLOPS": "GFLOP/s",
+    "TFLOPS": "TFLOP/s",
+    "PFLOPS": "PFLOP/s",
+    "TOPS": "TFLOP/s (a multiply-add is two)",
+    "sec": "s",
+    "hour": "h",
+    "hours": "h",
+    "days": "day",
+    "years": "year",
+    "tokens": "token",
+    "$": "USD",
+    "µs": "us",
+    "%": "a fraction such as 0.2",
+}
+
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*\Z", re.DOTALL)
+
+
+class UnitError(ValueError):
+    """Text that is not a quantity of the expected dimension. The message says what to write."""
+
+
+@cache
+def unit(text: str) -> tuple[float, Dimension]:
+    """Scale to SI and dimension of a unit expression such as `pJ/bit` or `USD/kW/month`.
+
+    A product is written with `*`, a quotient with `/`, read from left to right. Raises `UnitError`
+    for a symbol outside the table.
+    """
+    scale, dimension = 1.0, DIMENSIONLESS
+    for sign, symbol in re.findall(r"([*/]?)([^*/]+)", f"{text}"):
+        symbol = symbol.strip()
+        if symbol == "1":
+            continue
+        if symbol not in UNITS:
+            raise UnitError(f"unknown unit '{symbol}'. {_hint(symbol)}")
+        factor, exponents = UNITS[symbol]
+        power = -1 if sign == "/" else 1
+        scale *= factor**power
+        dimension = tuple(d + power * e for d, e in zip(dimension, exponents, strict=True))
+    return scale, dimension
+
+
+def _hint(symbol: str) -> str:
+    if symbol in _MISREAD:
+        return f"Write {_MISREAD[symbol]}"
+    return nearest(symbol, UNITS) if len(symbol) > 1 else f"Known: {', '.join(sorted(UNITS))}"
+
+
+def parse(value: object, expected: str) -> float:
+    """The number of SI units in `value`, a text such as `80 GB`, where `expected` names the unit.
+
+    A bare number is refused: data sheets mix GB with GiB and Gbit. Raises `UnitError`.
+    """
+    _, wanted = unit(expected)
+    example = f"Write for example '{_EXAMPLES.get(expected, '1 ' + expected)}'"
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise UnitError(f"{value!r} is not a quantity in {expected}. {example}")
+    if not isinstance(value, str):
+        raise UnitError(f"{value!r} has no unit. {example}")
+    match = _NUMBER.match(value)
+    if not match:
+        raise UnitError(f"'{value}' cannot be read as a number with a unit. {example}")
+    number, symbol = match.groups()
+    if not symbol:
+        raise UnitError(f"'{value}' has no unit. {example}")
+    scale, dimension = unit(symbol)
+    if dimension != wanted:
+        raise UnitError(
+            f"'{value}' cannot be read in {expected}: it is {describe(dimension)}, "
+            f"not {describe(wanted)}. {example}"
+        )
+    result = float(number) * scale
+    if not math.isfinite(result):
+        raise UnitError(f"'{value}' is not finite")
+    return result
+
+
+_EXAMPLES = {
+    "s": "2.5 us",
+    "B": "80 GB",
+    "B/s": "3.35 TB/s",
+    "FLOP/s": "989 TFLOP/s",
+    "W": "700 W",
+    "J/B": "3.9 pJ/bit",
+    "USD": "30000 USD",
+    "USD/s": "2.5 USD/h",
+    "USD/J": "0.08 USD/kWh",
+    "USD/W/s": "130 USD/kW/month",
+    "kgCO2e": "150 kgCO2e",
+    "kgCO2e/B": "0.86 kgCO2e/GB",
+    "kgCO2e/J": "0.369 kgCO2e/kWh",
+}
+
+_WORDS = {
+    "s": "a time",
+    "B": "an amount of data",
+    "B/s": "a data rate",
+    "FLOP": "a count of FLOPs",
+    "FLOP/s": "a rate of FLOPs",
+    "W": "a power",
+    "J": "an energy",
+    "J/B": "an energy per byte",
+    "USD": "an amount of money",
+    "USD/s": "money per time",
+    "USD/J": "money per energy",
+    "kgCO2e": "an amount of carbon",
+    "kgCO2e/B": "carbon per byte",
+    "kgCO2e/J": "carbon per energy",
+    "1": "a bare number",
+}
+
+
+def describe(dimension: Dimension) -> str:
+    """A dimension in words where it has them, else as a product of base units."""
+    for expression, words in _WORDS.items():
+        if unit(expression)[1] == dimension:
+            return words
+    up = "*".join(f"{b}^{e}" if e > 1 else b for b, e in zip(BASE, dimension, strict=True) if e > 0)
+    down = "/".join(
+        f"{b}^{-e}" if e < -1 else b for b, e in zip(BASE, dimension, strict=True) if e < 0
+    )
+    return f"{up or '1'}/{down}" if down else up
+
+
+_SHOWN = [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")]
+_SHOWN_SMALL = [(1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p")]
+
+
+def show(value: float, symbol: str) -> str:
+    """`value` in SI with the prefix that leaves one to three digits before the point."""
+    if symbol in ("USD", "1", "kgCO2e", "") or not math.isfinite(value) or value == 0:
+        return f"{value:.4g} {symbol if symbol != '1' else ''}".rstrip()
+    head, slash, tail = symbol.partition("/")
+    scales = _SHOWN + (_SHOWN_SMALL if head in ("s", "J", "W") else [])
+    if head == "s":
+        scales = [(1.0, ""), *_SHOWN_SMALL]
+    factor, prefix = next((p for p in scales if abs(value) >= p[0] * 0.9995), scales[-1])
+    return f"{value / factor:.4g} {prefix}{head}{slash}{tail}"

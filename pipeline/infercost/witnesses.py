@@ -1,0 +1,135 @@
+"""Where a spec's numbers come from, and which fields a spec has at a dotted path."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter
+
+from infercost.specs.case import Case
+from infercost.specs.fields import Quantity, SourcedSpec
+
+
+@cache
+def adapter(group: str) -> TypeAdapter[Any]:
+    """The validator of a group's options."""
+    field = Case.model_fields[group]
+    annotation: Any = field.annotation
+    return TypeAdapter(Annotated[annotation, field] if field.discriminator else annotation)
+
+
+def missing_witnesses(spec: BaseModel, content: Mapping[str, Any]) -> list[str]:
+    """Dotted keys of numbers that the option states and no `sources` entry covers."""
+    return [path for path, covered in _numbers(spec, content, "", ()) if not covered]
+
+
+def witness(spec: Any, path: str) -> str:
+    """The witness of the number at a dotted path, from the nearest spec that names one."""
+    found, enclosing, walked = "", [], ""
+    for step in path.split("."):
+        if isinstance(spec, SourcedSpec):
+            enclosing.append((spec.sources, walked))
+        spec = spec[step] if isinstance(spec, dict) else getattr(spec, step)
+        walked = f"{walked}.{step}" if walked else step
+    for sources, base in enclosing:
+        found = _covering(sources, path[len(base) :].lstrip(".")) or found
+    return found
+
+
+def _covering(sources: Mapping[str, str], path: str) -> str:
+    """The entry of the longest parent of `path`, else the default, else nothing."""
+    parts = path.split(".")
+    for length in range(len(parts), 0, -1):
+        parent = ".".join(parts[:length])
+        if parent in sources:
+            return sources[parent]
+    return sources.get("default", "")
+
+
+def _numbers(
+    value: Any, content: Any, path: str, enclosing: tuple[tuple[Mapping[str, str], str], ...]
+) -> Iterator[tuple[str, bool]]:
+    """Every number that `content` states below `value`, and whether a source covers it."""
+    if isinstance(value, BaseModel):
+        if isinstance(value, SourcedSpec):
+            enclosing = (*enclosing, (value.sources, path))
+        children = ((name, getattr(value, name)) for name in type(value).model_fields)
+    elif isinstance(value, dict):
+        children = ((str(name), child) for name, child in value.items())
+    else:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield path, any(_covering(s, path[len(base) :].lstrip(".")) for s, base in enclosing)
+        return
+    for name, child in children:
+        if name != "sources" and isinstance(content, Mapping) and name in content:
+            yield from _numbers(child, content[name], f"{path}.{name}".lstrip("."), enclosing)
+
+
+def fields_at(group: str, steps: list[str], content: Any) -> set[str]:
+    """Names that may stand below a dotted path of a group's option."""
+    kinds = list(_specs(Case.model_fields[group].annotation))
+    for step in steps:
+        content = content.get(step) if isinstance(content, Mapping) else None
+        annotations = []
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                if step in kind.model_fields:
+                    annotations.append(kind.model_fields[step].annotation)
+            elif get_origin(kind) is dict:
+                annotations.append(get_args(kind)[1])
+        kinds = [inner for annotation in annotations for inner in _specs(annotation)]
+    tag = content.get("kind", content.get("basis")) if isinstance(content, Mapping) else None
+    names: set[str] = set()
+    for kind in kinds:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            if tag is None or _tag_fits(kind, tag):
+                names |= set(kind.model_fields)
+        elif get_origin(kind) is dict:
+            names |= set(content or ()) | set(get_args(get_args(kind)[0]))
+    return {str(name) for name in names}
+
+
+def _tag_fits(kind: type[BaseModel], tag: object) -> bool:
+    for name in ("kind", "basis"):
+        if name in kind.model_fields:
+            return tag in get_args(kind.model_fields[name].annotation)
+    return True
+
+
+def _specs(annotation: Any) -> Iterator[Any]:
+    """The specs and dictionaries inside an annotation."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _specs(get_args(annotation)[0])
+    elif origin in (Union, types.UnionType):
+        for part in get_args(annotation):
+            yield from _specs(part)
+    else:
+        yield annotation
+
+
+def field_unit(group: str, steps: list[str]) -> str:
+    """SI unit of the quantity at a dotted path of a group, `1` for counts and ratios."""
+    kinds = list(_specs(Case.model_fields[group].annotation))
+    unit = "1"
+    for step in steps:
+        found: list[Any] = []
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                if step in kind.model_fields:
+                    field = kind.model_fields[step]
+                    unit = _unit_in(field.metadata)
+                    found.append(field.annotation)
+            elif get_origin(kind) is dict:
+                value = get_args(kind)[1]
+                unit = _unit_in(list(get_args(value)[1:])) if get_origin(value) else "1"
+                found.append(value)
+        kinds = [inner for annotation in found for inner in _specs(annotation)]
+    return unit
+
+
+def _unit_in(metadata: list[Any]) -> str:
+    return next((m.unit for m in metadata if isinstance(m, Quantity)), "1")
