@@ -30,6 +30,10 @@ def typed_axis(options: Options, composed: ComposedCase, axis: Axis) -> GridAxis
     return GridAxis(axis.name, values)
 
 
+BLOCK = 2**16
+"""Points evaluated at once: enough to hide Python's overhead, few enough for the cache."""
+
+
 def evaluated(composed: ComposedCase, grid: Grid) -> Columns:
     """One case over a grid: every metric."""
     point = Evaluation(grid.bind(composed.case))
@@ -37,11 +41,12 @@ def evaluated(composed: ComposedCase, grid: Grid) -> Columns:
 
 
 def parts(question: Question) -> Iterator[Columns]:
-    """Each combination of options in turn, evaluated over the question's axes."""
+    """Each combination of options in turn, evaluated over the question's axes block by block."""
     options = Options(question)
     for composed in options.cases():
         grid = Grid(tuple(typed_axis(options, composed, axis) for axis in question.axes))
-        yield evaluated(composed, grid)
+        for block in grid.blocks(BLOCK):
+            yield evaluated(composed, block)
 
 
 def evaluate_arrow(overrides: list[str], dirs: tuple[str, ...] = ()) -> pa.Table:

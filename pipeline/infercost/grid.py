@@ -6,7 +6,7 @@ requests of a workload (see `infercost.lengths`), so that a prompt distribution 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,28 @@ class Grid:
     def size(self) -> int:
         """Number of points."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    def blocks(self, most: int) -> Iterator[Grid]:
+        """The grid cut along its leading axes into pieces of at most `most` points, in order.
+
+        Small pieces keep the arrays of an evaluation in the processor's cache.
+        """
+        inner = 1
+        for position in reversed(range(len(self.axes))):
+            axis = self.axes[position]
+            if inner * axis.size > most:
+                break
+            inner *= axis.size
+        else:
+            yield self
+            return
+        step = max(most // inner, 1)
+        outer = self.axes[:position]
+        for index in np.ndindex(*(a.size for a in outer)):
+            fixed = tuple(a.part(i, i + 1) for a, i in zip(outer, index, strict=True))
+            for start in range(0, axis.size, step):
+                piece = axis.part(start, min(start + step, axis.size))
+                yield Grid((*fixed, piece, *self.axes[position + 1 :]))
 
     def arrays(self) -> dict[str, FloatArray]:
         """The values at each path, shaped to broadcast over the grid and its request dimension."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infercost.arrays import Array, FloatArray
-from infercost.cost import RESOURCES, Evaluation
+from infercost.cost import Evaluation
 from infercost.grid import Grid
 from infercost.placement import LIMITS
 from infercost.registry import metrics
 from infercost.specs.case import GROUPS
+from infercost.terms import RESOURCES
 
 if TYPE_CHECKING:
     import pyarrow as pa

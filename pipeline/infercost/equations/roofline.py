@@ -57,13 +57,14 @@ def overlapped_time(work: Seconds, communication: Seconds, overlap: Ratio) -> Se
 
 
 def exposed_share(mine: Seconds, other: Seconds, overlap: Ratio) -> Ratio:
-    """Share of `mine` that counts in `overlapped_time(mine, other, overlap)`; ties go to neither.
+    """Share of `mine` that counts in `overlapped_time(mine, other, overlap)`.
 
-    (1 - φ) + φ [mine > other], the partial derivative of the total by `mine`. Where the two are
-    equal each gets half of the overlapped part, so that the shares still sum to the total.
+        (1 - φ) + φ [mine >= other]
+
+    It is the partial derivative of the total by `mine`. Where both are equal `mine` counts whole;
+    the share of `other` is then 2 - φ less this one, so that the two still sum to the total.
     """
-    wins = 0.5 * (np.sign(np.asarray(mine) - other) + 1.0)
-    return 1.0 - overlap + overlap * wins
+    return 1.0 - overlap + overlap * np.asarray(mine >= np.asarray(other), dtype=np.float64)
 
 
 def ridge(peak_dense: FlopsPerSecond, bandwidth: BytesPerSecond) -> Array:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from infercost.arrays import Array
-from infercost.cost import Evaluation, total
+from infercost.cost import Evaluation
 from infercost.registry import metric
 
 MILLION = 1e6
@@ -12,7 +14,7 @@ MILLION = 1e6
 @metric("J", "E")
 def energy_per_mtoken(point: Evaluation) -> Array:
     """Energy at the meter per million output tokens, prefill, idle time and PUE included."""
-    return MILLION * total(point.per_token.energy)
+    return MILLION * point.per_token.energy.total
 
 
 @metric("W", "P")
@@ -24,19 +26,21 @@ def decode_power(point: Evaluation) -> Array:
 @metric("USD", "K")
 def cost_per_mtoken(point: Evaluation) -> Array:
     """All-in cost per million output tokens: decode, and the prefill of the prompts behind them."""
-    return MILLION * total(point.cost_terms(point.per_token))
+    return MILLION * point.cost_terms(point.per_token).total
 
 
 @metric("USD", "K_out")
 def decode_cost_per_moutput(point: Evaluation) -> Array:
     """Cost of decode alone per million output tokens."""
-    return MILLION * total(point.cost_terms(point.decode_per_token))
+    return MILLION * point.cost_terms(point.decode_per_token).total
 
 
 @metric("USD", "K_in")
 def prefill_cost_per_minput(point: Evaluation) -> Array:
     """Cost of prefill alone per million prompt tokens; none for a snapshot."""
-    return MILLION * total(point.cost_terms(point.prefill_per_token)) / point.inputs_per_output
+    cost = MILLION * point.cost_terms(point.prefill_per_token).total
+    with np.errstate(invalid="ignore"):
+        return cost / np.asarray(point.inputs_per_output)
 
 
 @metric("USD", "K_total")
@@ -48,10 +52,10 @@ def cost_per_mtotal(point: Evaluation) -> Array:
 @metric("kgCO2e", "G_op")
 def operational_carbon_per_mtoken(point: Evaluation) -> Array:
     """Operational carbon per million output tokens."""
-    return MILLION * total(point.operational_terms(point.per_token))
+    return MILLION * point.operational_terms(point.per_token).total
 
 
 @metric("kgCO2e", "G_emb")
 def embodied_carbon_per_mtoken(point: Evaluation) -> Array:
     """Embodied carbon of the devices per million output tokens."""
-    return MILLION * total(point.embodied_terms(point.per_token))
+    return MILLION * point.embodied_terms(point.per_token).total

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from infercost.arrays import Array
-from infercost.cost import RESOURCES, Evaluation, Terms, total
+from infercost.cost import Evaluation
 from infercost.registry import add
+from infercost.terms import RESOURCES, Terms
 
 _TOTALS: dict[str, tuple[str, Callable[[Evaluation], Terms]]] = {
     "decode": ("the time of a decode step", lambda point: point.decode.time),
@@ -23,7 +24,7 @@ _TOTALS: dict[str, tuple[str, Callable[[Evaluation], Terms]]] = {
 def _share(terms_of: Callable[[Evaluation], Terms], resource: str) -> Callable[[Evaluation], Array]:
     def evaluate(point: Evaluation) -> Array:
         terms = terms_of(point)
-        return terms.get(resource, 0.0) / total(terms)
+        return terms.get(resource, 0.0) / terms.total
 
     return evaluate
 

@@ -1,0 +1,146 @@
+"""Time and dynamic energy of one forward pass, as terms by the resource that bounds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from infercost.arrays import Array, Bytes, Flops, Joules, Seconds
+from infercost.equations import energy, roofline
+from infercost.network import Message
+from infercost.operators.base import Block, Layout, Operator, Pass
+from infercost.operators.stack import blocks
+from infercost.specs.case import Case
+from infercost.terms import Terms
+
+
+@dataclass(frozen=True)
+class PassCost:
+    """One forward pass through all layers of one data-parallel group, per device of a stage.
+
+    `time` sums to the time of the pass; `energy` is dynamic energy. `lower` and `upper` are the
+    times with all communication hidden behind work, and with none.
+    """
+
+    time: Terms
+    energy: Terms
+    lower: Seconds
+    upper: Seconds
+    flops: Flops
+    bytes_moved: Bytes
+    bytes_sent: Bytes
+
+
+@dataclass(frozen=True)
+class OperatorTime:
+    """Roofline of one operator, run once. `terms` sum to the longer of compute and transfer."""
+
+    compute: Seconds
+    transfer: Seconds
+    terms: Terms
+
+
+def operator_time(case: Case, operator: Operator) -> OperatorTime:
+    """Time of an operator by the resource that binds it: arithmetic, or its streams of traffic."""
+    calibration, bandwidth = case.calibration, case.hardware.tier.bandwidth
+    compute = roofline.compute_time(operator.flops, operator.peak, calibration.compute_efficiency)
+    streams = {
+        name: roofline.transfer_time(moved, bandwidth, calibration.memory_efficiency)
+        for name, moved in operator.traffic.items()
+    }
+    transfer: Seconds = sum(streams.values(), start=0.0)
+    bound = np.asarray(compute > np.asarray(transfer), dtype=np.float64)
+    terms = {name: time * (1.0 - bound) for name, time in streams.items()}
+    return OperatorTime(compute, transfer, Terms({**terms, "compute": compute * bound}))
+
+
+def message_terms(message: Message) -> Terms:
+    """Time of one message by resource."""
+    return Terms(network_latency=message.latency, network_bandwidth=message.bandwidth)
+
+
+def _block_work(case: Case, block: Block) -> Terms:
+    """Time of a block's operators, launches included."""
+    work = Terms()
+    for operator in block.operators:
+        launch = Terms(overhead=case.calibration.operator_overhead)
+        terms = operator_time(case, operator).terms.plus(launch)
+        work = work.plus(terms.times(operator.count))
+    return work
+
+
+def _block_communication(block: Block) -> Terms:
+    """Time of a block's messages, one after the other."""
+    communication = Terms()
+    for message in block.messages:
+        communication = communication.plus(message_terms(message).times(message.count))
+    return communication
+
+
+def pass_cost(layout: Layout, step: Pass) -> PassCost:
+    """Time and dynamic energy of one pass.
+
+    Within a block, a share `plan.overlap` of communication can run beside work; blocks follow one
+    another. The power limit stretches a pass whose dynamic energy it cannot carry in time.
+    """
+    case = layout.case
+    stack = blocks(layout, step)
+    time = Terms(overhead=case.calibration.step_overhead)
+    lower: Seconds = case.calibration.step_overhead
+    upper: Seconds = case.calibration.step_overhead
+    for block in stack:
+        work, communication = _block_work(case, block), _block_communication(block)
+        busy, sending = work.total, communication.total
+        overlap = case.plan.overlap
+        shown = roofline.exposed_share(busy, sending, overlap)
+        time = time.plus(work.times(shown))
+        time = time.plus(communication.times(2.0 - overlap - shown))
+        lower = lower + roofline.overlapped_time(busy, sending, 1.0)
+        upper = upper + roofline.overlapped_time(busy, sending, 0.0)
+    dynamic = _dynamic_energy(case, stack)
+    hardware = case.hardware
+    throttle = energy.power_limited_slowdown(
+        dynamic.total, time.total, hardware.tdp, hardware.idle_power
+    )
+    return PassCost(
+        time=time.plus(Terms(power=throttle)),
+        energy=dynamic,
+        lower=lower,
+        upper=upper,
+        flops=_over_operators(stack, lambda operator: operator.flops),
+        bytes_moved=_over_operators(stack, lambda operator: sum(operator.traffic.values())),
+        bytes_sent=_over_messages(stack, lambda message: message.sent),
+    )
+
+
+def _over_operators(stack: tuple[Block, ...], amount: Callable[[Operator], Array]) -> Array:
+    """Sum of a quantity over all operators of a pass."""
+    return sum((o.count * amount(o) for block in stack for o in block.operators), start=0.0)
+
+
+def _over_messages(stack: tuple[Block, ...], amount: Callable[[Message], Array]) -> Array:
+    """Sum of a quantity over all messages of a pass."""
+    return sum((m.count * amount(m) for block in stack for m in block.messages), start=0.0)
+
+
+def _dynamic_energy(case: Case, stack: tuple[Block, ...]) -> Terms:
+    """Energy of arithmetic, memory traffic and messages of one pass on one device of each stage."""
+    hardware = case.hardware
+
+    def arithmetic(operator: Operator) -> Joules:
+        return energy.arithmetic_energy(operator.flops, hardware.compute_power, operator.peak)
+
+    def movement(stream: str) -> Callable[[Operator], Joules]:
+        return lambda operator: energy.movement_energy(
+            operator.traffic.get(stream, 0.0), hardware.tier.access_energy
+        )
+
+    return Terms(
+        compute=_over_operators(stack, arithmetic),
+        weights=_over_operators(stack, movement("weights")),
+        kv=_over_operators(stack, movement("kv")),
+        activations=_over_operators(stack, movement("activations")),
+        network_bandwidth=_over_messages(stack, lambda message: message.energy),
+    )

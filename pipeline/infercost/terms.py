@@ -1,0 +1,51 @@
+"""A total as terms by resource: what every time, energy, price and carbon is kept as.
+
+A term is the part of a total that its resource bounds. Its share of the total is the stress on the
+resource and, where the total is linear in the terms, its elasticity to the resource.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, reduce
+from operator import add
+
+from infercost.arrays import Array
+
+RESOURCES = (
+    "compute",
+    "weights",
+    "kv",
+    "activations",
+    "network_bandwidth",
+    "network_latency",
+    "overhead",
+    "power",
+)
+"""What can bound a time: arithmetic; memory bandwidth for weights, KV cache and activations;
+link bandwidth; link latency; launches and host; the power limit."""
+
+
+class Terms(dict[str, Array]):
+    """Terms of one total by resource. Never changed once made."""
+
+    @cached_property
+    def total(self) -> Array:
+        """Sum of the terms in the order of `RESOURCES`, so that equal terms give equal bits."""
+        present = [self[resource] for resource in RESOURCES if resource in self]
+        return reduce(add, present) if present else 0.0
+
+    def times(self, factor: Array) -> Terms:
+        """Every term times a factor."""
+        return Terms({resource: term * factor for resource, term in self.items()})
+
+    def each(self, function: Callable[[Array], Array]) -> Terms:
+        """A linear function of every term."""
+        return Terms({resource: function(term) for resource, term in self.items()})
+
+    def plus(self, other: Terms) -> Terms:
+        """Two totals together, resource by resource."""
+        merged = Terms(self)
+        for resource, term in other.items():
+            merged[resource] = merged[resource] + term if resource in merged else term
+        return merged
