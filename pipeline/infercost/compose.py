@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -243,15 +243,24 @@ class _Readable:
         for text in self.question.fixed:
             target = text.lstrip("+").partition("=")[0]
             if any(f"'{target}'" in line for line in lines):
+                step, known = _unknown_step(self.question, target)
                 return SpecError(
-                    f"override '{text}'", target, "unknown key", _known_keys(self.question, target)
+                    f"override '{text}'", target, f"unknown key '{step}'", nearest(step, known)
                 )
         return SpecError("configuration", "", " ".join(lines[:2]))
 
 
-def _known_keys(question: Question, target: str) -> str:
+def _unknown_step(question: Question, target: str) -> tuple[str, set[str]]:
+    """The first step of a dotted target that is not there, and what is."""
     group, _, key = target.partition(".")
     if group not in GROUPS:
-        return nearest(group, (*GROUPS, *ROOT_KEYS))
+        return group, {*GROUPS, *ROOT_KEYS}
+    plain = Options(replace(question, fixed=()))
+    content: Any = plain.raw[group][plain.chosen[group][0]]
     steps = key.split(".")
-    return nearest(steps[-1], fields_at(group, steps[:-1], {}))
+    for position, step in enumerate(steps):
+        if not isinstance(content, Mapping) or step not in content:
+            known = fields_at(group, steps[:position], plain.raw[group][plain.chosen[group][0]])
+            return step, known
+        content = content[step]
+    return steps[-1], set()

@@ -110,6 +110,11 @@ class Evaluation:
         return self.decode.time.total
 
     @cached_property
+    def throttle_time(self) -> Seconds:
+        """Part of a decode step that the power limit adds."""
+        return self.decode.time["power"]
+
+    @cached_property
     def prefill_time(self) -> Seconds:
         """Time of one prefill, by prompt stratum: of a prompt alone, without queueing."""
         return self.prefill.time.total * self.prompt_passes

@@ -28,6 +28,10 @@ class PassCost:
     energy: Terms
     lower: Seconds
     upper: Seconds
+    work: Seconds
+    """Time of operators and launches alone."""
+    communication: Seconds
+    """Time of messages alone, hidden or not."""
     flops: Flops
     bytes_moved: Bytes
     bytes_sent: Bytes
@@ -90,6 +94,8 @@ def pass_cost(layout: Layout, step: Pass) -> PassCost:
     time = Terms(overhead=case.calibration.step_overhead)
     lower: Seconds = case.calibration.step_overhead
     upper: Seconds = case.calibration.step_overhead
+    working: Seconds = case.calibration.step_overhead
+    talking: Seconds = 0.0
     for block in stack:
         work, communication = _block_work(case, block), _block_communication(block)
         busy, sending = work.total, communication.total
@@ -97,6 +103,7 @@ def pass_cost(layout: Layout, step: Pass) -> PassCost:
         shown = roofline.exposed_share(busy, sending, overlap)
         time = time.plus(work.times(shown))
         time = time.plus(communication.times(2.0 - overlap - shown))
+        working, talking = working + busy, talking + sending
         lower = lower + roofline.overlapped_time(busy, sending, 1.0)
         upper = upper + roofline.overlapped_time(busy, sending, 0.0)
     dynamic = _dynamic_energy(case, stack)
@@ -109,6 +116,8 @@ def pass_cost(layout: Layout, step: Pass) -> PassCost:
         energy=dynamic,
         lower=lower,
         upper=upper,
+        work=working,
+        communication=talking,
         flops=_over_operators(stack, lambda operator: operator.flops),
         bytes_moved=_over_operators(stack, lambda operator: sum(operator.traffic.values())),
         bytes_sent=_over_messages(stack, lambda message: message.sent),

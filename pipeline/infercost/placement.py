@@ -49,7 +49,7 @@ def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> 
     for layer in case.model.layers.values():
         cache = mixer_cache(layout, case.model.mixers[layer.mixer], case.plan.tp)
         tokens = admitted_context(
-            sequences,
+            cache.sequences(sequences),
             lengths.context(cache.window),
             lengths.deviation(cache.window),
             np.minimum(lengths.longest, cache.window),
@@ -65,7 +65,8 @@ def kv_bytes_per_sequence(layout: Layout, lengths: Lengths) -> Bytes:
     total: Bytes = 0.0
     for layer in case.model.layers.values():
         cache = mixer_cache(layout, case.model.mixers[layer.mixer], case.plan.tp)
-        total = total + layer.count * lengths.context(cache.window) * cache.bytes_per_token
+        share = cache.bytes_per_token / cache.ways
+        total = total + layer.count * lengths.context(cache.window) * share
     return shard(total, case.plan.pp)
 
 

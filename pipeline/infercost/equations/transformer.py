@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from infercost.arrays import Array, Bytes, Count, Flops
 
 FLOPS_PER_MAC = 2.0
@@ -40,6 +42,11 @@ def residual_bytes(tokens: Count, d_model: Count, bytes_per_element: Bytes) -> B
     Q = 4 M D b
     """
     return 4.0 * activation_bytes(tokens, d_model, bytes_per_element)
+
+
+def spilled_bytes(traffic: Bytes, on_chip: Bytes) -> Bytes:
+    """Part of an operator's activations that does not stay on chip: max(0, Q - C)."""
+    return np.maximum(traffic - on_chip, 0.0)
 
 
 def shard(size: Array, ways: Count) -> Array:

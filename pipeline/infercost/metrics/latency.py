@@ -46,6 +46,18 @@ def decode_step_upper(point: Evaluation) -> Array:
     return point.decode.upper
 
 
+@metric("s", "t_comm")
+def decode_communication(point: Evaluation) -> Array:
+    """Time of all messages of one decode step, hidden behind work or not."""
+    return np.asarray(point.decode.communication)
+
+
+@metric("s", "t_comm,exposed")
+def decode_communication_exposed(point: Evaluation) -> Array:
+    """Part of a decode step's messages that work does not hide."""
+    return np.maximum(point.step_time - point.decode.work - point.throttle_time, 0.0)
+
+
 @metric("s", "t_E2E")
 def e2e_latency(point: Evaluation) -> Array:
     """Mean time from arrival to last token, without queueing; none for a snapshot."""

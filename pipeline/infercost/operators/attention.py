@@ -5,20 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from infercost.arrays import Array, Bytes, Count
 from infercost.equations import attention as eq
-from infercost.equations.transformer import activation_bytes
+from infercost.equations.transformer import activation_bytes, shard
 from infercost.lengths import UNLIMITED
+from infercost.network import Message
 from infercost.operators.base import Layout, Operator, Pass
 from infercost.specs.model import GroupedQueryAttention, LatentAttention, Mixer
 
 
 @dataclass(frozen=True)
 class Cache:
-    """What a mixer keeps per token and layer on one device, and how far back it looks."""
+    """What a mixer keeps per token and layer on one device, and how far back it looks.
+
+    A device keeps it for one in `ways` of the sequences of its data-parallel group.
+    """
 
     bytes_per_token: Bytes
     window: float
+    ways: Count
+
+    def sequences(self, sequences: Count) -> Count:
+        """Sequences of the group whose cache the busiest device holds."""
+        return np.ceil(sequences / np.asarray(self.ways))
 
 
 def mixer_elements(layout: Layout, mixer: Mixer) -> Count:
@@ -34,6 +45,29 @@ def mixer_elements_per_device(layout: Layout, mixer: Mixer) -> Count:
 def mixer_cache(layout: Layout, mixer: Mixer, tp: Count) -> Cache:
     """The cache that one of `tp` devices keeps for one layer."""
     return _KINDS[mixer.kind].cache(layout, mixer, tp)
+
+
+def mixer_messages(layout: Layout, mixer: Mixer, count: Array, step: Pass) -> tuple[Message, ...]:
+    """Exchange between the layout by heads and the one by batch, before and after the core."""
+    plan = layout.case.plan
+    if plan.kv_sharding == "heads" or not step.decode:
+        return ()
+    width = _KINDS[mixer.kind].core_width(mixer)
+    rows = activation_bytes(step.tokens, width, layout.activations)
+    ways = mixer_cache(layout, mixer, plan.tp).ways
+    return (layout.network.all_to_all("reshard", 2.0 * count, shard(rows, plan.tp), ways, 1.0),)
+
+
+def _ways(layout: Layout, n_kv_heads: Count, tp: Count) -> Count:
+    """Parts of the batch over which copies of one KV head are spread."""
+    if layout.case.plan.kv_sharding == "heads":
+        return 1.0
+    return np.maximum(tp / np.asarray(n_kv_heads), 1.0)
+
+
+def _core_share(step: Pass, cache: Cache) -> Count:
+    """Share of a pass's sequences that one device's core works on."""
+    return cache.sequences(step.sequences) / step.sequences if step.decode else 1.0
 
 
 def mixer_operators(layout: Layout, mixer: Mixer, count: Array, step: Pass) -> tuple[Operator, ...]:
@@ -56,7 +90,8 @@ def _gqa_heads(mixer: GroupedQueryAttention, tp: Count) -> tuple[Count, Count]:
 def _gqa_cache(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Cache:
     _, n_kv = _gqa_heads(mixer, tp)
     elements = eq.kv_elements_per_token(n_kv, mixer.d_head)
-    return Cache(elements * layout.kv, mixer.window or UNLIMITED)
+    window = UNLIMITED if mixer.window is None else mixer.window
+    return Cache(elements * layout.kv, window, _ways(layout, mixer.n_kv_heads, tp))
 
 
 def _gqa_operators(
@@ -66,13 +101,17 @@ def _gqa_operators(
     d_model, d_head = layout.case.model.d_model, mixer.d_head
     n_q, n_kv = _gqa_heads(mixer, tp)
     cache = _gqa_cache(layout, mixer, tp)
+    share = _core_share(step, cache)
+    core_heads = n_q
+    if step.decode:
+        core_heads = eq.heads_per_device(mixer.n_q_heads, tp / np.asarray(cache.ways))
     core = Operator(
         "attention core",
         count,
-        eq.core_flops(step.pairs(cache.window), n_q, d_head, d_head),
+        eq.core_flops(step.pairs(cache.window) * share, core_heads, d_head, d_head),
         {
-            "kv": (step.kv_read(cache.window) + step.tokens) * cache.bytes_per_token,
-            "activations": activation_bytes(step.tokens, 2.0 * n_q * d_head, layout.activations),
+            "kv": (step.kv_read(cache.window) + step.tokens) * share * cache.bytes_per_token,
+            "activations": layout.spilled(step.tokens, 2.0 * n_q * d_head),
         },
         layout.peak_attention,
     )
@@ -84,6 +123,14 @@ def _gqa_operators(
         core,
         layout.matmul("output projection", count, step.tokens, output, n_q * d_head + d_model),
     )
+
+
+def _gqa_width(mixer: GroupedQueryAttention) -> Count:
+    return mixer.n_q_heads * mixer.d_head
+
+
+def _mla_width(mixer: LatentAttention) -> Count:
+    return mixer.n_q_heads * (mixer.kv_rank + mixer.d_rope)
 
 
 def _mla_elements(layout: Layout, mixer: LatentAttention, tp: Count) -> Count:
@@ -98,9 +145,9 @@ def _mla_elements(layout: Layout, mixer: LatentAttention, tp: Count) -> Count:
 
 
 def _mla_cache(layout: Layout, mixer: LatentAttention, tp: Count) -> Cache:
-    """Every device of a tensor-parallel group keeps the whole latent vector."""
+    """The whole latent vector: by heads, every device of a tensor-parallel group keeps it."""
     elements = eq.latent_kv_elements_per_token(mixer.kv_rank, mixer.d_rope)
-    return Cache(elements * layout.kv, UNLIMITED)
+    return Cache(elements * layout.kv, UNLIMITED, _ways(layout, 1.0, tp))
 
 
 def _mla_operators(
@@ -112,18 +159,24 @@ def _mla_operators(
     d_key = mixer.d_nope + mixer.d_rope
     cache = _mla_cache(layout, mixer, layout.case.plan.tp)
     seen, pairs = step.kv_read(cache.window), step.pairs(cache.window)
+    share = _core_share(step, cache)
+    core_heads = eq.heads_per_device(mixer.n_q_heads, layout.case.plan.tp / np.asarray(cache.ways))
     if step.decode:
-        flops = eq.core_flops(pairs, heads, mixer.kv_rank + mixer.d_rope, mixer.kv_rank)
+        width = mixer.kv_rank + mixer.d_rope
+        flops = eq.core_flops(pairs * share, core_heads, width, mixer.kv_rank)
         expanded: Bytes = 0.0
-    else:
+    else:  # Keys and values of every head are written out, and read by the core.
         flops = eq.core_flops(pairs, heads, d_key, mixer.d_value)
         expanded = activation_bytes(seen, heads * (d_key + mixer.d_value), layout.activations)
-    rows = activation_bytes(step.tokens, heads * (d_key + mixer.d_value), layout.activations)
+    rows = layout.spilled(step.tokens, heads * (d_key + mixer.d_value))
     core = Operator(
         "attention core",
         count,
         flops,
-        {"kv": (seen + step.tokens) * cache.bytes_per_token, "activations": rows + expanded},
+        {
+            "kv": (seen + step.tokens) * share * cache.bytes_per_token,
+            "activations": rows + expanded,
+        },
         layout.peak_attention,
     )
     down = eq.latent_down_elements(d_model, mixer.q_rank, mixer.kv_rank, mixer.d_rope)
@@ -153,9 +206,11 @@ class _Kind:
     elements: Callable[[Layout, Mixer, Count], Count]
     cache: Callable[[Layout, Mixer, Count], Cache]
     operators: Callable[[Layout, Mixer, Array, Pass], tuple[Operator, ...]]
+    core_width: Callable[[Mixer], Count]
+    """Elements per token that enter or leave the core, over all heads."""
 
 
 _KINDS: dict[str, _Kind] = {
-    "gqa": _Kind(_gqa_elements, _gqa_cache, _gqa_operators),  # type: ignore[arg-type]
-    "mla": _Kind(_mla_elements, _mla_cache, _mla_operators),  # type: ignore[arg-type]
+    "gqa": _Kind(_gqa_elements, _gqa_cache, _gqa_operators, _gqa_width),  # type: ignore[arg-type]
+    "mla": _Kind(_mla_elements, _mla_cache, _mla_operators, _mla_width),  # type: ignore[arg-type]
 }

@@ -9,7 +9,12 @@ from functools import cached_property
 import numpy as np
 
 from infercost.arrays import Array, Bytes, Count, Flops, FlopsPerSecond
-from infercost.equations.transformer import activation_bytes, matmul_flops, residual_bytes
+from infercost.equations.transformer import (
+    activation_bytes,
+    matmul_flops,
+    residual_bytes,
+    spilled_bytes,
+)
 from infercost.errors import SpecError
 from infercost.network import Message, Network
 from infercost.specs.case import Case
@@ -95,6 +100,11 @@ class Layout:
     def peak_attention(self) -> Array:
         return _peak(self.case, attention_format(self.case))
 
+    def spilled(self, tokens: Count, width: Count) -> Bytes:
+        """Memory traffic of activation rows: what does not stay on chip."""
+        traffic = activation_bytes(tokens, width, self.activations)
+        return spilled_bytes(traffic, self.case.hardware.on_chip)
+
     def matmul(
         self, name: str, count: Array, tokens: Count, elements: Count, width: Count
     ) -> Operator:
@@ -105,7 +115,7 @@ class Layout:
             matmul_flops(tokens, elements),
             {
                 "weights": elements * self.weights,
-                "activations": activation_bytes(tokens, width, self.activations),
+                "activations": self.spilled(tokens, width),
             },
             self.peak,
         )
@@ -113,7 +123,8 @@ class Layout:
     def normalisation(self, name: str, count: Array, tokens: Count) -> Operator:
         """A normalisation fused with its residual sum."""
         traffic = residual_bytes(tokens, self.case.model.d_model, self.activations)
-        return Operator(name, count, 0.0, {"activations": traffic}, self.peak)
+        spilled = spilled_bytes(traffic, self.case.hardware.on_chip)
+        return Operator(name, count, 0.0, {"activations": spilled}, self.peak)
 
 
 def stored_format(case: Case, tensor: str) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 from infercost.arrays import Array, Count
 from infercost.equations.moe import exchanged_bytes, expected_distinct_experts
 from infercost.equations.transformer import (
-    activation_bytes,
     feed_forward_elements,
     matmul_flops,
     shard,
@@ -120,7 +119,7 @@ def _routed(
             matmul_flops(visits, elements),
             {
                 "weights": shard(touched * elements, stage) * layout.experts,
-                "activations": activation_bytes(visits, width, layout.activations),
+                "activations": layout.spilled(visits, width),
             },
             layout.peak,
         )

@@ -12,6 +12,7 @@ from infercost.operators.attention import (
     mixer_cache,
     mixer_elements,
     mixer_elements_per_device,
+    mixer_messages,
     mixer_operators,
 )
 from infercost.operators.base import Block, Layout, Operator, Pass
@@ -47,6 +48,7 @@ def _layers(layout: Layout, name: str, layer: LayerGroup, step: Pass) -> Block:
         ),
         (
             layout.network.all_reduce("all-reduce", reductions, reduced, layout.case.plan.tp),
+            *mixer_messages(layout, mixer, count, step),
             *ffn_messages(layout, ffn, count, step),
         ),
     )
@@ -55,8 +57,8 @@ def _layers(layout: Layout, name: str, layer: LayerGroup, step: Pass) -> Block:
 def _head(layout: Layout, step: Pass) -> Block:
     """Token lookup and the projection to logits, split over the tensor-parallel group."""
     model, tp = layout.case.model, layout.case.plan.tp
-    rows = activation_bytes(step.tokens, model.d_model, layout.activations)
-    lookup = Operator("embedding", 1.0, 0.0, {"activations": 2.0 * rows}, layout.peak)
+    rows = activation_bytes(step.tokens, model.d_model, layout.weights)
+    lookup = Operator("embedding", 1.0, 0.0, {"weights": rows}, layout.peak)
     width = shard(model.vocab, tp)
     head = layout.matmul(
         "language model head", 1.0, step.sequences, width * model.d_model, width + model.d_model

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from infercost.specs.fields import (
+    BytesField,
     FlopsPerSecondField,
     KgCO2eField,
     SourcedSpec,
@@ -28,6 +29,8 @@ class Hardware(SourcedSpec):
     name: str
     peak_dense: Annotated[dict[MatrixFormat, FlopsPerSecondField], Field(min_length=1)]
     """Dense matrix peak per format. Sheets often print the 2:4 sparse figure: halve it."""
+    on_chip: BytesField
+    """SRAM that keeps activations between operators: last-level cache or scratchpad."""
     memory: Annotated[dict[str, Memory], Field(min_length=1, max_length=1)]
     """The device's memory tier by name."""
     scale_up: Link

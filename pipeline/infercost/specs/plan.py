@@ -63,6 +63,9 @@ class Plan(SourcedSpec):
     pp: CountField
     dp: CountField
     ep: CountField
+    kv_sharding: Literal["heads", "batch"]
+    """How a decode cache is split where devices outnumber KV heads: copies of each head on every
+    device that shares it, or each device the heads of its part of the batch."""
     prefill_batch: CountField
     """Prompts that one prefill pass takes together, per data-parallel group."""
     prefill_chunk: TokensField
