@@ -19,6 +19,7 @@ from infercost.paths import shown
 from infercost.places import place_of
 from infercost.question import ROOT_KEYS, Axis, Question
 from infercost.specs.case import GROUPS, Case
+from infercost.specs.study import Study
 from infercost.witnesses import adapter, fields_at, missing_witnesses
 
 
@@ -35,17 +36,27 @@ class ComposedCase:
 class Options:
     """Composes options, each once, and checks them on their own right."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, plain: Raw | None = None) -> None:
+        """Compose the options of `question`, or take them from `plain`, as `to_plain` gave them."""
         self.question = question
-        self.raw, self.chosen = self._compose()
+        if plain is None:
+            self.raw, self.chosen = self._compose()
+        else:
+            self.raw = plain["options"]
+            self.chosen = {group: tuple(names) for group, names in plain["chosen"].items()}
+
+    def to_plain(self, group: str = "", names: tuple[str, ...] = ()) -> Raw:
+        """Everything resolved, as plain data; of `group` only the options `names`."""
+        chosen = {g: list(names if g == group else kept) for g, kept in self.chosen.items()}
+        options = {g: {name: self.raw[g][name] for name in kept} for g, kept in chosen.items()}
+        return {"chosen": chosen, "options": options}
 
     def _compose(self) -> tuple[dict[str, dict[str, Raw]], dict[str, tuple[str, ...]]]:
         from hydra import compose, initialize_config_dir
         from hydra.core.global_hydra import GlobalHydra
 
         question = self.question
-        base, *more = question.dirs
-        path = [f"hydra.searchpath=[{','.join(f'file://{d}' for d in more)}]"] if more else []
+        base, path = question.dirs[0], _search_path(question.dirs)
         raw: dict[str, dict[str, Raw]] = {}
         chosen: dict[str, tuple[str, ...]] = {}
         widest = max((len(names) for names in question.options.values()), default=1)
@@ -133,6 +144,29 @@ class Options:
         for step in key.split("."):
             spec = spec[step] if isinstance(spec, dict) else getattr(spec, step)
         return spec
+
+
+def compose_study(name: str, dirs: tuple[Path, ...]) -> Study:
+    """A study's file, composed and checked on its own right."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf
+
+    question = Question({}, dirs=dirs)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(dirs[0]), version_base="1.3"), _Readable(question):
+        composed = compose("config", overrides=[*_search_path(dirs), f"+study={name}"])
+    content: Any = OmegaConf.to_container(composed.study, resolve=True)
+    faults = [_blame(fault, question, "study", name) for fault in spec_faults("study", content)]
+    if faults:
+        raise SpecErrors(faults)
+    return Study.model_validate(content)
+
+
+def _search_path(dirs: tuple[Path, ...]) -> list[str]:
+    """Hydra's override that adds the folders after the first."""
+    more = ",".join(f"file://{folder}" for folder in dirs[1:])
+    return [f"hydra.searchpath=[{more}]"] if more else []
 
 
 def _blame(fault: tuple[str, str, str], question: Question, group: str, name: str) -> SpecError:

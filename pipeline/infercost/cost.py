@@ -40,8 +40,10 @@ class PerToken:
 class Evaluation:
     """One bound case, evaluated. Arrays broadcast over the grid; the last dimension is requests."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, capacity_share: Array = 0.0) -> None:
+        """`capacity_share` is the part of the cost that a search found unlimited memory to save."""
         self.case = case
+        self.capacity_share = capacity_share
         self.layout = Layout(case)
         self.lengths: Lengths = lengths_of(case.workload, case.trend)
 
@@ -68,15 +70,18 @@ class Evaluation:
         return serving.sequences_per_pass(self.case.batch, plan.dp, plan.pp)
 
     @cached_property
-    def decode(self) -> PassCost:
-        """One decode pass, which gives every sequence in it one token."""
+    def decode_pass(self) -> Pass:
+        """A decode pass of the busiest data-parallel group."""
 
         def visible(window: float) -> Count:
             return self.sequences * self.lengths.context(window)
 
-        return pass_cost(
-            self.layout, Pass(self.sequences, self.sequences, visible, visible, decode=True)
-        )
+        return Pass(self.sequences, self.sequences, visible, visible, decode=True)
+
+    @cached_property
+    def decode(self) -> PassCost:
+        """Cost of one decode pass, which gives every sequence in it one token."""
+        return pass_cost(self.layout, self.decode_pass)
 
     @cached_property
     def prompt_passes(self) -> Count:
@@ -85,7 +90,7 @@ class Evaluation:
         return serving.chunk_passes(plan.prefill_batch * self.lengths.prompt, plan.prefill_chunk)
 
     @cached_property
-    def prefill(self) -> PassCost:
+    def prefill_pass(self) -> Pass:
         """One of the passes of a prefill, by prompt stratum."""
         plan, prompt = self.case.plan, self.lengths.prompt
         tokens, passes = plan.prefill_batch * prompt, self.prompt_passes
@@ -99,10 +104,12 @@ class Evaluation:
         def pairs(window: float) -> Count:
             return plan.prefill_batch * self.lengths.pairs(window) / passes
 
-        return pass_cost(
-            self.layout,
-            Pass(tokens / passes, plan.prefill_batch / passes, read, pairs, decode=False),
-        )
+        return Pass(tokens / passes, plan.prefill_batch / passes, read, pairs, decode=False)
+
+    @cached_property
+    def prefill(self) -> PassCost:
+        """Cost of one pass of a prefill, by prompt stratum."""
+        return pass_cost(self.layout, self.prefill_pass)
 
     @cached_property
     def step_time(self) -> Seconds:
@@ -213,8 +220,9 @@ class Evaluation:
 
     @cached_property
     def per_token_cost(self) -> Terms:
-        """USD per output token by resource, both phases."""
-        return self.cost_terms(self.per_token)
+        """USD per output token by resource, both phases, memory capacity included."""
+        terms, share = self.cost_terms(self.per_token), self.capacity_share
+        return terms.times(1.0 - share).plus(Terms(capacity=terms.total * share))
 
     @cached_property
     def device_seconds(self) -> Seconds:

@@ -91,8 +91,8 @@ def broken_limit(layout: Layout, lengths: Lengths, memory: Footprint) -> Count:
     """Code of the first limit that a point breaks, 0 where it breaks none."""
     case = layout.case
     broken = {
-        "plan": ~_is_whole(layout),
-        "reach": np.asarray(_devices(layout) > np.asarray(case.hardware.scale_out.domain)),
+        "plan": ~is_whole(layout),
+        "reach": ~reaches(layout),
         "context": np.asarray(lengths.longest > np.asarray(case.model.max_context)),
         "capacity": np.asarray(memory.used > np.asarray(memory.room)),
     }
@@ -102,12 +102,14 @@ def broken_limit(layout: Layout, lengths: Lengths, memory: Footprint) -> Count:
     return code
 
 
-def _devices(layout: Layout) -> Count:
-    plan = layout.case.plan
-    return plan.tp * plan.pp * plan.dp
+def reaches(layout: Layout) -> BoolArray:
+    """Whether the links connect all devices of a replica."""
+    plan, hardware = layout.case.plan, layout.case.hardware
+    connected = np.maximum(hardware.scale_out.domain, hardware.scale_up.domain)
+    return np.asarray(plan.tp * plan.pp * plan.dp <= connected)
 
 
-def _is_whole(layout: Layout) -> BoolArray:
+def is_whole(layout: Layout) -> BoolArray:
     """Whether the plan divides the model: heads, layers and experts find their devices.
 
     Experts live in whole data-parallel groups (ep a multiple of dp) and fill the stage evenly.

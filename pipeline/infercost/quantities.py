@@ -32,10 +32,6 @@ _KEYS = {
     "limit": ("", "What ran out, where the point is infeasible"),
     "bound": ("", "Resource with the largest share of the cost per output token"),
     "best": ("", "The operating point that the study's objective chooses"),
-    "capacity_cost_per_mtoken_usd": (
-        "ΔK",
-        "What unlimited memory at the same speed would save per million output tokens",
-    ),
 }
 
 

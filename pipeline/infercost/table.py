@@ -50,10 +50,14 @@ class Columns:
 
 
 def columns(
-    point: Evaluation, grid: Grid, options: Mapping[str, str], labels: Mapping[str, object]
+    point: Evaluation,
+    grid: Grid,
+    options: Mapping[str, str],
+    labels: Mapping[str, object],
+    limit: Array | None = None,
 ) -> Columns:
-    """Every metric of an evaluated case."""
-    case, limit = point.case, np.asarray(point.broken)
+    """Every metric of an evaluated case. `limit` adds what a study found to be broken."""
+    case, limit = point.case, np.asarray(point.broken if limit is None else limit)
     infeasible = np.where(limit > 0, np.nan, 0.0)
     masked = bool(np.isnan(infeasible).any())
     values: dict[str, Array] = {}

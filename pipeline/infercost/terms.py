@@ -21,9 +21,11 @@ RESOURCES = (
     "network_latency",
     "overhead",
     "power",
+    "capacity",
 )
 """What can bound a time: arithmetic; memory bandwidth for weights, KV cache and activations;
-link bandwidth; link latency; launches and host; the power limit."""
+link bandwidth; link latency; launches and host; the power limit. Memory capacity bounds money
+alone: it forces devices, or keeps batches small (see `infercost.optimise`)."""
 
 
 class Terms(dict[str, Array]):

@@ -11,14 +11,22 @@ from pydantic import BaseModel, TypeAdapter
 
 from infercost.specs.case import Case
 from infercost.specs.fields import Quantity, SourcedSpec
+from infercost.specs.study import Study
 
 
 @cache
 def adapter(group: str) -> TypeAdapter[Any]:
     """The validator of a group's options."""
+    if group not in Case.model_fields:
+        return TypeAdapter(annotation_of(group))
     field = Case.model_fields[group]
     annotation: Any = field.annotation
     return TypeAdapter(Annotated[annotation, field] if field.discriminator else annotation)
+
+
+def annotation_of(group: str) -> Any:
+    """The type of a group's options."""
+    return Study if group == "study" else Case.model_fields[group].annotation
 
 
 def missing_witnesses(spec: BaseModel, content: Mapping[str, Any]) -> list[str]:
@@ -70,7 +78,7 @@ def _numbers(
 
 def fields_at(group: str, steps: list[str], content: Any) -> set[str]:
     """Names that may stand below a dotted path of a group's option."""
-    kinds = list(_specs(Case.model_fields[group].annotation))
+    kinds = list(_specs(annotation_of(group)))
     for step in steps:
         content = content.get(step) if isinstance(content, Mapping) else None
         annotations = []
@@ -113,7 +121,7 @@ def _specs(annotation: Any) -> Iterator[Any]:
 
 def field_unit(group: str, steps: list[str]) -> str:
     """SI unit of the quantity at a dotted path of a group, `1` for counts and ratios."""
-    kinds = list(_specs(Case.model_fields[group].annotation))
+    kinds = list(_specs(annotation_of(group)))
     unit = "1"
     for step in steps:
         found: list[Any] = []

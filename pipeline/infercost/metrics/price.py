@@ -29,6 +29,12 @@ def cost_per_mtoken(point: Evaluation) -> Array:
     return MILLION * point.cost_terms(point.per_token).total
 
 
+@metric("USD", "K_C")
+def capacity_cost_per_mtoken(point: Evaluation) -> Array:
+    """Cost that unlimited memory of the same speed would save at a study's best point, else 0."""
+    return MILLION * point.per_token_cost["capacity"]
+
+
 @metric("USD", "K_out")
 def decode_cost_per_moutput(point: Evaluation) -> Array:
     """Cost of decode alone per million output tokens."""

@@ -1,7 +1,8 @@
 """Stress: the share of a total that each resource bounds.
 
 Four totals: the decode step, the mean prefill, energy and cost per output token. Shares of one
-total sum to 1. The terms themselves are share times total.
+total sum to 1. The terms themselves are share times total. Only money knows capacity: what
+unlimited memory would save, known where a study has chosen the point, else 0.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def _share(terms_of: Callable[[Evaluation], Terms], resource: str) -> Callable[[
 
 
 for _name, (_meaning, _terms) in _TOTALS.items():
-    for _resource in RESOURCES:
+    for _resource in RESOURCES if _name == "cost" else RESOURCES[:-1]:
         add(
             f"{_name}_stress_{_resource}",
             "1",

@@ -1,0 +1,83 @@
+"""One point taken apart: every operator and message of both phases, and the memory map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from infercost.arrays import Array
+from infercost.cost import Evaluation
+from infercost.network import Message
+from infercost.operators.base import Block, Layout, Operator, Pass
+from infercost.operators.stack import blocks
+from infercost.passes import message_terms, operator_time
+
+Row = dict[str, Any]
+
+
+def operator_rows(point: Evaluation) -> list[Row]:
+    """One row per operator and message of a decode step and of the median prompt's prefill.
+
+    Amounts are per device and for all layers of a block together; the median prompt is one of
+    `lengths.QUANTILES`.
+    """
+    decode = _phase(point, "decode", point.decode_pass, 1.0)
+    return decode + _phase(point, "prefill", point.prefill_pass, point.prompt_passes)
+
+
+def _phase(point: Evaluation, phase: str, step: Pass, passes: Array) -> list[Row]:
+    def number(value: Array, count: Array) -> float:
+        scaled = np.asarray(value) * np.asarray(count) * passes
+        return float(np.asarray(point.lengths.quantile(scaled, 0.5)).reshape(-1)[0])
+
+    rows: list[Row] = []
+    for block in blocks(point.layout, step):
+        for operator in block.operators:
+            rows.append(_operator_row(point.layout, phase, block, operator, number))
+        for message in block.messages:
+            rows.append(_message_row(phase, block, message, number))
+    return [row for row in rows if row["time_s"] > 0]
+
+
+def _operator_row(layout: Layout, phase: str, block: Block, operator: Operator, number: Any) -> Row:
+    time = operator_time(layout.case, operator)
+    moved = {f"{s}_b": number(b, operator.count) for s, b in operator.traffic.items()}
+    terms = {r: number(t, operator.count) for r, t in time.terms.items()}
+    launch = number(layout.case.calibration.operator_overhead, operator.count)
+    flops = number(operator.flops, operator.count)
+    total = sum(moved.values())
+    return {
+        "phase": phase,
+        "block": block.name,
+        "operator": operator.name,
+        "flops_flop": flops,
+        "weights_b": moved.get("weights_b", 0.0),
+        "kv_b": moved.get("kv_b", 0.0),
+        "activations_b": moved.get("activations_b", 0.0),
+        "sent_b": 0.0,
+        "intensity": flops / total if total > 0 else float("inf"),
+        "time_s": sum(terms.values()) + launch,
+        "overhead_s": launch,
+        "bound": max({**terms, "overhead": launch}.items(), key=lambda item: item[1])[0],
+        "peak_per_s": float(np.asarray(operator.peak).reshape(-1)[0]),
+    }
+
+
+def _message_row(phase: str, block: Block, message: Message, number: Any) -> Row:
+    terms = {r: number(t, message.count) for r, t in message_terms(message).items()}
+    return {
+        "phase": phase,
+        "block": block.name,
+        "operator": message.name,
+        "flops_flop": 0.0,
+        "weights_b": 0.0,
+        "kv_b": 0.0,
+        "activations_b": 0.0,
+        "sent_b": number(message.sent, message.count),
+        "intensity": 0.0,
+        "time_s": sum(terms.values()),
+        "overhead_s": 0.0,
+        "bound": max(terms.items(), key=lambda item: item[1])[0],
+        "peak_per_s": 0.0,
+    }

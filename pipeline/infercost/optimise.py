@@ -1,0 +1,172 @@
+"""Every case at its own best operating point: search a grid, then evaluate what it chose in full.
+
+The search looks at the objective, the objectives of service and the limits alone, over every
+combination of the axes to choose along. Ties go to the first point of the grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from infercost.arrays import BoolArray, FloatArray
+from infercost.compose import ComposedCase
+from infercost.cost import Evaluation
+from infercost.grid import Grid, GridAxis
+from infercost.operators.base import Layout
+from infercost.placement import LIMITS, is_whole, reaches
+from infercost.registry import metrics
+
+BLOCK = 2**16
+"""Points searched at once, whole inner grids at least."""
+
+PHYSICAL = LIMITS.index("capacity")
+"""Codes up to this one are limits of the system; those above, of the service."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What to minimise along which axes, within which objectives of service.
+
+    `inner` are the axes to choose along. TPOT and p90 TTFT above the workload's SLO are refused
+    where `within_slo`. `keep` is `best` or `pareto`.
+    """
+
+    minimise: str
+    inner: tuple[GridAxis, ...]
+    within_slo: bool
+    keep: str
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Points that a search keeps, as indices along the outer and inner axes of its grid."""
+
+    grid: Grid
+    index: FloatArray
+    """Flat index of each kept point."""
+    best: BoolArray
+    """Whether it is the best of its case."""
+    limit: FloatArray
+    """Code of the limit that no point of the case meets; 0 where the point is feasible."""
+    capacity_share: FloatArray
+    """Share of the objective that unlimited memory would save at the best point; 0 at others."""
+
+    def points(self) -> Grid:
+        """The kept points as one axis, all paths along it."""
+        positions = np.unravel_index(self.index.astype(np.int64), self.grid.shape)
+        values = {
+            path: axis.values[path][where]
+            for axis, where in zip(self.grid.axes, positions, strict=True)
+            for path in axis.values
+        }
+        return Grid((GridAxis("point", values),))
+
+
+def joint_axis(
+    name: str, values: dict[str, FloatArray], composed: ComposedCase, largest_replica: int
+) -> GridAxis:
+    """The product of several paths as one axis, without plans that the case cannot lay out.
+
+    Where nothing can be laid out the first combination stays, to say so in a row.
+    """
+    product = np.meshgrid(*values.values(), indexing="ij")
+    axis = GridAxis(name, {path: v.ravel() for path, v in zip(values, product, strict=True)})
+    layout = Layout(Grid((axis,)).bind(composed.case))
+    plan = layout.case.plan
+    small = np.asarray(plan.tp * plan.pp * plan.dp) <= largest_replica
+    possible = np.broadcast_to(is_whole(layout) & reaches(layout) & small, (axis.size, 1))[:, 0]
+    rows = np.flatnonzero(possible) if possible.any() else np.array([0])
+    return GridAxis(name, {path: v[rows] for path, v in axis.values.items()})
+
+
+def search(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> list[Chosen]:
+    """The points to keep, block by block of the outer axes."""
+    inner = Grid(how.inner)
+    grid = Grid((*outer, *how.inner))
+    return [
+        _search_block(composed, block, inner.size, how)
+        for block in grid.blocks(max(BLOCK, inner.size))
+    ]
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Objective, latencies and limits of a block, one row per case and one column per choice."""
+
+    objective: FloatArray
+    tpot: FloatArray
+    limit: FloatArray
+    excess: FloatArray
+    """How far a point is past its limit, as a ratio; to name the nearest miss."""
+    fits_but_for_memory: BoolArray
+
+
+def _search_block(composed: ComposedCase, block: Grid, choices: int, how: Search) -> Chosen:
+    scores = _scores(composed, block, choices, how)
+    index: list[int] = []
+    best: list[bool] = []
+    limit: list[float] = []
+    saving: list[float] = []
+    for row in range(scores.objective.shape[0]):
+        kept = _kept(scores, row, how.keep)
+        for choice in kept:
+            index.append(row * choices + choice)
+            best.append(choice == kept[-1])
+            limit.append(scores.limit[row, choice])
+            saving.append(_saving(scores, row, choice) if choice == kept[-1] else 0.0)
+    return Chosen(block, np.array(index, float), np.array(best), np.array(limit), np.array(saving))
+
+
+def _scores(composed: ComposedCase, block: Grid, choices: int, how: Search) -> _Scores:
+    point = Evaluation(block.bind(composed.case))
+
+    def table(values: object) -> FloatArray:
+        return block.flat(values).reshape(-1, choices)
+
+    known = metrics()
+    objective = table(known[how.minimise].evaluate(point))
+    tpot, ttft = table(known["tpot_s"].evaluate(point)), table(known["ttft_p90_s"].evaluate(point))
+    limit, excess = table(point.broken), table(point.memory.used / point.memory.room)
+    physical = limit > 0
+    slo = point.case.workload.slo
+    if how.within_slo and slo is not None:
+        over = {"tpot": tpot / slo.tpot, "ttft": ttft / slo.ttft}
+        worse = np.where(over["tpot"] >= over["ttft"], LIMITS.index("tpot"), LIMITS.index("ttft"))
+        missed = np.maximum(over["tpot"], over["ttft"])
+        limit = np.where(physical, limit, np.where(missed > 1.0, worse, 0.0))
+        excess = np.where(physical, excess, missed)
+        served = missed <= 1.0
+    else:
+        served = np.ones(limit.shape, dtype=bool)
+    but_memory = served & ((limit == 0) | (limit == PHYSICAL))
+    return _Scores(objective, tpot, limit, excess, but_memory)
+
+
+def _kept(scores: _Scores, row: int, keep: str) -> list[int]:
+    """Choices of one case to keep, the best last; or the nearest miss where nothing is feasible."""
+    feasible = np.flatnonzero(scores.limit[row] == 0)
+    if feasible.size == 0:
+        furthest = scores.limit[row].max()
+        closest = np.flatnonzero(_stage(scores.limit[row]) == _stage(np.array(furthest)))
+        return [int(closest[np.argmin(scores.excess[row, closest])])]
+    cost, tpot = scores.objective[row, feasible], scores.tpot[row, feasible]
+    if keep == "best":
+        return [int(feasible[np.argmin(cost)])]
+    order = np.lexsort((feasible, cost, tpot))
+    cheaper = cost[order] < np.minimum.accumulate(np.concatenate([[np.inf], cost[order][:-1]]))
+    return [int(choice) for choice in feasible[order[cheaper]]]
+
+
+def _stage(limit: FloatArray) -> FloatArray:
+    """How far a point got: service objectives are one stage, reached after all physical limits."""
+    return np.minimum(limit, PHYSICAL + 1.0)
+
+
+def _saving(scores: _Scores, row: int, choice: int) -> float:
+    """Share of the objective at a choice that unlimited memory would save."""
+    if scores.limit[row, choice] != 0:
+        return 0.0
+    least = scores.objective[row, scores.fits_but_for_memory[row]].min()
+    return float(1.0 - least / scores.objective[row, choice])

@@ -1,0 +1,58 @@
+"""A named question: axes, what to optimise over, what to keep, and how to answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from infercost.specs.fields import CountField, Spec
+
+Values = Annotated[list[Any], Field(min_length=1)]
+
+
+class Optimise(Spec):
+    """Every case is judged at its own best operating point, found on the grid of `over`."""
+
+    minimise: str
+    """Column of the objective."""
+    over: Annotated[dict[str, Values | dict[str, Values]], Field(min_length=1)]
+    """Axes to choose along: values of a dotted path, or a name with several paths whose product is
+    one axis, from which combinations that cannot be laid out are left out."""
+    largest_replica: CountField
+    """Most devices of one replica."""
+    within_slo: bool
+    """Whether TPOT and TTFT must meet the workload's objective."""
+
+
+class Answer(Spec):
+    """One sentence: a template, and the SQL over table `rows` that gives its values in one row."""
+
+    text: str
+    values: str
+
+
+class FigureChoice(Spec):
+    """A figure by name, and the options it takes."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class Study(Spec):
+    """A study. `axes` over groups name options; over dotted paths, values."""
+
+    name: str
+    question: str
+    overrides: list[str] = []
+    """Choices and values that hold for every case."""
+    axes: dict[str, Values]
+    split: str
+    """Axis along which the study is cut into parts, one job each."""
+    optimise: Optimise | None = None
+    keep: Literal["all", "best", "pareto"]
+    """Points that land: a whole grid, each case's best, or its front of TPOT against objective."""
+    aggregates: dict[str, str] = {}
+    """Named tables: SQL over the table `rows`."""
+    answers: list[Answer] = []
+    figures: list[FigureChoice] = []
