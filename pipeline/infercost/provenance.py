@@ -32,11 +32,11 @@ def digest(*texts: str) -> str:
 
 @cache
 def code_digest(entry: str = "infercost.parts") -> str:
-    """Digest of a module and of all modules of the package that it reaches by imports.
+    """Digest of a module and of all modules of the package that it reaches.
 
-    Metrics are found by folder and so belong to it.
+    Modules are reached by imports, or by folder where they are found by folder (`DISCOVERED`).
     """
-    sources = {name: _meaning(_file(name)) for name in sorted(_closure(entry))}
+    sources = {name: _meaning(name) for name in sorted(_closure(entry))}
     return digest(*(text for pair in sources.items() for text in pair))
 
 
@@ -45,9 +45,13 @@ def package_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in PACKAGES}
 
 
+DISCOVERED = {"infercost.registry": "metrics", "infercost.plots.base": "plots"}
+"""Modules that import all modules of a folder."""
+
+
 def _closure(entry: str) -> set[str]:
     found: set[str] = set()
-    waiting = [entry, *(f"infercost.metrics.{p.stem}" for p in (_PACKAGE / "metrics").glob("*.py"))]
+    waiting = [entry]
     while waiting:
         name = waiting.pop()
         if name in found or not name.startswith("infercost"):
@@ -57,6 +61,10 @@ def _closure(entry: str) -> set[str]:
             continue
         found.add(name)
         waiting.extend(_imports(file))
+        if name in DISCOVERED:
+            folder = DISCOVERED[name]
+            modules = (_PACKAGE / folder).glob("[!_]*.py")
+            waiting.extend(f"infercost.{folder}.{module.stem}" for module in modules)
     return found
 
 
@@ -77,16 +85,26 @@ def _imports(file: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
 
 
-def _meaning(file: Path | None) -> str:
-    """Source without comments, docstrings and layout."""
+def _meaning(name: str) -> str:
+    """Source without comments, layout and docstrings, and the templates that lie beside it.
+
+    A metric's docstring counts: it lands in the results.
+    """
+    file = _file(name)
     if file is None:
         return ""
+    templates = sorted(file.parent.glob("*.j2")) if file.name == "__init__.py" else []
     tree = ast.parse(file.read_text())
+    if not name.startswith("infercost.metrics"):
+        _drop_docstrings(tree)
+    return "\0".join([ast.unparse(tree), *(template.read_text() for template in templates)])
+
+
+def _drop_docstrings(tree: ast.AST) -> None:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [n for n in body if not _is_text(n)] or [ast.Pass()]  # type: ignore[attr-defined]
-    return ast.unparse(tree)
 
 
 def _is_text(node: ast.AST) -> bool:

@@ -27,6 +27,11 @@ def one_shot_steps(n: Count) -> Count:
     return np.minimum(n - 1.0, 1.0)
 
 
+def two_shot_steps(n: Count) -> Count:
+    """Steps where every rank reduces its share, sent by all at once, then sends it to all: 2."""
+    return 2.0 * np.minimum(n - 1.0, 1.0)
+
+
 def reduce_scatter_volume(n: Count) -> Ratio:
     """Bytes a rank sends per byte of message in bandwidth-optimal all-reduce: 2 (n - 1) / n."""
     return 2.0 * (n - 1.0) / n
@@ -41,6 +46,7 @@ ALL_REDUCE = {
     "ring": (ring_steps, reduce_scatter_volume),
     "recursive_doubling": (recursive_doubling_steps, reduce_scatter_volume),
     "one_shot": (one_shot_steps, one_shot_volume),
+    "two_shot": (two_shot_steps, reduce_scatter_volume),
 }
 """Steps and volume by algorithm."""
 

@@ -14,7 +14,7 @@ from infercost.specs.fields import (
     SourcedSpec,
 )
 
-Algorithm = Literal["ring", "one_shot", "recursive_doubling"]
+Algorithm = Literal["ring", "recursive_doubling", "one_shot", "two_shot"]
 
 
 class Link(SourcedSpec):

@@ -1,0 +1,75 @@
+"""`infercost evaluate`: every point that overrides span, as a table or a file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from infercost.commands.output import print_table
+from infercost.errors import SpecError
+
+SHOWN = (
+    "feasible",
+    "limit",
+    "bound",
+    "tpot_s",
+    "ttft_s",
+    "throughput_per_device_per_s",
+    "cost_per_mtoken_usd",
+)
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="every point that lists and ranges in overrides span",
+        description="Evaluate every point that the overrides span; lists and ranges make axes.",
+        epilog="example: infercost evaluate hardware=h100-sxm,mi300x batch=1,8,64 --out points.parquet",
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("--out", type=Path, help="write all columns to this .parquet or .csv file")
+    parser.add_argument(
+        "--config-dir", action="append", default=[], help="folder of your own options"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write all columns to a file, or print the main ones."""
+    from infercost.evaluation import evaluate_arrow
+
+    out: Path | None = arguments.out
+    if out is not None and out.suffix not in (".parquet", ".csv"):
+        raise SpecError(
+            f"--out {out}", "", f"'{out.suffix}' is not a format", "Take .parquet or .csv"
+        )
+    table = evaluate_arrow(arguments.overrides, tuple(arguments.config_dir))
+    if out is None:
+        _print(table.to_pandas())
+    elif out.suffix == ".csv":
+        table.to_pandas().to_csv(out, index=False)
+    else:
+        import pyarrow.parquet as pq
+
+        pq.write_table(table, out)
+    if out is not None:
+        print(f"{table.num_rows} points -> {out}", file=sys.stderr)
+    return 0
+
+
+def _print(frame: Any) -> None:
+    varying = [
+        c for c in frame.columns[: list(frame.columns).index("feasible")] if frame[c].nunique() > 1
+    ]
+    names = [*varying, *SHOWN]
+    rows = [[_cell(value) for value in row] for row in frame[names].itertuples(index=False)]
+    print_table("", names, rows)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "-" if value != value else f"{value:.4g}"  # noqa: PLR0124  NaN is not itself
+    return str(value)

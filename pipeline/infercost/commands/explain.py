@@ -1,0 +1,224 @@
+"""`infercost explain`: one design point, taken apart."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from infercost.commands.output import bar, console, print_json, print_table
+from infercost.errors import SpecError
+
+if TYPE_CHECKING:
+    from infercost.compose import ComposedCase
+    from infercost.cost import Evaluation
+
+HEADLINES = (
+    ("time to first token, mean", "ttft_s"),
+    ("time to first token, p90", "ttft_p90_s"),
+    ("time per output token", "tpot_s"),
+    ("decode step", "decode_step_s"),
+    ("output tokens/s per user", "user_throughput_per_s"),
+    ("output tokens/s per device", "throughput_per_device_per_s"),
+    ("cost per million output tokens", "cost_per_mtoken_usd"),
+    ("  of which decode", "decode_cost_per_moutput_usd"),
+    ("cost of prefill per million prompt tokens", "prefill_cost_per_minput_usd"),
+    ("energy per million output tokens", "energy_per_mtoken_j"),
+    ("operational carbon per million output tokens", "operational_carbon_per_mtoken_kgco2e"),
+    ("embodied carbon per million output tokens", "embodied_carbon_per_mtoken_kgco2e"),
+    ("power of a device in decode", "decode_power_w"),
+    ("MFU / MBU of a decode step", "decode_mfu decode_mbu"),
+)
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "explain",
+        help="one design point: operators, memory map, totals and what binds",
+        description="Evaluate one design point and take it apart. Overrides follow Hydra's grammar.",
+        epilog="example: infercost explain hardware=mi300x model=deepseek-v3 plan.tp=8 batch=64",
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("--json", action="store_true", help="everything as JSON")
+    parser.add_argument(
+        "--config-dir", action="append", default=[], help="folder of your own options"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one point; an infeasible one is shown as such, with what ran out."""
+    composed, point = _point(arguments.overrides, tuple(arguments.config_dir))
+    content = explained(composed, point)
+    if arguments.json:
+        print_json(content)
+    else:
+        _print(composed, content)
+    return 0
+
+
+def _point(overrides: list[str], dirs: tuple[str, ...]) -> tuple[ComposedCase, Evaluation]:
+    from infercost.compose import Options
+    from infercost.cost import Evaluation
+    from infercost.question import ask
+
+    question = ask(overrides, dirs)
+    if question.size != 1:
+        swept = [axis.name for axis in (*question.axes, *question.labels)]
+        swept += [group for group, names in question.options.items() if len(names) > 1]
+        raise SpecError(
+            f"override '{swept[0]}'",
+            "",
+            "has several values, and explain takes one point",
+            "Use 'infercost evaluate'",
+        )
+    composed = next(iter(Options(question).cases()))
+    return composed, Evaluation(composed.case)
+
+
+def explained(composed: ComposedCase, point: Evaluation) -> dict[str, Any]:
+    """All columns of the point, its operators and its memory map, as plain data."""
+    from infercost.breakdown import operator_rows
+    from infercost.grid import Grid
+    from infercost.placement import LIMITS
+    from infercost.table import columns
+    from infercost.terms import RESOURCES
+
+    part = columns(point, Grid(()), composed.options, composed.labels)
+    code = int(part.grid.flat(part.limit)[0])
+    memory = point.memory
+    return {
+        "options": dict(composed.options),
+        "plan": {name: int(part.flat(name)[0]) for name in part.plan},
+        "feasible": code == 0,
+        "limit": LIMITS[code],
+        "bound": RESOURCES[int(part.grid.flat(part.bound)[0])],
+        "metrics": {name: float(part.flat(name)[0]) for name in part.values},
+        "memory": {
+            name: float(part.grid.flat(value)[0])
+            for name, value in (
+                ("weights_b", memory.weights),
+                ("kv_b", memory.kv),
+                ("activations_b", memory.activations),
+                ("room_b", memory.room),
+            )
+        },
+        "operators": operator_rows(point),
+    }
+
+
+def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
+    case, plan, metrics = composed.case, content["plan"], content["metrics"]
+    out = console()
+    degrees = " ".join(f"{k}={plan[k]}" for k in ("tp", "pp", "dp", "ep"))
+    out.print(
+        f"{case.model.name} on {int(metrics['devices'])} x {case.hardware.name} ({degrees})\n"
+        f"{case.workload.name}, trend {case.trend.name.lower()}, batch {plan['batch']}, "
+        f"calibration {composed.options['calibration']}, economics {composed.options['economics']}",
+        markup=False,
+    )
+    if not content["feasible"]:
+        out.print(f"\nINFEASIBLE: {_why(content)}", style="bold red", markup=False)
+    _print_memory(case.hardware.tier.technology, content["memory"])
+    if content["feasible"]:
+        _print_totals(metrics)
+        _print_stress(metrics)
+    _print_operators(content["operators"])
+
+
+def _why(content: dict[str, Any]) -> str:
+    needed, room = (
+        sum(content["memory"][f"{k}_b"] for k in ("weights", "kv", "activations")),
+        content["memory"]["room_b"],
+    )
+    return {
+        "plan": "the plan does not divide the model: heads, layers or experts lack devices",
+        "reach": "the links do not connect that many devices",
+        "context": "requests are longer than the model's context",
+        "capacity": f"memory: {needed / 1e9:.1f} GB needed per device, {room / 1e9:.1f} GB there",
+    }[content["limit"]]
+
+
+def _print_memory(technology: str, memory: dict[str, float]) -> None:
+    room = memory["room_b"]
+    rows = [
+        [label, f"{memory[key] / 1e9:.2f}", f"{memory[key] / room:.1%}", bar(memory[key] / room)]
+        for label, key in (
+            ("weights", "weights_b"),
+            ("KV cache", "kv_b"),
+            ("activations", "activations_b"),
+        )
+    ]
+    used = sum(memory[k] for k in ("weights_b", "kv_b", "activations_b"))
+    rows.append(["all", f"{used / 1e9:.2f}", f"{used / room:.1%}", ""])
+    title = f"Memory of one device: {technology}, {room / 1e9:.1f} GB to fill"
+    print_table(title, ["tensor class", "GB", "share", ""], rows)
+
+
+def _print_totals(metrics: dict[str, float]) -> None:
+    from infercost.quantities import quantity
+    from infercost.units import show
+
+    rows = []
+    for label, names in HEADLINES:
+        values = [show(metrics[name], _shown_unit(quantity(name).unit)) for name in names.split()]
+        rows.append([label, " / ".join(values)])
+    print_table("Totals", ["", "value"], rows)
+
+
+def _shown_unit(unit: str) -> str:
+    return "" if unit in ("1", "token/s") else unit
+
+
+def _print_stress(metrics: dict[str, float]) -> None:
+    from infercost.terms import RESOURCES
+
+    families = ("decode", "prefill", "energy", "cost")
+    rows = []
+    for resource in RESOURCES:
+        shares = [metrics.get(f"{family}_stress_{resource}", 0.0) for family in families]
+        if max(shares) > 0:
+            cells = [f"{share:.1%}" if share else "-" for share in shares]
+            rows.append([resource.replace("_", " "), *cells, bar(shares[-1])])
+    print_table(
+        "Stress: share that each resource bounds",
+        ["resource", "decode step", "prefill", "energy", "cost", ""],
+        rows,
+    )
+
+
+def _print_operators(operators: list[dict[str, Any]]) -> None:
+    from infercost.units import show
+
+    for phase, title in (
+        ("decode", "One decode step, per device"),
+        ("prefill", "Prefill of the median prompt, per device"),
+    ):
+        mine = [row for row in operators if row["phase"] == phase]
+        whole = sum(row["time_s"] for row in mine) or 1.0
+        rows = [
+            [
+                f"{row['block']}: {row['operator']}",
+                show(row["flops_flop"], "FLOP") if row["flops_flop"] else "-",
+                *(
+                    show(row[key], "B") if row[key] else "-"
+                    for key in ("weights_b", "kv_b", "activations_b", "sent_b")
+                ),
+                show(row["time_s"], "s"),
+                f"{row['time_s'] / whole:.1%}",
+                row["bound"].replace("_", " "),
+            ]
+            for row in mine
+        ]
+        headings = [
+            "operator",
+            "FLOPs",
+            "weights",
+            "KV",
+            "activations",
+            "sent",
+            "time",
+            "share",
+            "bound",
+        ]
+        print_table(title, headings, rows)

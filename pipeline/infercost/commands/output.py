@@ -1,0 +1,61 @@
+"""Tables and JSON on standard output: coloured on a terminal, plain in a pipe."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def console() -> Console:
+    """A console as wide as the terminal, or wide enough for any table in a pipe."""
+    from rich.console import Console
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 160
+    return Console(width=width, highlight=False, soft_wrap=False)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table; columns that hold numbers are aligned right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for position, name in enumerate(columns):
+        numeric = all(row[position][:1].isdigit() or row[position] in ("", "-") for row in rows)
+        table.add_column(Text(name), justify="right" if numeric and rows else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out = console()
+    if title:
+        out.print(f"\n{title}", style="bold", markup=False)
+    out.print(table)
+
+
+def print_json(content: Any) -> None:
+    """JSON with NaN and infinity as null: what every parser reads."""
+    print(json.dumps(_plain(content), indent=1, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def bar(share: float, width: int = 24) -> str:
+    """A share as a bar of blocks."""
+    return "█" * round(share * width)

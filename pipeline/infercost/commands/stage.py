@@ -1,0 +1,72 @@
+"""`infercost stage`: the steps of the workflow. The Snakefile calls them; people need not."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("stage", help="steps of the workflow, called by Snakemake")
+    steps = parser.add_subparsers(dest="step", required=True)
+    part = steps.add_parser("part")
+    part.add_argument("spec", type=Path)
+    part.add_argument("target", type=Path)
+    part.add_argument("--plan", type=Path, required=True)
+    part.add_argument("--workers", type=int, default=1)
+    part.set_defaults(run=_part)
+    publish = steps.add_parser("publish")
+    aggregate = steps.add_parser("aggregate")
+    figure = steps.add_parser("figure")
+    report = steps.add_parser("report")
+    for step, run in (
+        (publish, _publish),
+        (aggregate, _aggregate),
+        (figure, _figure),
+        (report, _report),
+    ):
+        step.add_argument("target", type=Path)
+        step.add_argument("--plan", type=Path, required=True)
+        step.add_argument("--published", type=Path)
+        step.add_argument("--aggregates", type=Path)
+        step.add_argument("--figures", type=Path)
+        step.add_argument("--work", type=Path, default=Path("data/work"))
+        step.add_argument("--datasets", type=Path, default=Path("data/datasets"))
+        step.set_defaults(run=run)
+
+
+def _part(a: argparse.Namespace) -> int:
+    from infercost.stages.part import run
+
+    run(a.spec, a.target, a.plan, a.workers)
+    return 0
+
+
+def _publish(a: argparse.Namespace) -> int:
+    from infercost.stages.publish import run
+
+    run(a.plan, a.work, a.datasets, a.target)
+    return 0
+
+
+def _aggregate(a: argparse.Namespace) -> int:
+    from infercost.stages.aggregate import run
+
+    run(a.plan, a.published, a.work, a.datasets, a.target)
+    return 0
+
+
+def _figure(a: argparse.Namespace) -> int:
+    from infercost.stages.figure import run
+
+    run(a.plan, a.published, a.datasets, a.aggregates, a.target)
+    return 0
+
+
+def _report(a: argparse.Namespace) -> int:
+    from infercost.stages.report import run
+
+    run(a.plan, a.published, a.datasets, a.aggregates, a.figures, a.target)
+    return 0

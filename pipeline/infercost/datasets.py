@@ -1,0 +1,310 @@
+"""Published datasets: immutable versions of a study's rows, identified by what they say.
+
+    data/datasets/<study>/<version>/data/*.parquet   nothing but Parquet, for any reader
+    data/datasets/<study>/<version>/manifest.json    schema, files, digests, configuration, sources
+    data/datasets/<study>/latest                     the version published last
+
+A version's name is a digest of its schema and values in canonical order, so it is the same on any
+machine and for any cut into parts. A version appears whole or not at all, and is never rewritten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from infercost.errors import SpecError, nearest
+from infercost.specs.case import GROUPS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+Manifest = dict[str, Any]
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One published version."""
+
+    study: str
+    name: str
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        """The folder of Parquet files."""
+        return self.folder / "data"
+
+    def manifest(self) -> Manifest:
+        """Schema, files, digests, configuration and sources."""
+        content: Manifest = json.loads((self.folder / "manifest.json").read_text())
+        return content
+
+    def rows(self) -> pd.DataFrame:
+        """All rows."""
+        import pandas as pd
+
+        return pd.read_parquet(self.data)
+
+
+def logical_digest(parts: Sequence[Path]) -> str:
+    """Digest of schema and values, rows in the order of their keys, whatever the cut into files."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.concat_tables([_decoded(pq.read_table(part)) for part in parts])
+    keys = [name for name in table.column_names if _is_key(table.schema.field(name))]
+    table = table.sort_by([(name, "ascending") for name in keys]).combine_chunks()
+    state = hashlib.sha256()
+    for field in table.schema:
+        about = sorted((field.metadata or {}).items())
+        state.update(repr((field.name, str(field.type), about)).encode())
+        state.update(_values(table.column(field.name)))
+    return state.hexdigest()
+
+
+def _decoded(table: pa.Table) -> pa.Table:
+    """Dictionary columns as plain text: their dictionaries differ from part to part."""
+    import pyarrow as pa
+
+    fields, columns = [], []
+    for field, column in zip(table.schema, table.columns, strict=True):
+        plain = pa.types.is_dictionary(field.type)
+        columns.append(column.cast(pa.string()) if plain else column)
+        fields.append(
+            pa.field(field.name, pa.string() if plain else field.type, True, field.metadata)
+        )
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _is_key(field: pa.Field) -> bool:
+    """Whether a column identifies a row: an option, a swept path, or a degree of the plan."""
+    import pyarrow as pa
+
+    return field.name in GROUPS or "." in field.name or pa.types.is_integer(field.type)
+
+
+def _values(column: pa.ChunkedArray) -> bytes:
+    import pyarrow as pa
+
+    if pa.types.is_string(column.type):
+        return "\0".join(column.to_pylist()).encode()
+    if pa.types.is_boolean(column.type):
+        return bytes(column.to_numpy().astype(np.uint8).tobytes())
+    values = column.to_numpy()
+    if values.dtype.kind == "f":
+        values = np.where(np.isnan(values), np.nan, values) + 0.0  # one NaN, one zero
+    return bytes(np.ascontiguousarray(values).tobytes())
+
+
+def publish(root: Path, study: str, parts: Mapping[str, Path], about: Manifest) -> Version:
+    """Land the parts as a version, atomically; `about` goes into the manifest as it is.
+
+    Returns the version, which may have been there already: equal values are the same version.
+    """
+    digest = logical_digest(list(parts.values()))
+    home = root / study
+    target = home / digest[:12]
+    if not target.exists():
+        staging = home / f".staging-{os.getpid()}"
+        shutil.rmtree(staging, ignore_errors=True)
+        (staging / "data").mkdir(parents=True)
+        files = [
+            _landed(part, staging / "data" / f"{label}.parquet") for label, part in parts.items()
+        ]
+        manifest = {
+            "study": study,
+            "version": digest[:12],
+            "logical_digest": digest,
+            "rows": sum(entry["rows"] for entry in files),
+            "files": files,
+            "columns": _columns(next(iter(parts.values()))),
+            **about,
+        }
+        _write_json(staging / "manifest.json", manifest)
+        _sync(staging / "data")
+        _sync(staging)
+        try:
+            staging.rename(target)
+        except OSError:  # somebody else published the same values meanwhile
+            if not target.exists():
+                raise
+            shutil.rmtree(staging)
+        _sync(home)
+    point_to(home / LATEST, target.name)
+    return Version(study, target.name, target)
+
+
+def point_to(link: Path, target: str) -> None:
+    """Make a relative symbolic link point to `target`, in one step."""
+    scratch = link.with_name(f".{link.name}-{os.getpid()}")
+    scratch.unlink(missing_ok=True)
+    scratch.symlink_to(target)
+    scratch.replace(link)
+
+
+def _landed(part: Path, target: Path) -> Manifest:
+    import pyarrow.parquet as pq
+
+    shutil.copyfile(part, target)
+    _sync(target)
+    content = target.read_bytes()
+    return {
+        "path": f"data/{target.name}",
+        "rows": pq.read_metadata(target).num_rows,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
+def _columns(part: Path) -> list[dict[str, str]]:
+    import pyarrow.parquet as pq
+
+    def text(field: pa.Field, key: bytes) -> str:
+        return (field.metadata or {}).get(key, b"").decode()
+
+    return [
+        {
+            "name": field.name,
+            "type": str(field.type),
+            "unit": text(field, b"unit"),
+            "symbol": text(field, b"symbol"),
+            "meaning": text(field, b"meaning"),
+        }
+        for field in pq.read_schema(part)
+    ]
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def versions(root: Path, study: str = "") -> list[Version]:
+    """All versions, or those of one study, oldest first."""
+    homes = [root / study] if study else sorted(p for p in root.glob("*") if p.is_dir())
+    found = [
+        Version(home.name, folder.name, folder)
+        for home in homes
+        if home.is_dir()
+        for folder in home.iterdir()
+        if not folder.is_symlink() and (folder / "manifest.json").is_file()
+    ]
+    return sorted(found, key=lambda v: (v.study, v.folder.stat().st_mtime, v.name))
+
+
+def open_version(root: Path, reference: str) -> Version:
+    """The version that `study`, `study/latest` or `study/<start of its name>` stands for."""
+    study, _, name = reference.partition("/")
+    known = versions(root, study)
+    if not known:
+        studies = {v.study for v in versions(root)}
+        raise SpecError(
+            f"dataset '{reference}'", "", f"no version of '{study}'", nearest(study, studies)
+        )
+    if name in ("", LATEST):
+        current = (root / study / LATEST).resolve()
+        return next((v for v in known if v.folder.resolve() == current), known[-1])
+    matching = [v for v in known if v.name.startswith(name)]
+    if len(matching) != 1:
+        fault = "is not the start of a version's name" if not matching else "fits several versions"
+        raise SpecError(f"dataset '{reference}'", "", fault, nearest("", [v.name for v in known]))
+    return matching[0]
+
+
+def verify(version: Version) -> list[str]:
+    """What is wrong with a version's files, one line each; nothing if all is as published."""
+    manifest = version.manifest()
+    faults = []
+    listed = {entry["path"] for entry in manifest["files"]}
+    for entry in manifest["files"]:
+        file = version.folder / entry["path"]
+        if not file.is_file():
+            faults.append(f"{entry['path']}: is missing")
+        elif hashlib.sha256(file.read_bytes()).hexdigest() != entry["sha256"]:
+            faults.append(f"{entry['path']}: has other bytes than published")
+    faults += [
+        f"data/{file.name}: was not published"
+        for file in sorted(version.data.iterdir())
+        if f"data/{file.name}" not in listed
+    ]
+    if not faults:
+        found = logical_digest([version.folder / path for path in sorted(listed)])
+        if found != manifest["logical_digest"]:
+            faults.append("values: have another digest than published")
+    return faults
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What differs between two versions of a study."""
+
+    inputs: list[tuple[str, Any, Any]]
+    """Dotted path, value before, value after."""
+    only_before: int
+    only_after: int
+    moved: pd.DataFrame
+    """Rows in both whose metric moved: keys, metric, before, after, change; largest first."""
+
+
+def diff(before: Version, after: Version, metric: str = "cost_per_mtoken_usd") -> Difference:
+    """Which inputs changed, and which rows moved in `metric`, largest relative change first."""
+    old, new = before.rows(), after.rows()
+    if metric not in old or metric not in new:
+        raise SpecError(
+            f"metric '{metric}'",
+            "",
+            "is not in both versions",
+            nearest(metric, old.columns.astype(str)),
+        )
+    if "best" in old and "best" in new:  # plans may move from version to version
+        old, new = old[old["best"]], new[new["best"]]
+        keys = [name for name in old.columns.astype(str) if name in GROUPS or "." in name]
+    else:
+        keys = [
+            name
+            for name in old.columns.astype(str)
+            if name in GROUPS or "." in name or old[name].dtype.kind == "i"
+        ]
+    old, new = (t[[*keys, metric]].astype(dict.fromkeys(keys, str)) for t in (old, new))
+    joined = old.merge(new, on=keys, how="outer", suffixes=("_before", "_after"), indicator=True)
+    both = joined[joined["_merge"] == "both"].drop(columns="_merge")
+    first, second = both[f"{metric}_before"], both[f"{metric}_after"]
+    change = second / first - 1.0
+    moved = both.assign(change=change)[~((first == second) | (first.isna() & second.isna()))]
+    order = moved["change"].abs().fillna(np.inf).sort_values(ascending=False, kind="stable").index
+    return Difference(
+        list(_changed(before.manifest()["options"], after.manifest()["options"], "")),
+        int((joined["_merge"] == "left_only").sum()),
+        int((joined["_merge"] == "right_only").sum()),
+        moved.loc[order],
+    )
+
+
+def _changed(before: Any, after: Any, path: str) -> list[tuple[str, Any, Any]]:
+    """Leaves that differ between two trees of plain data."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [
+            leaf
+            for key in sorted({*before, *after})
+            for leaf in _changed(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))
+        ]
+    return [] if before == after else [(path, before, after)]

@@ -1,0 +1,34 @@
+"""Draw one figure of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from infercost.plots.base import FigureData, draw, save
+from infercost.provenance import canonical
+from infercost.stages.aggregate import published
+from infercost.studies import load_study
+from infercost.workplan import read_plan
+
+
+def run(plan_file: Path, named: Path, root: Path, aggregates: Path, stem: Path) -> None:
+    """Write `stem`.svg, .png, .csv, .json and .about.json; the stem's name is the figure's."""
+    plan = read_plan(plan_file)
+    study = load_study(plan.study, tuple(plan.dirs))
+    version = published(named, root)
+    choice = next(c for c in study.figures if c.name == stem.name)
+    data = FigureData(
+        study=study.name,
+        question=study.question,
+        version=version.name,
+        rows=version.rows(),
+        aggregates={file.stem: pd.read_csv(file) for file in sorted(aggregates.glob("*.csv"))},
+        options=choice.options,
+    )
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    drawn = draw(stem.name, data)
+    save(drawn, stem)
+    about = {"title": drawn.title, "subtitle": drawn.subtitle, "caption": drawn.caption}
+    stem.with_name(f"{stem.name}.about.json").write_text(canonical(about) + "\n")

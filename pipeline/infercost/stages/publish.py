@@ -1,0 +1,77 @@
+"""Publish the parts of a study as a dataset version."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infercost.datasets import publish
+from infercost.paths import config_dirs
+from infercost.provenance import canonical, code_digest, digest, package_versions
+from infercost.studies import load_study
+from infercost.workplan import WorkPlan, read_plan
+
+
+def run(plan_file: Path, work: Path, root: Path, target: Path) -> None:
+    """Publish below `root`, and leave the version's name in `target`."""
+    plan = read_plan(plan_file)
+    files = {label: work / "parts" / f"{name}.parquet" for label, name in plan.parts.items()}
+    version = publish(root, plan.study, files, about(plan, work))
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    scratch.write_text(canonical({"study": plan.study, "version": version.name}) + "\n")
+    scratch.replace(target)
+
+
+def about(plan: WorkPlan, work: Path) -> dict[str, Any]:
+    """Provenance for the manifest: question, digests, packages, resolved options, sources."""
+    study = load_study(plan.study, tuple(plan.dirs))
+    parts = {
+        label: json.loads((work / "specs" / f"{name}.json").read_text())
+        for label, name in plan.parts.items()
+    }
+    options: dict[str, dict[str, Any]] = {}
+    for part in parts.values():
+        for group, named in part["options"].items():
+            options.setdefault(group, {}).update(named)
+    question = study.model_dump(
+        include={"name", "question", "axes", "optimise", "keep", "overrides"}
+    )
+    return {
+        "question": study.question,
+        "definition": question,
+        "overrides": plan.overrides,
+        "digests": {"inputs": digest(*sorted(plan.parts.values())), "code": code_digest()},
+        "packages": package_versions(),
+        "options": options,
+        "sources": cited_sources(options, tuple(plan.dirs)),
+    }
+
+
+def cited_sources(options: Mapping[str, Any], dirs: tuple[str, ...]) -> dict[str, Any]:
+    """Entries of sources.yaml, the user's own included, that some option's witness names."""
+    known: dict[str, Any] = {}
+    for folder in config_dirs(dirs):
+        file = folder / "sources.yaml"
+        if file.is_file():
+            known.update(yaml.safe_load(file.read_text()) or {})
+    cited = {key for text in _witnesses(options) for key in known if key in text}
+    return {key: known[key] for key in sorted(cited)}
+
+
+def _witnesses(node: Any) -> list[str]:
+    if not isinstance(node, Mapping):
+        return []
+    found = (
+        [str(v) for v in node["sources"].values()]
+        if isinstance(node.get("sources"), Mapping)
+        else []
+    )
+    for name, child in node.items():
+        if name != "sources":
+            found += _witnesses(child)
+    return found

@@ -1,0 +1,92 @@
+"""What the workflow needs to know of a study when it starts, remembered between runs.
+
+Composing every option of a study takes a second; a workflow reads its plan several times. The plan
+is therefore kept under a digest of all configuration, all code and what was asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from infercost.paths import config_dirs
+from infercost.provenance import canonical, code_digest, digest
+
+
+@dataclass(frozen=True)
+class WorkPlan:
+    """The parts of a study by label, each by the digest that names its files."""
+
+    study: str
+    overrides: list[str]
+    dirs: list[str]
+    digest: str
+    parts: dict[str, str]
+    points: dict[str, int]
+    figures: list[str]
+    file: str
+    """Where this plan is kept."""
+
+
+def prepare(
+    study: str,
+    overrides: tuple[str, ...] = (),
+    dirs: tuple[str, ...] = (),
+    work: Path = Path("data/work"),
+) -> WorkPlan:
+    """The plan of a study, its part descriptions written below `work`. Raises `SpecError`."""
+    key = digest(
+        canonical([study, list(overrides), list(dirs)]),
+        _configuration(dirs),
+        code_digest("infercost.studies"),
+    )
+    remembered = work / "plans" / f"{key}.json"
+    if remembered.is_file():
+        plan = WorkPlan(**json.loads(remembered.read_text()))
+        if all((work / "specs" / f"{name}.json").is_file() for name in plan.parts.values()):
+            return plan
+    return _fresh(study, overrides, dirs, work, remembered)
+
+
+def _fresh(
+    study: str, overrides: tuple[str, ...], dirs: tuple[str, ...], work: Path, target: Path
+) -> WorkPlan:
+    from infercost.studies import plan_study, write_specs
+
+    planned = plan_study(study, overrides, dirs)
+    write_specs(planned, work / "specs")
+    plan = WorkPlan(
+        study=study,
+        overrides=list(overrides),
+        dirs=list(dirs),
+        digest=planned.digest,
+        parts=planned.digests,
+        points={label: planned.points_of(label) for label in planned.parts},
+        figures=[choice.name for choice in planned.study.figures],
+        file=str(target),
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    scratch.write_text(canonical(asdict(plan)))
+    scratch.replace(target)
+    return plan
+
+
+def read_plan(file: Path) -> WorkPlan:
+    """A plan that `prepare` kept."""
+    content: dict[str, Any] = json.loads(file.read_text())
+    return WorkPlan(**content)
+
+
+def _configuration(dirs: tuple[str, ...]) -> str:
+    """Digest of all YAML that a study may read."""
+    texts = [
+        text
+        for folder in config_dirs(dirs)
+        for file in sorted(folder.rglob("*.yaml"))
+        for text in (str(file), file.read_text())
+    ]
+    return digest(*texts)

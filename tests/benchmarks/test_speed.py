@@ -1,0 +1,62 @@
+"""How fast the cost model is. `make benchmark`; never part of the tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from infercost.compose import ComposedCase, Options
+from infercost.evaluation import BLOCK, evaluated, typed_axis
+from infercost.grid import Grid
+from infercost.question import ask
+
+CONTEXTS = ",".join(str(1000 * i) for i in range(1, 101))
+BANDWIDTHS = ",".join(f"{i} TB/s" for i in range(1, 21))
+DENSE = [
+    "model=llama-3.1-70b",
+    "workload=snapshot",
+    "batch=range(1,101)",
+    f"workload.context={CONTEXTS}",
+    "plan.tp=1,2,4,8,16",
+    f"hardware.memory.hbm.bandwidth={BANDWIDTHS}",
+]
+
+
+def grid_of(overrides: list[str]) -> tuple[ComposedCase, Grid]:
+    question = ask(overrides)
+    options = Options(question)
+    composed = next(options.cases())
+    return composed, Grid(tuple(typed_axis(options, composed, axis) for axis in question.axes))
+
+
+def evaluate_all(composed: ComposedCase, grid: Grid) -> int:
+    """All columns of every point, block by block."""
+    return sum(len(evaluated(composed, block).values) for block in grid.blocks(BLOCK))
+
+
+def test_one_million_points_of_a_dense_model(benchmark: Callable[..., Any]) -> None:
+    """100 batches x 100 contexts x 5 TP x 20 bandwidths, all columns, in memory, one core."""
+    composed, grid = grid_of(DENSE)
+    assert grid.size == 1_000_000
+    benchmark(evaluate_all, composed, grid)
+
+
+def test_one_million_points_of_a_sparse_model(benchmark: Callable[..., Any]) -> None:
+    composed, grid = grid_of([DENSE[0].replace("llama-3.1-70b", "deepseek-v3"), *DENSE[1:]])
+    benchmark(evaluate_all, composed, grid)
+
+
+def test_explain_from_a_cold_start(benchmark: Callable[..., Any]) -> None:
+    command = [sys.executable, "-m", "infercost", "explain", "--json"]
+    benchmark.pedantic(  # type: ignore[attr-defined]
+        subprocess.run, args=(command,), kwargs={"check": True, "capture_output": True}, rounds=5
+    )
+
+
+def test_import_from_a_cold_start(benchmark: Callable[..., Any]) -> None:
+    command = [sys.executable, "-c", "import infercost"]
+    benchmark.pedantic(  # type: ignore[attr-defined]
+        subprocess.run, args=(command,), kwargs={"check": True}, rounds=5
+    )
