@@ -1,4 +1,4 @@
-"""The workflow on a small study of the user's own: what runs, what does not run again, what lands."""
+"""The workflow on a study of the user's own: what runs, what does not run again, what lands."""
 
 from __future__ import annotations
 
@@ -113,7 +113,9 @@ def run(mine: Path, *more: str) -> str:
 def planned(mine: Path) -> dict[str, int]:
     """Jobs by rule that a run would do now."""
     text = run(mine, "--dry-run")
-    return {rule: int(n) for rule, n in re.findall(r"^(evaluate|publish|report) +(\d+)", text, re.M)}
+    return {
+        rule: int(n) for rule, n in re.findall(r"^(evaluate|publish|report) +(\d+)", text, re.M)
+    }
 
 
 def published(mine: Path) -> dict[str, str]:
@@ -188,7 +190,12 @@ def test_a_wrong_study_stops_before_any_job_with_one_line(mine: Path) -> None:
     file = mine / "study" / "mine.yaml"
     file.write_text(file.read_text().replace("minimise: cost_per_mtoken_usd", "minimise: cost"))
     done = subprocess.run(
-        command(mine), cwd=mine.parent, env=environment(), capture_output=True, text=True, check=False
+        command(mine),
+        cwd=mine.parent,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode != 0
     said = [line for line in (done.stdout + done.stderr).splitlines() if "no metric 'cost'" in line]

@@ -1,0 +1,98 @@
+"""The command line: output for people and machines, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import infercost
+from infercost.__main__ import main
+
+
+def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+def test_explain_as_json_holds_the_numbers_of_evaluate(capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = ["hardware=mi300x", "model=mixtral-8x22b", "batch=16"]
+    told = json.loads(output(capsys, "explain", *overrides, "--json"))
+    row = infercost.evaluate(overrides).iloc[0]
+    assert told["feasible"]
+    assert told["metrics"]["tpot_s"] == row.tpot_s
+    assert told["metrics"]["cost_per_mtoken_usd"] == row.cost_per_mtoken_usd
+    step = sum(o["time_s"] for o in told["operators"] if o["phase"] == "decode")
+    host = 100e-6  # calibration typical: host work once per step
+    assert step + host == pytest.approx(told["metrics"]["decode_step_s"], rel=1e-9)
+
+
+def test_explain_shows_totals_memory_and_operators(capsys: pytest.CaptureFixture[str]) -> None:
+    text = output(capsys, "explain")
+    for heading in ("Memory of one device", "Totals", "Stress", "One decode step", "Prefill of"):
+        assert heading in text
+    assert "\x1b[" not in text, "no colours in a pipe"
+
+
+def test_an_infeasible_point_says_what_ran_out(capsys: pytest.CaptureFixture[str]) -> None:
+    text = output(capsys, "explain", "hardware=tpu-v5e", "model=llama-3.1-405b")
+    assert "INFEASIBLE: memory" in text
+    told = json.loads(
+        output(capsys, "explain", "hardware=tpu-v5e", "model=llama-3.1-405b", "--json")
+    )
+    assert told["limit"] == "capacity"
+    assert told["metrics"]["tpot_s"] is None, "NaN is null in JSON"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["explain", "hardware=h100"], ("no hardware 'h100'", "h100-")),
+        (["explain", "batch=1,2"], ("takes one point", "infercost evaluate")),
+        (["evaluate", "batch=0"], ("batch",)),
+        (["evaluate", "--out", "x.xlsx"], (".xlsx", ".parquet")),
+        (["options", "hardwares"], ("no such group", "hardware")),
+        (["datasets", "show", "nothing"], ("no version of 'nothing'",)),
+        (["answer", "nothing"], ("has no results", "make study")),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_command_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: tuple[str, ...]
+) -> None:
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    for word in words:
+        assert word in told.err
+
+
+def test_evaluate_prints_a_row_per_point(capsys: pytest.CaptureFixture[str]) -> None:
+    text = output(capsys, "evaluate", "batch=1,8,64")
+    assert len([line for line in text.splitlines() if "True" in line]) == 3
+
+
+def test_evaluate_writes_all_columns(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name in ("points.parquet", "points.csv"):
+        output(capsys, "evaluate", "batch=1,8", "--out", str(tmp_path / name))
+    parquet = pd.read_parquet(tmp_path / "points.parquet")
+    csv = pd.read_csv(tmp_path / "points.csv")
+    assert (
+        list(parquet.columns) == list(csv.columns) == list(infercost.evaluate(["batch=1"]).columns)
+    )
+
+
+def test_metrics_name_every_column_that_is_not_a_key(capsys: pytest.CaptureFixture[str]) -> None:
+    named = {entry["name"] for entry in json.loads(output(capsys, "metrics", "--json"))}
+    columns = list(infercost.evaluate([]).columns)
+    keys = columns[: columns.index("bound") + 1]
+    assert named == set(columns) - set(keys)
+
+
+def test_options_lists_every_group(capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(output(capsys, "options", "--json"))
+    assert "h100-sxm" in found["hardware"]
+    assert "memory-wall" in found["study"]

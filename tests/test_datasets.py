@@ -1,0 +1,124 @@
+"""Versions of datasets: identity, atomicity, readers, differences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from infercost.datasets import diff, logical_digest, open_version, publish, verify, versions
+from infercost.errors import SpecError
+from infercost.evaluation import evaluate_arrow
+from infercost.parts import parquet_options
+
+ABOUT = {
+    "question": "?",
+    "digests": {"inputs": "", "code": ""},
+    "options": {"hardware": {"x": {"a": 1}}},
+}
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    return evaluate_arrow(["hardware=h100-sxm,tpu-v5e", "batch=1,8,64", "plan.tp=8"])
+
+
+def written(table: pa.Table, folder: Path, cuts: list[int]) -> dict[str, Path]:
+    """The table cut into files at the given rows."""
+    files = {}
+    for number, (start, stop) in enumerate(zip([0, *cuts], [*cuts, table.num_rows], strict=True)):
+        files[f"part-{number}"] = folder / f"{number}.parquet"
+        piece = table.slice(start, stop - start)
+        pq.write_table(piece, files[f"part-{number}"], **parquet_options(piece.schema))
+    return files
+
+
+def test_a_version_is_named_by_its_values_not_by_its_cut(table: pa.Table, tmp_path: Path) -> None:
+    whole = logical_digest(list(written(table, tmp_path, []).values()))
+    halves = logical_digest(list(written(table, tmp_path, [2, 3]).values()))
+    assert whole == halves
+
+
+def test_one_changed_value_is_another_version(table: pa.Table, tmp_path: Path) -> None:
+    column = table.column("tpot_s").to_pylist()
+    column[0] *= 1 + 1e-15 * 4
+    place = table.schema.get_field_index("tpot_s")
+    other = table.set_column(place, table.schema.field("tpot_s"), pa.array(column))
+    first = logical_digest(list(written(table, tmp_path, []).values()))
+    assert logical_digest(list(written(other, tmp_path, []).values())) != first
+
+
+def test_the_same_table_gives_the_same_bytes(table: pa.Table, tmp_path: Path) -> None:
+    first = written(table, tmp_path, [])["part-0"].read_bytes()
+    assert written(table, tmp_path, [])["part-0"].read_bytes() == first
+
+
+def test_publishing_twice_leaves_one_version(table: pa.Table, tmp_path: Path) -> None:
+    root, parts = tmp_path / "datasets", written(table, tmp_path, [3])
+    first, second = publish(root, "s", parts, ABOUT), publish(root, "s", parts, ABOUT)
+    assert first == second
+    assert [v.name for v in versions(root)] == [first.name]
+    assert open_version(root, "s/latest") == first
+    assert not list((root / "s").glob(".staging*"))
+
+
+def test_any_reader_opens_the_folder(table: pa.Table, tmp_path: Path) -> None:
+    version = publish(tmp_path / "datasets", "s", written(table, tmp_path, [3]), ABOUT)
+    wanted = sorted(table.column("memory_share").to_pylist(), key=str)
+    readers = {
+        "pandas": pd.read_parquet(version.data)["memory_share"].tolist(),
+        "polars": pl.read_parquet(version.data)["memory_share"].to_list(),
+        "duckdb": [
+            r[0] for r in duckdb.sql(f"SELECT memory_share FROM '{version.data}/*.parquet'").fetchall()
+        ],
+    }
+    for name, values in readers.items():
+        assert sorted(values, key=str) == wanted, name
+
+
+def test_every_column_states_unit_and_meaning(table: pa.Table) -> None:
+    for field in table.schema:
+        assert field.metadata[b"meaning"], field.name
+    assert table.schema.field("tpot_s").metadata[b"unit"] == b"s"
+
+
+def test_verify_names_a_damaged_a_missing_and_a_foreign_file(
+    table: pa.Table, tmp_path: Path
+) -> None:
+    version = publish(tmp_path / "datasets", "s", written(table, tmp_path, [1, 3]), ABOUT)
+    assert verify(version) == []
+    damaged = version.data / "part-0.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    (version.data / "part-1.parquet").unlink()
+    (version.data / "other.parquet").write_bytes(b"")
+    assert [fault.split(":")[0] for fault in verify(version)] == [
+        "data/part-0.parquet",
+        "data/part-1.parquet",
+        "data/other.parquet",
+    ]
+
+
+def test_diff_finds_inputs_and_rows_that_moved(tmp_path: Path) -> None:
+    root = tmp_path / "datasets"
+    tables = [
+        evaluate_arrow(["batch=1,8", *more])
+        for more in ([], ["hardware.memory.hbm.bandwidth=6 TB/s"])
+    ]
+    names = []
+    for table, capital in zip(tables, (1, 2), strict=True):
+        about = {**ABOUT, "options": {"hardware": {"x": {"a": capital}}}}
+        names.append(publish(root, "s", written(table, tmp_path, []), about).name)
+    found = diff(open_version(root, f"s/{names[0]}"), open_version(root, f"s/{names[1]}"))
+    assert found.inputs == [("hardware.x.a", 1, 2)]
+    assert len(found.moved) == 2
+    assert (found.moved["change"] < 0).all(), "more bandwidth, cheaper tokens"
+
+
+def test_an_unknown_version_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no version of 'nothing'"):
+        open_version(tmp_path, "nothing")
