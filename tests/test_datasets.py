@@ -74,7 +74,8 @@ def test_any_reader_opens_the_folder(table: pa.Table, tmp_path: Path) -> None:
         "pandas": pd.read_parquet(version.data)["memory_share"].tolist(),
         "polars": pl.read_parquet(version.data)["memory_share"].to_list(),
         "duckdb": [
-            r[0] for r in duckdb.sql(f"SELECT memory_share FROM '{version.data}/*.parquet'").fetchall()
+            r[0]
+            for r in duckdb.sql(f"SELECT memory_share FROM '{version.data}/*.parquet'").fetchall()
         ],
     }
     for name, values in readers.items():

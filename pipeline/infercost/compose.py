@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from infercost.errors import SpecError, SpecErrors, nearest
-from infercost.faults import Raw, spec_faults
-from infercost.paths import shown
-from infercost.places import place_of
+from infercost.errors import SpecError, SpecErrors, as_written, nearest
+from infercost.faults import Explained, Raw, file_fault, not_yaml, spec_faults
+from infercost.paths import CONF, shown
+from infercost.places import option_file, place_of
 from infercost.question import ROOT_KEYS, Axis, Question
 from infercost.specs.case import GROUPS, Case
 from infercost.specs.study import Study
@@ -39,6 +40,7 @@ class Options:
     def __init__(self, question: Question, plain: Raw | None = None) -> None:
         """Compose the options of `question`, or take them from `plain`, as `to_plain` gave them."""
         self.question = question
+        _check_paths(question)
         if plain is None:
             self.raw, self.chosen = self._compose()
         else:
@@ -61,13 +63,14 @@ class Options:
         chosen: dict[str, tuple[str, ...]] = {}
         widest = max((len(names) for names in question.options.values()), default=1)
         GlobalHydra.instance().clear()
-        with initialize_config_dir(str(base), version_base="1.3"), _Readable(question):
+        with initialize_config_dir(str(base), version_base="1.3"), _Readable(question) as readable:
             for turn in range(widest):
                 picked = {
                     group: names[turn]
                     for group, names in question.options.items()
                     if turn < len(names)
                 }
+                readable.picked = picked
                 overrides = [f"{group}={name}" for group, name in picked.items()]
                 concerned = [
                     text for text in question.fixed if turn == 0 or _concerns(text, picked)
@@ -75,7 +78,7 @@ class Options:
                 composed = compose(
                     "config", overrides=[*path, *overrides, *concerned], return_hydra_config=True
                 )
-                options = _plain_options(composed, picked if turn else None)
+                options = _plain_options(composed, question, picked if turn else None)
                 for group, (name, content) in options.items():
                     raw.setdefault(group, {})[name] = content
                     chosen[group] = (*chosen.get(group, ()), name)
@@ -86,58 +89,57 @@ class Options:
         question = self.question
         root = {key: self.raw["."]["."][key] for key in ROOT_KEYS}
         groups = [self.chosen[group] for group in GROUPS]
-        parts: dict[tuple[str, str, tuple[object, ...]], tuple[Any, Raw]] = {}
+        parts: dict[tuple[str, str, str], tuple[Any, Raw]] = {}
         for labels in itertools.product(*(_points(axis) for axis in question.labels)):
             settings = {path: value for point in labels for path, value in point.items()}
             for names in itertools.product(*groups):
-                values: Raw = dict(root)
-                typed: Raw = dict(root)
+                values: Raw = {key: settings.get(key, value) for key, value in root.items()}
+                typed: Raw = dict(values)
                 for group, name in zip(GROUPS, names, strict=True):
                     mine = _below(settings, group)
-                    key = (group, name, tuple(mine.items()))
+                    key = (group, name, repr(mine))
                     if key not in parts:
-                        content = _with_values(self.raw[group][name], mine, group, question)
-                        parts[key] = (self._typed(group, name, content), content)
+                        content = _with_values(self.raw[group][name], mine, group)
+                        parts[key] = (self._typed(group, name, content, mine), content)
                     typed[group], values[group] = parts[key]
                 options = dict(zip(GROUPS, names, strict=True))
-                yield ComposedCase(self._case(typed), options, settings, values)
+                typed["batch"] = _checked_batch(values["batch"])
+                case = Case.model_construct(**typed)
+                yield ComposedCase(case, options, settings, values)
 
-    def _case(self, typed: Raw) -> Case:
-        batch = typed["batch"]
-        if not isinstance(batch, int) or isinstance(batch, bool) or batch < 1:
-            raise SpecError("override 'batch'", "batch", f"{batch!r} is not a whole number above 0")
-        return Case.model_construct(**typed)
-
-    def _typed(self, group: str, name: str, content: Raw) -> Any:
-        faults = [
-            _blame(fault, self.question, group, name) for fault in spec_faults(group, content)
-        ]
+    def _typed(self, group: str, name: str, content: Raw, labels: Raw) -> Any:
+        if not content:
+            file = place_of(self.question.dirs, group, name, "")[0]
+            raise SpecError(file, "", "is empty", "Write its keys")
+        faults = spec_faults(group, content)
         if faults:
-            raise SpecErrors(faults)
-        spec = adapter(group).validate_python(content)
-        bare = missing_witnesses(spec, content)
-        if bare:
-            raise SpecErrors(
-                SpecError(
-                    *place_of(self.question.dirs, group, name, key),
-                    "has no source",
-                    "Name one under 'sources', or write 'assumed: why'",
-                )
-                for key in bare
-                if not _overridden(self.question, group, key)
+            raise file_fault(self.question.dirs, group, name) or SpecErrors(
+                _blame(fault, self.question, group, name, labels) for fault in faults
             )
+        spec = adapter(group).validate_python(content)
+        bare = [
+            SpecError(
+                *place_of(self.question.dirs, group, name, key),
+                "has no source",
+                "Name one under 'sources', or write 'assumed: why'",
+            )
+            for key in missing_witnesses(spec, content)
+            if not _overridden(self.question, group, key)
+        ]
+        if bare:
+            raise SpecErrors(bare)
         return spec
 
     def with_value(self, composed: ComposedCase, path: str, value: object) -> Any:
         """The typed value that `value` has at `path` of a case: parsed and checked in place."""
         group, _, key = path.partition(".")
         if group in ROOT_KEYS and not key:
-            return self._case({**dict(composed.case), group: value}).batch
-        content = _with_values(composed.raw[group], {key: value}, group, self.question)
+            return _checked_batch(value)
+        content = _with_values(composed.raw.get(group), {key: value}, group)
         faults = spec_faults(group, content)
         if faults:
             raise SpecErrors(
-                SpecError(f"override '{path}={value}'", at, fault, remedy)
+                SpecError(f"override '{path}={value}'", f"{group}.{at}".rstrip("."), fault, remedy)
                 for at, fault, remedy in faults
             )
         spec = adapter(group).validate_python(content)
@@ -152,44 +154,87 @@ def compose_study(name: str, dirs: tuple[Path, ...]) -> Study:
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
-    question = Question({}, dirs=dirs)
+    question = Question({"study": (name,)}, dirs=dirs)
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(dirs[0]), version_base="1.3"), _Readable(question):
         composed = compose("config", overrides=[*_search_path(dirs), f"+study={name}"])
     content: Any = OmegaConf.to_container(composed.study, resolve=True)
-    faults = [_blame(fault, question, "study", name) for fault in spec_faults("study", content)]
+    faults = [_blame(fault, question, "study", name, {}) for fault in spec_faults("study", content)]
     if faults:
-        raise SpecErrors(faults)
+        raise file_fault(dirs, "study", name) or SpecErrors(faults)
     return Study.model_validate(content)
 
 
 def _search_path(dirs: tuple[Path, ...]) -> list[str]:
     """Hydra's override that adds the folders after the first."""
-    more = ",".join(f"file://{folder}" for folder in dirs[1:])
-    return [f"hydra.searchpath=[{more}]"] if more else []
+    quoted = ",".join("'file://{}'".format(str(folder).replace("'", "\\'")) for folder in dirs[1:])
+    return [f"hydra.searchpath=[{quoted}]"] if quoted else []
 
 
-def _blame(fault: tuple[str, str, str], question: Question, group: str, name: str) -> SpecError:
+def _check_paths(question: Question) -> None:
+    """Refuse an axis over no part of a case; `ask` refuses such overrides before."""
+    known = (*GROUPS, *ROOT_KEYS)
+    for axis in (*question.labels, *question.axes):
+        for path in axis.values:
+            group = path.partition(".")[0]
+            if group not in known:
+                raise SpecError(
+                    f"axis '{path}'", path, f"unknown key '{group}'", nearest(group, known)
+                )
+
+
+def _checked_batch(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        fault = f"{as_written(value)} is not a whole number above 0"
+        raise SpecError(f"override 'batch={value}'", "batch", fault, "Write a count such as 8")
+    return value
+
+
+def _blame(fault: Explained, question: Question, group: str, name: str, labels: Raw) -> SpecError:
+    """A fault at the override or text axis that causes it, else in the option's file."""
     key, text, remedy = fault
-    override = _overridden(question, group, key)
+    for path, value in labels.items():
+        if f"{path}.".startswith(f"{key}." if key else "") or key.startswith(f"{path}."):
+            place = f"override '{group}.{path}={value}'"
+            return SpecError(place, f"{group}.{key}".rstrip("."), text, remedy)
+    override = _overridden(question, group, key) or _cause(fault, question, group, name)
     if override:
-        return SpecError(f"override '{override}'", f"{group}.{key}", text, remedy)
+        return SpecError(f"override '{override}'", f"{group}.{key}".rstrip("."), text, remedy)
     return SpecError(*place_of(question.dirs, group, name, key), text, remedy)
+
+
+def _target(override: str) -> str:
+    """The dotted path that an override sets, or at which it mounts an option."""
+    key = override.lstrip("+").partition("=")[0]
+    return key.rpartition("@")[2]
 
 
 def _overridden(question: Question, group: str, key: str) -> str:
     """The override that set a key, or nothing."""
     for text in question.fixed:
-        target = text.lstrip("+").partition("=")[0]
-        if target == f"{group}.{key}" or f"{group}.{key}".startswith(f"{target}."):
+        if f"{group}.{key}.".startswith(f"{_target(text)}."):
+            return text
+    return ""
+
+
+def _cause(fault: Explained, question: Question, group: str, name: str) -> str:
+    """The override without which the fault would not be there, or nothing."""
+    for text in question.fixed:
+        if not _concerns(text, {group: name}):
+            continue
+        others = tuple(other for other in question.fixed if other != text)
+        without = Question({group: (name,)}, others, dirs=question.dirs)
+        try:
+            faults = spec_faults(group, Options(without).raw[group][name])
+        except SpecError:
+            continue
+        if fault not in faults:
             return text
     return ""
 
 
 def _concerns(text: str, picked: Mapping[str, str]) -> bool:
-    target = text.lstrip("+").partition("=")[0]
-    package = target.partition("@")[2] or target
-    return package.partition(".")[0] in picked
+    return _target(text).partition(".")[0] in picked
 
 
 def _points(axis: Axis) -> list[Raw]:
@@ -203,98 +248,129 @@ def _below(settings: Raw, group: str) -> Raw:
     return {path[len(prefix) :]: v for path, v in settings.items() if path.startswith(prefix)}
 
 
-def _with_values(content: Raw, values: Raw, group: str, question: Question) -> Raw:
-    """A copy of an option with values set at dotted paths that exist in it."""
+def _with_values(content: Any, values: Raw, group: str) -> Raw:
+    """A copy of an option with values set at dotted paths that exist in it, or may."""
     if not values:
-        return content
-    changed = copy.deepcopy(content)
+        return dict(content)
+    changed: Raw = copy.deepcopy(content)
     for path, value in values.items():
-        *parents, leaf = path.split(".")
+        steps = path.split(".")
         node: Any = changed
-        for step in parents:
-            node = _step(node, step, group, path, value)
-        _step(node, leaf, group, path, value)
-        node[leaf] = value
+        for position, step in enumerate(steps):
+            last = position == len(steps) - 1
+            known = fields_at(group, steps[:position], changed)
+            if not isinstance(node, dict) or step not in (known if last else node):
+                fault = "is not set" if step in known else "unknown key"
+                raise SpecError(
+                    f"override '{group}.{path}={value}'",
+                    f"{group}.{path}",
+                    f"{fault} '{step}'",
+                    nearest(step, node if isinstance(node, dict) else ()),
+                )
+            if last:
+                node[step] = value
+            else:
+                node = node[step]
     return changed
 
 
-def _step(node: Any, step: str, group: str, path: str, value: object) -> Any:
-    if not isinstance(node, dict) or step not in node:
-        known = node.keys() if isinstance(node, dict) else ()
-        raise SpecError(
-            f"override '{group}.{path}={value}'",
-            f"{group}.{path}",
-            f"unknown key '{step}'",
-            nearest(step, [str(k) for k in known]),
-        )
-    return node[step]
-
-
-def _plain_options(composed: Any, picked: Mapping[str, str] | None) -> dict[str, tuple[str, Raw]]:
+def _plain_options(
+    composed: Any, question: Question, picked: Mapping[str, str] | None
+) -> dict[str, tuple[str, Raw]]:
     """Name and plain content of the composed groups: of `picked` ones, or of all and the root."""
     from omegaconf import OmegaConf
 
     choices = composed.hydra.runtime.choices
-    groups = GROUPS if picked is None else tuple(picked)
-    options = {
-        group: (str(choices[group]), OmegaConf.to_container(composed[group], resolve=True))
-        for group in groups
-    }
+    options: dict[str, tuple[str, Raw]] = {}
+    for group in GROUPS if picked is None else tuple(picked):
+        name = str(choices[group])
+        if group not in composed:
+            file = place_of(question.dirs, group, name, "")[0]
+            raise SpecError(file, "", f"puts nothing under '{group}'", "Remove its '# @package'")
+        content: Any = OmegaConf.to_container(composed[group], resolve=True)
+        if not isinstance(content, dict):
+            raise file_fault(question.dirs, group, name) or SpecError(name, "", "holds no keys")
+        options[group] = (name, content)
     if picked is None:
         options["."] = (".", {key: composed[key] for key in ROOT_KEYS})
-        known = {*GROUPS, *ROOT_KEYS, "hydra"}
-        for key in composed:
-            if key not in known:
-                raise SpecError(
-                    f"override '{key}'", str(key), "is not part of a case", nearest(str(key), known)
-                )
-    return options  # type: ignore[return-value]
+    return options
 
 
 class _Readable:
-    """Turns Hydra's and OmegaConf's errors into one line that names the override or the file."""
+    """Turns what Hydra, OmegaConf and YAML raise into one line: the file or override, the fault."""
 
     def __init__(self, question: Question) -> None:
         self.question = question
+        self.picked = {group: names[0] for group, names in question.options.items()}
 
-    def __enter__(self) -> None:
-        return None
+    def __enter__(self) -> _Readable:
+        return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
         from yaml import YAMLError
 
+        if not isinstance(error, Exception) or isinstance(error, SpecError):
+            return
+        for group, name in self.picked.items():
+            fault = file_fault(self.question.dirs, group, name)
+            if fault is not None:
+                raise fault from None
         if isinstance(error, YAMLError):
             mark = getattr(error, "problem_mark", None)
-            place = f"{shown(Path(mark.name))}:{mark.line + 1}" if mark else "configuration"
-            raise SpecError(place, "", f"is not YAML: {getattr(error, 'problem', error)}") from None
+            raise not_yaml(error, shown(Path(mark.name)) if mark else "configuration") from None
         if isinstance(error, HydraException | OmegaConfBaseException):
             raise self._explained(str(error)) from None
 
     def _explained(self, message: str) -> SpecError:
         lines = [line.strip() for line in message.splitlines() if line.strip()]
+        lines = lines or ["cannot be resolved, mind the braces of '${...}'"]
+        full_key = re.search(r"full_key: (\S+)", message)
+        key = full_key.group(1) if full_key else ""
         for text in self.question.fixed:
-            target = text.lstrip("+").partition("=")[0]
-            if any(f"'{target}'" in line for line in lines):
-                step, known = _unknown_step(self.question, target)
-                return SpecError(
-                    f"override '{text}'", target, f"unknown key '{step}'", nearest(step, known)
-                )
-        return SpecError("configuration", "", " ".join(lines[:2]))
+            target, written = _target(text), text.lstrip("+").partition("=")[0]
+            if f"{key}.".startswith(f"{target}.") or any(f"'{written}'" in line for line in lines):
+                return self._overriding(text, key or written, lines)
+        group, _, inner = key.partition(".")
+        if group in self.picked:
+            place = place_of(self.question.dirs, group, self.picked[group], inner)
+            return SpecError(*place, lines[0], "Write the value itself")
+        fault = re.sub(r"^In '[^']*': ", "", lines[0]).rstrip(".")
+        return SpecError(self._likely_file(), "", fault, " ".join(lines[1:2]))
+
+    def _overriding(self, text: str, key: str, lines: list[str]) -> SpecError:
+        """What is wrong with an override that Hydra refuses."""
+        place, line = f"override '{text}'", lines[0].rstrip(".")
+        if "already at" in line:
+            return SpecError(place, key, "is set already", "Leave out the '+'")
+        if "nterpolation" in line:
+            return SpecError(place, key, line, "Write the value itself")
+        if "@" in key:
+            return SpecError(place, key, line, lines[1])
+        name, step, known = _absent_step(self.question, key)
+        if not step:
+            return SpecError(place, key, line, "Set one key at a time")
+        if step in known:
+            return SpecError(place, key, f"is not set in '{name}'", f"Write '+{text}' to add it")
+        return SpecError(place, key, f"unknown key '{step}'", nearest(step, known))
+
+    def _likely_file(self) -> str:
+        """The user's own option where one is picked: the project's are tested."""
+        files = [option_file(self.question.dirs, *pick) for pick in self.picked.items()]
+        own = [shown(file) for file in files if file and not file.is_relative_to(CONF)]
+        return own[0] if own else "configuration"
 
 
-def _unknown_step(question: Question, target: str) -> tuple[str, set[str]]:
-    """The first step of a dotted target that is not there, and what is."""
+def _absent_step(question: Question, target: str) -> tuple[str, str, set[str]]:
+    """The option that lacks a step of a dotted target, the step, and what may be there."""
     group, _, key = target.partition(".")
-    if group not in GROUPS:
-        return group, {*GROUPS, *ROOT_KEYS}
-    plain = Options(replace(question, fixed=()))
-    content: Any = plain.raw[group][plain.chosen[group][0]]
     steps = key.split(".")
-    for position, step in enumerate(steps):
-        if not isinstance(content, Mapping) or step not in content:
-            known = fields_at(group, steps[:position], plain.raw[group][plain.chosen[group][0]])
-            return step, known
-        content = content[step]
-    return steps[-1], set()
+    plain = Options(replace(question, fixed=(), labels=(), axes=()))
+    for name in plain.chosen[group]:
+        content: Any = plain.raw[group][name]
+        for position, step in enumerate(steps):
+            if not isinstance(content, Mapping) or step not in content:
+                return name, step, fields_at(group, steps[:position], plain.raw[group][name])
+            content = content[step]
+    return "", "", set()

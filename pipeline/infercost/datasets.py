@@ -171,7 +171,7 @@ def _columns(part: Path) -> list[dict[str, str]]:
     import pyarrow.parquet as pq
 
     def text(field: pa.Field, key: bytes) -> str:
-        return (field.metadata or {}).get(key, b"").decode()
+        return str((field.metadata or {}).get(key, b""), "utf-8")
 
     return [
         {

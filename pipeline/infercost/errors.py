@@ -16,7 +16,8 @@ class SpecError(ValueError):
     def __init__(self, place: str, key: str, fault: str, remedy: str = "") -> None:
         self.place, self.key, self.fault, self.remedy = place, key, fault, remedy
         where = f"{place}: {key}" if key else place
-        super().__init__(f"{where}: {fault}" + (f". {remedy}" if remedy else ""))
+        line = f"{where}: {fault}" + (f". {remedy}" if remedy else "")
+        super().__init__(" ".join(line.split()))
 
 
 class SpecErrors(SpecError):
@@ -29,10 +30,29 @@ class SpecErrors(SpecError):
         self.args = ("\n".join(str(fault) for fault in self.faults),)
 
 
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The known word spelt most like `word`, in whatever case; empty where none is near."""
+    options = {option.casefold(): option for option in sorted(known, reverse=True)}
+    close = difflib.get_close_matches(word.casefold(), options, n=1, cutoff=cutoff)
+    return options[close[0]] if close else ""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A remedy that names the known word nearest to `word`, or all of them where none is near."""
     options = sorted(known)
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    close = closest(word, options)
     if close:
-        return f"Did you mean '{close[0]}'?"
+        return f"Did you mean '{close}'?"
     return f"Known: {', '.join(options)}" if options else ""
+
+
+_WRITTEN = {True: "true", False: "false", None: "nothing"}
+_LONGEST = 60
+
+
+def as_written(value: object) -> str:
+    """A refused value about as its author wrote it, cut where it is long."""
+    if value is None or isinstance(value, bool):
+        return _WRITTEN[value]
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -24,8 +24,10 @@ def typed_axis(options: Options, composed: ComposedCase, axis: Axis) -> GridAxis
     values = {}
     for path, given in axis.values.items():
         typed = [options.with_value(composed, path, value) for value in given]
-        if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in typed):
-            raise SpecError(f"override '{path}'", path, "is not a number", "Sweep a numeric field")
+        for value, found in zip(given, typed, strict=True):
+            if not isinstance(found, int | float) or isinstance(found, bool):
+                place = f"override '{path}={value}'"
+                raise SpecError(place, path, "is not a number", "Sweep a numeric field")
         values[path] = np.asarray(typed, dtype=np.float64)
     return GridAxis(axis.name, values)
 

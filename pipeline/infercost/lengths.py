@@ -168,6 +168,7 @@ class _Requests:
 
 @lru_cache(maxsize=16)
 def _requests(path: Path, sha256: str) -> _Requests:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -177,10 +178,17 @@ def _requests(path: Path, sha256: str) -> _Requests:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise SpecError(str(path), "sha256", f"is {found}, the workload states {sha256}")
-    table = pq.read_table(path, columns=["input_tokens", "output_tokens"])
-    prompt, output = (
-        table.column(name).to_numpy().astype(np.float64) for name in table.column_names
-    )
+    columns = ["input_tokens", "output_tokens"]
+    try:
+        table = pq.read_table(path, columns=columns)
+        prompt, output = (table.column(name).to_numpy().astype(np.float64) for name in columns)
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise SpecError(
+            str(path),
+            ", ".join(columns),
+            f"cannot be read: {str(error).splitlines()[0]}",
+            "A trace is Parquet with these two columns of counts",
+        ) from None
     faulty = ~(np.isfinite(prompt) & np.isfinite(output) & (prompt >= 1) & (output >= 1))
     if prompt.size == 0 or faulty.any() or output.max() < 2:
         raise SpecError(

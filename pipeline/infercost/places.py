@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from infercost.paths import shown
 
 
+@dataclass(frozen=True)
+class Mounted:
+    """An entry of a defaults list: an option, and the dotted path at which it is mounted."""
+
+    group: str
+    option: str
+    mount: str
+    position: int
+    """Place in the list, from 0."""
+
+
+def option_files(dirs: tuple[Path, ...], group: str, option: str) -> list[Path]:
+    """The files of an option, in the order of search: Hydra takes the first."""
+    files = [folder / group / f"{option}.yaml" for folder in dirs]
+    return [file for file in files if file.is_file()]
+
+
 def option_file(dirs: tuple[Path, ...], group: str, option: str) -> Path | None:
     """The file of an option, in the first folder that has it."""
-    for folder in dirs:
-        file = folder / group / f"{option}.yaml"
-        if file.is_file():
-            return file
-    return None
+    return next(iter(option_files(dirs, group, option)), None)
 
 
 def place_of(dirs: tuple[Path, ...], group: str, option: str, key: str) -> tuple[str, str]:
@@ -28,44 +43,70 @@ def place_of(dirs: tuple[Path, ...], group: str, option: str, key: str) -> tuple
     file = option_file(dirs, group, option)
     if file is None:
         return f"{group}={option}", key
-    line = _line(file, key)
-    if line is not None:
-        return f"{shown(file)}:{line}", key
-    for mounted, mount in _mounted(dirs, group, file):
-        if key == mount or not key.startswith(f"{mount}." if mount else ""):
-            continue
-        inner = key[len(mount) + 1 :] if mount else key
-        line = _line(mounted, inner)
-        if line is not None:
-            return f"{shown(mounted)}:{line}", inner
+    found = _found(dirs, group, file, key, depth=0)
+    if found is not None:
+        return found
     parent = key.rpartition(".")[0]
-    line = _line(file, parent) if parent else None
-    return shown(file) + (f":{line}" if line is not None else ""), key
+    return with_line(file, parent), key
 
 
-def _mounted(dirs: tuple[Path, ...], group: str, file: Path) -> Iterator[tuple[Path, str]]:
-    """Files of a defaults list, each with the dotted path at which it is mounted."""
+_DEEPEST = 8
+"""Defaults lists of defaults lists that are followed: more is a circle."""
+
+
+def _found(
+    dirs: tuple[Path, ...], group: str, file: Path, key: str, depth: int
+) -> tuple[str, str] | None:
+    if line_of(file, key) is not None:
+        return with_line(file, key), key
+    for entry in mounted(file, group) if depth < _DEEPEST else ():
+        below = f"{entry.mount}." if entry.mount else ""
+        inside = option_file(dirs, entry.group, entry.option)
+        if inside is not None and key.startswith(below):
+            found = _found(dirs, entry.group, inside, key[len(below) :], depth + 1)
+            if found is not None:
+                return found
+    return None
+
+
+def mounted(file: Path, group: str) -> Iterator[Mounted]:
+    """The options that the defaults list of a file of `group` mounts; nothing where it is none."""
     try:
-        content = yaml.safe_load(file.read_text())
-    except yaml.YAMLError:
+        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
         return
-    for entry in (content or {}).get("defaults", []):
-        if isinstance(entry, str):
-            found = option_file(dirs, group, entry)
-            mount = ""
-        else:
-            (target, option), *_ = entry.items()
-            place, _, mount = target.partition("@")
-            found = option_file(dirs, place.strip("/"), str(option))
-        if found is not None:
-            yield found, mount
+    entries = content.get("defaults") if isinstance(content, dict) else None
+    for position, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, str) and entry != "_self_":
+            path, _, mount = entry.partition("@")
+            yield Mounted(*_absolute(path, group), mount, position)
+        elif isinstance(entry, dict):
+            for target, option in entry.items():
+                if str(target).startswith("optional "):
+                    continue
+                path, _, mount = str(target).split(" ")[-1].partition("@")  # after 'override'
+                yield Mounted(*_absolute(f"{path}/{option}", group), mount, position)
 
 
-def _line(file: Path, key: str) -> int | None:
+def _absolute(path: str, group: str) -> tuple[str, str]:
+    """Group and option of a path in a defaults list, which is relative unless it begins with /."""
+    inner, _, option = path.rpartition("/")
+    if path.startswith("/"):
+        return inner.strip("/"), option
+    return f"{group}/{inner}".strip("/"), option
+
+
+def with_line(file: Path, key: str) -> str:
+    """The file as a user would type it, with the line of a dotted key where it is in there."""
+    line = line_of(file, key) if key else None
+    return shown(file) + (f":{line}" if line is not None else "")
+
+
+def line_of(file: Path, key: str) -> int | None:
     """Line of a dotted key in a YAML file, or None."""
     try:
-        node = yaml.compose(file.read_text())
-    except yaml.YAMLError:
+        node = yaml.compose(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
         return None
     line: int | None = None
     for name in key.split("."):

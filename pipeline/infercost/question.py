@@ -7,14 +7,15 @@ Overrides follow Hydra's grammar, sweeps included: `hardware=h100-sxm,b200-sxm`,
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infercost.errors import SpecError, nearest
-from infercost.paths import config_dirs
-from infercost.places import option_file
+from infercost.paths import config_dirs, shown
+from infercost.places import option_files
 from infercost.specs.case import GROUPS
 
 if TYPE_CHECKING:
@@ -64,54 +65,94 @@ class Question:
 def ask(overrides: list[str], dirs: tuple[str, ...] = ()) -> Question:
     """The question that overrides pose. Raises `SpecError` for what cannot be read."""
     parsed = _parsed(overrides)
-    searchpath: list[str] = []
-    for override in parsed:
-        if override.key_or_group == "hydra.searchpath":
-            listed = override.value()
-            searchpath += [str(p) for p in (listed if isinstance(listed, list) else [listed])]
-    folders = config_dirs((*dirs, *(p.removeprefix("file://") for p in searchpath)))
+    folders = config_dirs((*dirs, *_search_path(parsed)))
     for folder in folders:
         if not folder.is_dir():
-            raise SpecError(str(folder), "", "is not a folder of options")
+            raise SpecError(str(folder), "", "is not a folder of options", "Name one that exists")
     options: dict[str, tuple[str, ...]] = {}
     fixed: list[str] = []
     labels: list[Axis] = []
     axes: list[Axis] = []
-    for override in parsed:
-        key = override.get_key_element()
-        if key == "hydra.searchpath":
+    for key, override in parsed.items():
+        if key == _SEARCH_PATH:
             continue
-        if override.key_or_group in GROUPS and override.package is None:
-            options[override.key_or_group] = _option_names(override, folders)
-        elif override.is_sweep_override():
+        place = f"override '{override.input_line}'"
+        if key in GROUPS:
+            options[key] = _option_names(override, folders)
+            continue
+        _check_key(key, override, folders)
+        if override.is_sweep_override():
+            if override.package is not None:
+                remedy = f"Lists are for options of {', '.join(GROUPS)}"
+                raise SpecError(place, key, "mounts one option at a time", remedy)
             values = _sweep_values(override)
             axis = Axis(key, {key: values})
-            (labels if any(is_label(v) for v in values) else axes).append(axis)
+            is_text = key not in ROOT_KEYS and any(is_label(v) for v in values)
+            (labels if is_text else axes).append(axis)
         else:
             fixed.append(override.input_line or "")
     return Question(options, tuple(fixed), tuple(labels), tuple(axes), folders)
 
 
-def _parsed(overrides: list[str]) -> list[Override]:
+_SEARCH_PATH = "hydra.searchpath"
+
+
+def _search_path(parsed: Mapping[str, Override]) -> tuple[str, ...]:
+    """Folders that an override of Hydra's search path names."""
+    override = parsed.get(_SEARCH_PATH)
+    if override is None:
+        return ()
+    if override.is_sweep_override():
+        place = f"override '{override.input_line}'"
+        raise SpecError(place, "", "takes one list", f"Write {_SEARCH_PATH}=[one,other]")
+    listed = override.value()
+    folders = listed if isinstance(listed, list) else [listed]
+    return tuple(str(folder).removeprefix("file://") for folder in folders)
+
+
+def _check_key(key: str, override: Override, dirs: tuple[Path, ...]) -> None:
+    """Refuse an override that concerns no part of a case, or that mounts an unknown option."""
+    place = f"override '{override.input_line}'"
+    option, _, mount = key.rpartition("@")
+    group = mount.partition(".")[0]
+    if group not in (*GROUPS, *ROOT_KEYS):
+        remedy = nearest(group, [*GROUPS, *ROOT_KEYS])
+        if any((folder / group).is_dir() for folder in dirs):
+            remedy = f"Say where to mount it: {group}@path={override.value()}"
+        raise SpecError(place, key, f"unknown key '{group}'", remedy)
+    if option and not override.is_sweep_override():
+        checked_options(option, (str(override.value()),), dirs, place)
+
+
+def _parsed(overrides: list[str]) -> dict[str, Override]:
+    """Overrides by the key they set; a later one of the same key replaces an earlier one."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     parser = OverridesParser.create()
-    parsed = []
+    parsed: dict[str, Override] = {}
     for text in overrides:
         try:
             override = parser.parse_override(text)
         except HydraException as error:
-            fault = str(error).splitlines()[0]
-            raise SpecError(
-                f"override '{text}'", "", fault, "Write key=value, for example batch=1,8,64"
-            ) from None
+            # The grammar's tokens after 'expecting' mean nothing to a reader.
+            fault = str(error).splitlines()[0].partition(" expecting ")[0]
+            raise SpecError(f"override '{text}'", "", fault, _FORM) from None
         if override.is_delete():
             raise SpecError(
                 f"override '{text}'", "", "deletes a key that every case needs", "Set it instead"
             )
-        parsed.append(override)
+        key = override.key_or_group
+        if not key:
+            raise SpecError(f"override '{text}'", "", "names no key", _FORM)
+        if override.package is not None:
+            key = f"{key}@{override.package}"
+        parsed.pop(key, None)
+        parsed[key] = override
     return parsed
+
+
+_FORM = "Write key=value, for example batch=1,8,64"
 
 
 def _sweep_values(override: Override) -> tuple[object, ...]:
@@ -122,9 +163,15 @@ def _sweep_values(override: Override) -> tuple[object, ...]:
         raise SpecError(place, "", "an interval has no values", "Write a list or range(a, b, step)")
     if kind == "Glob":
         raise SpecError(place, "", "glob(...) chooses options, not values", "Write a list")
-    values = tuple(override.sweep_iterator())
+    try:
+        values = tuple(override.sweep_iterator())
+    except ValueError as error:  # range(1, 9, 0)
+        raise SpecError(place, "", str(error), "Write a list or range(a, b, step)") from None
     if not values:
         raise SpecError(place, "", "has no values", "Write at least one")
+    written, times = Counter(map(str, values)).most_common(1)[0]
+    if times > 1:
+        raise SpecError(place, "", f"names {written} twice", "Name each value once")
     return values
 
 
@@ -137,8 +184,8 @@ def is_label(value: object) -> bool:
 
 
 def option_names(dirs: tuple[Path, ...], group: str) -> list[str]:
-    """All options of a group."""
-    return sorted({file.stem for folder in dirs for file in (folder / group).glob("*.yaml")})
+    """All options of a group. A name that starts with `_` is for others to build on."""
+    return sorted({f.stem for folder in dirs for f in (folder / group).glob("[!_]*.yaml")})
 
 
 def _option_names(override: Override, dirs: tuple[Path, ...]) -> tuple[str, ...]:
@@ -162,13 +209,17 @@ def checked_options(
 ) -> tuple[str, ...]:
     """`names`, each of which must be an option of `group`, once."""
     for name in names:
-        if option_file(dirs, group, name) is None:
+        if not option_files(dirs, group, name):
             raise SpecError(
                 place,
                 group,
                 f"there is no {group} '{name}'",
                 nearest(name, option_names(dirs, group)),
             )
+        files = {file.resolve(): file for file in option_files(dirs, group, name)}
+        if len(files) > 1:
+            fault = f"{' and '.join(shown(file) for file in files.values())} bear one name"
+            raise SpecError(place, group, fault, "Rename your own")
     repeated = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if repeated:
         raise SpecError(place, group, f"names '{repeated[0]}' twice", "Name each option once")

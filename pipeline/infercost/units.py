@@ -1,6 +1,6 @@
 """Units at the door: text such as `3.35 TB/s` becomes a number in SI, and nothing else does.
 
-The definitions are ours. Stock pint takes bytes as dimensionless, reads `Gb` as gigabarn and knows
+The definitions are ours. Stock pint takes bytes as dimensionless, reads `Gb` as gilbert and knows
 neither FLOP, token, USD nor kgCO2e; it also costs half a second at start-up. The table below is
 closed, so that a spelling outside it is an error and never a guess. The tests rebuild it in pint
 and compare every unit.
@@ -14,7 +14,7 @@ import math
 import re
 from functools import cache
 
-from infercost.errors import nearest
+from infercost.errors import as_written, closest
 
 BASE = ("s", "B", "FLOP", "token", "USD", "J", "kgCO2e", "m")
 """Dimensions. The joule is taken as base (kg does not occur); bit = 1/8 B; W = J/s."""
@@ -71,6 +71,7 @@ _MISREAD = {
     "GBps": "GB/s",
     "TBps": "TB/s",
     "MBps": "MB/s",
+    "GBPS": "GB/s for bytes or Gbit/s for bits",
     "Gbps": "Gbit/s",
     "Tbps": "Tbit/s",
     "FLOPS": "FLOP/s",
@@ -86,14 +87,22 @@ _MISREAD = {
     "tokens": "token",
     "$": "USD",
     "µs": "us",
+    "μs": "us",
+    "b": "B for bytes or bit for bits",
     "%": "a fraction such as 0.2",
 }
 
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*\Z", re.DOTALL)
+_NUMBER = re.compile(
+    r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?![\d.,_])(.*?)\s*\Z", re.DOTALL
+)
 
 
 class UnitError(ValueError):
-    """Text that is not a quantity of the expected dimension. The message says what to write."""
+    """Text that is not a quantity of the expected dimension: the fault, and what to write."""
+
+    def __init__(self, fault: str, remedy: str = "") -> None:
+        self.fault, self.remedy = fault, remedy
+        super().__init__(f"{fault}. {remedy}" if remedy else fault)
 
 
 @cache
@@ -101,15 +110,18 @@ def unit(text: str) -> tuple[float, Dimension]:
     """Scale to SI and dimension of a unit expression such as `pJ/bit` or `USD/kW/month`.
 
     A product is written with `*`, a quotient with `/`, read from left to right. Raises `UnitError`
-    for a symbol outside the table.
+    for a symbol outside the table, or none beside a sign.
     """
     scale, dimension = 1.0, DIMENSIONLESS
-    for sign, symbol in re.findall(r"([*/]?)([^*/]+)", f"{text}"):
+    signs = ["*", *re.findall(r"[*/]", text)]
+    for sign, symbol in zip(signs, re.split(r"[*/]", text), strict=True):
         symbol = symbol.strip()
         if symbol == "1":
             continue
+        if not symbol:
+            raise UnitError(f"unit '{text}' lacks a symbol beside '*' or '/'")
         if symbol not in UNITS:
-            raise UnitError(f"unknown unit '{symbol}'. {_hint(symbol)}")
+            raise UnitError(f"unknown unit '{symbol}'", _hint(symbol))
         factor, exponents = UNITS[symbol]
         power = -1 if sign == "/" else 1
         scale *= factor**power
@@ -120,7 +132,8 @@ def unit(text: str) -> tuple[float, Dimension]:
 def _hint(symbol: str) -> str:
     if symbol in _MISREAD:
         return f"Write {_MISREAD[symbol]}"
-    return nearest(symbol, UNITS) if len(symbol) > 1 else f"Known: {', '.join(sorted(UNITS))}"
+    near = closest(symbol, UNITS, cutoff=0.75)  # units are short: half of one is not near
+    return f"Did you mean '{near}'?" if near else ""
 
 
 def parse(value: object, expected: str) -> float:
@@ -131,20 +144,24 @@ def parse(value: object, expected: str) -> float:
     _, wanted = unit(expected)
     example = f"Write for example '{_EXAMPLES.get(expected, '1 ' + expected)}'"
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UnitError(f"{value!r} is not a quantity in {expected}. {example}")
+        raise UnitError(f"{as_written(value)} is not a quantity in {expected}", example)
     if not isinstance(value, str):
-        raise UnitError(f"{value!r} has no unit. {example}")
+        raise UnitError(f"{value!r} has no unit", example)
     match = _NUMBER.match(value)
     if not match:
-        raise UnitError(f"'{value}' cannot be read as a number with a unit. {example}")
+        raise UnitError(f"'{value}' cannot be read as a number with a unit", example)
     number, symbol = match.groups()
     if not symbol:
-        raise UnitError(f"'{value}' has no unit. {example}")
-    scale, dimension = unit(symbol)
+        raise UnitError(f"'{value}' has no unit", example)
+    try:
+        scale, dimension = unit(symbol)
+    except UnitError as error:
+        raise UnitError(error.fault, error.remedy or example) from None
     if dimension != wanted:
         raise UnitError(
             f"'{value}' cannot be read in {expected}: it is {describe(dimension)}, "
-            f"not {describe(wanted)}. {example}"
+            f"not {describe(wanted)}",
+            example,
         )
     result = float(number) * scale
     if not math.isfinite(result):
@@ -199,17 +216,21 @@ def describe(dimension: Dimension) -> str:
     return f"{up or '1'}/{down}" if down else up
 
 
-_SHOWN = [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")]
-_SHOWN_SMALL = [(1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p")]
+_SHOWN = [
+    *((factor, prefix) for prefix, factor in reversed(_LARGE.items()) if prefix),
+    (1.0, ""),
+    *((_DECIMAL[prefix], prefix) for prefix in "munp"),
+]
 
 
 def show(value: float, symbol: str) -> str:
-    """`value` in SI with the prefix that leaves one to three digits before the point."""
-    if symbol in ("USD", "1", "kgCO2e", "") or not math.isfinite(value) or value == 0:
-        return f"{value:.4g} {symbol if symbol != '1' else ''}".rstrip()
+    """`value` in SI with the prefix that leaves one to three digits before the point.
+
+    Prefixes are those that `UNITS` has for the symbol, so that `parse` reads the text again.
+    """
     head, slash, tail = symbol.partition("/")
-    scales = _SHOWN + (_SHOWN_SMALL if head in ("s", "J", "W") else [])
-    if head == "s":
-        scales = [(1.0, ""), *_SHOWN_SMALL]
-    factor, prefix = next((p for p in scales if abs(value) >= p[0] * 0.9995), scales[-1])
+    scales = [(factor, prefix) for factor, prefix in _SHOWN if prefix + head in UNITS]
+    if head not in UNITS or not math.isfinite(value) or value == 0:
+        return f"{value:.4g} {'' if symbol == '1' else symbol}".rstrip()
+    factor, prefix = next((s for s in scales if abs(value) >= s[0] * 0.99995), scales[-1])
     return f"{value / factor:.4g} {prefix}{head}{slash}{tail}"

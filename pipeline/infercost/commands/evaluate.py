@@ -27,7 +27,7 @@ def add_parser(commands: Any) -> None:
         "evaluate",
         help="every point that lists and ranges in overrides span",
         description="Evaluate every point that the overrides span; lists and ranges make axes.",
-        epilog="example: infercost evaluate hardware=h100-sxm,mi300x batch=1,8,64 --out points.parquet",
+        epilog="example: infercost evaluate hardware=h100-sxm,mi300x batch=1,8,64 --out points.csv",
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--out", type=Path, help="write all columns to this .parquet or .csv file")

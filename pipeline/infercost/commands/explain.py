@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "explain",
         help="one design point: operators, memory map, totals and what binds",
-        description="Evaluate one design point and take it apart. Overrides follow Hydra's grammar.",
+        description="Evaluate one design point and take it apart. Overrides are Hydra's.",
         epilog="example: infercost explain hardware=mi300x model=deepseek-v3 plan.tp=8 batch=64",
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value")

@@ -21,6 +21,11 @@ def add_parser(commands: Any) -> None:
     aggregate = steps.add_parser("aggregate")
     figure = steps.add_parser("figure")
     report = steps.add_parser("report")
+    readme = steps.add_parser("readme")
+    readme.add_argument("target", type=Path)
+    readme.add_argument("--results", type=Path, default=Path("data/results/memory-wall/latest"))
+    readme.add_argument("--picture", type=Path, default=Path("workflow/report/stress-map.png"))
+    readme.set_defaults(run=_readme)
     for step, run in (
         (publish, _publish),
         (aggregate, _aggregate),
@@ -62,6 +67,13 @@ def _figure(a: argparse.Namespace) -> int:
     from infercost.stages.figure import run
 
     run(a.plan, a.published, a.datasets, a.aggregates, a.target)
+    return 0
+
+
+def _readme(a: argparse.Namespace) -> int:
+    from infercost.stages.readme import run
+
+    run(a.results, a.target, a.picture)
     return 0
 
 

@@ -139,27 +139,28 @@ def stored_format(case: Case, tensor: str) -> str:
 
 
 def compute_format(case: Case) -> str:
-    """The matrix format asked for, or the next wider one that the device has."""
+    """The matrix format asked for, or a wider one if the device computes faster in it."""
     chosen = case.plan.formats.compute
     return _available(case, case.model.formats.compute if chosen == NATIVE else chosen)
 
 
 def attention_format(case: Case) -> str:
-    """The matrix format of the attention core: 16 bit, or the next wider one."""
+    """The matrix format of the attention core: 16 bit, or a wider one."""
     return _available(case, "bf16")
 
 
 def _available(case: Case, wanted: str) -> str:
-    peaks = case.hardware.peak_dense
-    for name in WIDER[wanted]:
-        if name in peaks:
-            return name
-    raise SpecError(
-        f"hardware '{case.hardware.name}'",
-        "peak_dense",
-        f"has no matrix unit for {wanted} or wider, only {', '.join(peaks)}",
-        "Add the peak of a wider format",
-    )
+    """The fastest of a format and the wider ones that hold its numbers; ties go to the narrower."""
+    peaks = dict(case.hardware.peak_dense)
+    units = [name for name in WIDER[wanted] if name in peaks]
+    if not units:
+        raise SpecError(
+            f"hardware '{case.hardware.name}'",
+            "peak_dense",
+            f"has no matrix unit for {wanted} or wider, only {', '.join(peaks)}",
+            "Add the peak of a wider format",
+        )
+    return max(units, key=lambda name: float(np.max(peaks[name])))
 
 
 def _peak(case: Case, name: str) -> Array:

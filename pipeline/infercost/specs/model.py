@@ -141,4 +141,6 @@ class Model(SourcedSpec):
             for part, known in ((layer.mixer, self.mixers), (layer.ffn, self.ffns)):
                 if part not in known:
                     raise ValueError(f"layers.{group} names '{part}'. {nearest(part, known)}")
+        if not any(layer.count for layer in self.layers.values()):
+            raise ValueError("layers: every group has a count of 0. A model has one layer at least")
         return self

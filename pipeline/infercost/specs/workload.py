@@ -36,7 +36,7 @@ class TraceLengths(SourcedSpec):
     name: str
     file: str
     """Parquet with `input_tokens` and `output_tokens`, below the project's data folder."""
-    sha256: Annotated[str, Field(pattern="[0-9a-f]{64}")]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     slo: Slo | None = None
 
 

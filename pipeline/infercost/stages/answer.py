@@ -23,7 +23,7 @@ def _told(study: Study, number: int, text: str, values: Any) -> str:
     place = f"study '{study.name}'"
     if len(values) != 1:
         raise SpecError(place, f"answers[{number}].values", f"gives {len(values)} rows, not one")
-    row = {str(name): value for name, value in values.iloc[0].items()}
+    row = {str(name): value for name, value in values.to_dict("records")[0].items()}
     try:
         return text.format(**row)
     except (KeyError, ValueError, TypeError) as error:

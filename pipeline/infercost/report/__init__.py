@@ -1,0 +1,90 @@
+"""The report of one dataset version: one HTML page that needs no network and no script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from infercost.report.inline import inline_svg
+from infercost.report.tables import Table, number, table_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class ReportFigure(NamedTuple):
+    """A figure as saved: its question, how to read it, its SVG, and the file of its numbers."""
+
+    title: str
+    caption: str
+    svg: str
+    csv: str
+
+
+class Assumption(NamedTuple):
+    """A number that rests on no document at hand: its option, key, value and witness."""
+
+    option: str
+    key: str
+    value: str
+    witness: str
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything that the report says."""
+
+    study: str
+    question: str
+    version: str
+    answers: Sequence[str] = ()
+    figures: Sequence[ReportFigure | tuple[str, str, str, str]] = ()
+    aggregates: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    """`sources` (key -> title and url) is listed by itself, all else as it stands."""
+    assumptions: Sequence[Assumption | tuple[str, str, str, str]] = ()
+    reproduce: Sequence[str] = ()
+    """Command lines."""
+
+
+def render(report: ReportData) -> str:
+    """The page. Every text is escaped; the same report gives the same bytes."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("infercost", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    environment.tests["linkable"] = _is_linkable
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        figures=_figures(report),
+        tables=_tables(report),
+        assumptions=[Assumption(*entry) for entry in report.assumptions],
+        sources=report.manifest.get("sources", {}),
+        facts={k: v for k, v in report.manifest.items() if k != "sources"},
+    )
+
+
+def _figures(report: ReportData) -> list[ReportFigure]:
+    """Figures with their pictures ready to stand in the page."""
+    found = []
+    for place, entry in enumerate(report.figures, start=1):
+        shown = ReportFigure(*entry)
+        svg = inline_svg(shown.svg, f"figure-{place}", shown.title)
+        found.append(shown._replace(svg=svg))
+    return found
+
+
+def _tables(report: ReportData) -> list[Table]:
+    return [table_of(name, frame) for name, frame in report.aggregates.items()]
+
+
+def _is_linkable(url: object) -> bool:
+    """Whether an address leads to a page rather than to a script."""
+    return str(url).startswith(("https://", "http://"))

@@ -1,0 +1,103 @@
+"""The report of a study: its answer in words, and the page around it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from infercost.datasets import point_to
+from infercost.report import Assumption, ReportData, ReportFigure, render
+from infercost.stages.aggregate import OPERATORS, published
+from infercost.stages.answer import sentences
+from infercost.studies import load_study
+from infercost.workplan import WorkPlan, read_plan
+
+FACTS = ("rows", "version", "logical_digest", "digests", "overrides", "packages", "sources")
+"""What the page tells of a manifest; all of it lies beside the data."""
+
+
+def run(
+    plan_file: Path, named: Path, root: Path, aggregates: Path, figures: Path, target: Path
+) -> None:
+    """Write report.html and answer.txt into `target`, and point `latest` beside it there."""
+    plan = read_plan(plan_file)
+    study = load_study(plan.study, tuple(plan.dirs))
+    version = published(named, root)
+    manifest = version.manifest()
+    told = sentences(study, version)
+    page = ReportData(
+        study=study.name,
+        question=study.question,
+        version=version.name,
+        answers=told,
+        figures=[_figure(figures / choice.name) for choice in study.figures],
+        aggregates={name: pd.read_csv(aggregates / f"{name}.csv") for name in study.aggregates},
+        manifest={key: manifest[key] for key in FACTS},
+        assumptions=list(assumptions(manifest["options"])),
+        reproduce=_commands(plan, version.name),
+    )
+    assert OPERATORS not in study.aggregates  # as long as the whole dataset: in the CSV alone
+    _write(target / "report.html", render(page))
+    _write(target / "answer.txt", "\n".join([f"{study.name}/{version.name}", *told]) + "\n")
+    point_to(target.parent / "latest", target.name)
+
+
+def _figure(stem: Path) -> ReportFigure:
+    about = json.loads(stem.with_name(f"{stem.name}.about.json").read_text())
+    svg = stem.with_name(f"{stem.name}.svg").read_text()
+    return ReportFigure(about["title"], about["caption"], svg, f"figures/{stem.name}.csv")
+
+
+def assumptions(options: Mapping[str, Any]) -> Iterator[Assumption]:
+    """Every number of the options used whose witness is an assumption or was not checked."""
+    for group, named in options.items():
+        for name, content in named.items():
+            if isinstance(content, Mapping):
+                for key, value, witness in _doubtful(content, ""):
+                    yield Assumption(f"{group}/{name}", key, value, witness)
+
+
+def _doubtful(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
+    for key, witness in (node.get("sources") or {}).items():
+        if str(witness).startswith("assumed") or str(witness).endswith("(recalled)"):
+            yield f"{path}{key}", _value(node, key), str(witness)
+    for name, child in node.items():
+        if name != "sources" and isinstance(child, Mapping):
+            yield from _doubtful(child, f"{path}{name}.")
+
+
+def _value(node: Any, key: str) -> str:
+    """What an option states at a dotted key, or all that no other key names."""
+    for step in key.split("."):
+        if not isinstance(node, Mapping) or step not in node:
+            return "all other numbers" if key == "default" else ""
+        node = node[step]
+    return str(node)
+
+
+def _commands(plan: WorkPlan, version: str) -> list[str]:
+    more = "".join(f" {name}={json.dumps(value)!r}" for name, value in _given(plan))
+    return [
+        "make env",
+        ".venv/bin/snakemake --workflow-profile workflow/profiles/default"
+        f" --config study={plan.study}{more}",
+        f".venv/bin/infercost datasets verify {plan.study}/{version}",
+    ]
+
+
+def _given(plan: WorkPlan) -> Iterator[tuple[str, list[str]]]:
+    if plan.overrides:
+        yield "overrides", plan.overrides
+    if plan.dirs:
+        yield "config_dir", plan.dirs
+
+
+def _write(path: Path, text: str) -> None:
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(text)
+    scratch.replace(path)
