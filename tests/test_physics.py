@@ -582,13 +582,13 @@ BOUND_BY = {
 
 
 def elasticity(case: Case, field: str, total: Callable[[Evaluation], Any]) -> tuple[float, float]:
-    """d ln total / d ln field from above and from below; times shrink with a rate, hence 1 / x."""
+    """d ln total / d ln scarcity from above and from below: of a time, or of one over a rate."""
     step = 1e-5
-    slower = case if field in ("alpha", "overhead") else None
-    factors = (1 + step, 1.0, 1 - step)
-    if slower is None:
-        factors = (1 / (1 + step), 1.0, 1 / (1 - step))
-    more, here, less = (value(total(Evaluation(scaled(case, field, f)))) for f in factors)
+    power = 1 if field in ("alpha", "overhead") else -1
+    more, here, less = (
+        value(total(Evaluation(scaled(case, field, factor**power))))
+        for factor in (1 + step, 1.0, 1 - step)
+    )
     return (more / here - 1) / step, (1 - less / here) / step
 
 
