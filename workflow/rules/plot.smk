@@ -4,7 +4,9 @@ rule plot:
         published=PUBLISHED,
         aggregates=RESULTS / "aggregates",
     output:
-        multiext(str(RESULTS / "figures" / "{figure}"), ".svg", ".png", ".csv", ".json", ".about.json"),
+        multiext(
+            str(RESULTS / "figures" / "{figure}"), ".svg", ".png", ".csv", ".json", ".about.json"
+        ),
     log:
         LOGS / "plot-{figure}.log",
     benchmark:
