@@ -42,7 +42,7 @@ def test_an_infeasible_point_says_what_ran_out(capsys: pytest.CaptureFixture[str
     told = json.loads(
         output(capsys, "explain", "hardware=tpu-v5e", "model=llama-3.1-405b", "--json")
     )
-    assert told["limit"] == "capacity"
+    assert told["limited_by"] == "capacity"
     assert told["metrics"]["tpot_s"] is None, "NaN is null in JSON"
 
 

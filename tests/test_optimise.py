@@ -73,15 +73,15 @@ def test_where_nothing_fits_one_row_says_what_ran_out() -> None:
     row = found("pareto", "hardware.memory.hbm.capacity=1 GB")
     assert len(row) == 1
     assert not row.feasible.item()
-    assert row["limit"].item() == "capacity"
+    assert row["limited_by"].item() == "capacity"
     assert np.isnan(row.cost_per_mtoken_usd.item())
 
 
 def test_a_missed_objective_is_named() -> None:
     row = found("best", "+workload.slo.ttft=10 s", "+workload.slo.tpot=1 us", within_slo=True)
-    assert row["limit"].item() == "tpot"
+    assert row["limited_by"].item() == "tpot"
     row = found("best", "+workload.slo.ttft=1 us", "+workload.slo.tpot=10 s", within_slo=True)
-    assert row["limit"].item() == "ttft"
+    assert row["limited_by"].item() == "ttft"
 
 
 def test_joint_axes_leave_out_what_cannot_be_laid_out() -> None:

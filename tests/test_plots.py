@@ -32,7 +32,7 @@ def case_rows(n: int, hardware: str, model: str, workload: str) -> list[dict[str
     keys: dict[str, object] = {"hardware": hardware, "model": model, "workload": workload}
     plan = {"batch": 64, "tp": 2, "pp": 1, "dp": 1, "ep": 1}
     if (hardware, model) == ("my-chip", MODELS[1]):
-        return [{**keys, **plan, "feasible": False, "limit": "context", "best": True}]
+        return [{**keys, **plan, "feasible": False, "limited_by": "context", "best": True}]
     shares = {"compute": 0.3 + 0.02 * (n % 3), "weights": 0.4, "kv": 0.1}
     shares["capacity"] = 1.0 - sum(shares.values())
     stress = {f"cost_stress_{r}": shares.get(r, 0.0) for r in RESOURCES}
@@ -42,7 +42,7 @@ def case_rows(n: int, hardware: str, model: str, workload: str) -> list[dict[str
             **keys,
             **plan,
             "feasible": True,
-            "limit": None,
+            "limited_by": None,
             "best": point == 0,
             "tpot_s": 0.08 / 2**point,
             "cost_per_mtoken_usd": (1.0 + 0.2 * n) * 3**point,
@@ -57,7 +57,7 @@ def case_rows(n: int, hardware: str, model: str, workload: str) -> list[dict[str
 def rows() -> pd.DataFrame:
     cases = [(h, m, w) for h in HARDWARE for m in MODELS for w in WORKLOADS]
     found = pd.DataFrame([row for n, case in enumerate(cases) for row in case_rows(n, *case)])
-    kinds = dict.fromkeys(("hardware", "model", "workload", "limit"), "category")
+    kinds = dict.fromkeys(("hardware", "model", "workload", "limited_by"), "category")
     return found.astype(kinds)
 
 
@@ -149,7 +149,7 @@ def test_the_csv_holds_the_numbers_that_the_map_shows(
     save(drawn["stress-map"], tmp_path / "map")
     table = pd.read_csv(tmp_path / "map.csv")
     assert len(table) == len(HARDWARE) * len(MODELS) * len(WORKLOADS)
-    served = table[table["limit"].isna()]
+    served = table[table["limited_by"].isna()]
     assert set(served["resource"]) == {"memory: weights"}
     assert (served["share"] == 0.4).all()
     assert ">40 %<" in (tmp_path / "map.svg").read_text()
@@ -157,8 +157,8 @@ def test_the_csv_holds_the_numbers_that_the_map_shows(
 
 def test_an_infeasible_cell_names_what_ran_out(drawn: dict[str, Figure]) -> None:
     table = drawn["stress-map"].table
-    lost = table[table["limit"].notna()]
-    assert list(lost["limit"]) == ["context", "context"]
+    lost = table[table["limited_by"].notna()]
+    assert list(lost["limited_by"]) == ["context", "context"]
     assert lost["share"].isna().all()
     assert set(lost["hardware"]) == {"my-chip"}
 

@@ -388,7 +388,7 @@ def test_devices_for_a_cache_of_millions(capacity: str, tokens: int, devices: in
         "batch=4",
     )
     assert frame.feasible.tolist() == [tp >= devices for tp in (1, 2, 4, 8, 16, 32, 64)]
-    assert set(frame.limit[~frame.feasible]) <= {"capacity"}
+    assert set(frame.limited_by[~frame.feasible]) <= {"capacity"}
 
 
 def test_the_buffer_of_the_base_die() -> None:

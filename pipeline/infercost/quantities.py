@@ -29,7 +29,7 @@ _KEYS = {
     "dp": ("DP", "Data-parallel groups of attention inside a replica"),
     "ep": ("EP", "Expert parallel degree"),
     "feasible": ("", "Whether the point fits and keeps its limits"),
-    "limit": ("", "What ran out, where the point is infeasible"),
+    "limited_by": ("", "What ran out, where the point is infeasible"),
     "bound": ("", "Resource with the largest share of the cost per output token"),
     "best": ("", "The operating point that the study's objective chooses"),
 }

@@ -128,7 +128,7 @@ def to_arrow(part: Columns, rows: FloatArray | None = None) -> pa.Table:
         put(name, pa.array(spread(chosen).astype(np.int64)))
     limit = spread(part.limit)
     put("feasible", pa.array(limit == 0))
-    put("limit", coded(part.limit, LIMITS))
+    put("limited_by", coded(part.limit, LIMITS))
     put("bound", coded(part.bound, RESOURCES))
     for name, values in part.values.items():
         put(name, pa.array(spread(values)))

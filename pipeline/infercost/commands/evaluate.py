@@ -12,7 +12,7 @@ from infercost.errors import SpecError
 
 SHOWN = (
     "feasible",
-    "limit",
+    "limited_by",
     "bound",
     "tpot_s",
     "ttft_s",

@@ -91,7 +91,7 @@ def explained(composed: ComposedCase, point: Evaluation) -> dict[str, Any]:
         "options": dict(composed.options),
         "plan": {name: int(part.flat(name)[0]) for name in part.plan},
         "feasible": code == 0,
-        "limit": LIMITS[code],
+        "limited_by": LIMITS[code],
         "bound": RESOURCES[int(part.grid.flat(part.bound)[0])],
         "metrics": {name: float(part.flat(name)[0]) for name in part.values},
         "memory": {
@@ -136,7 +136,7 @@ def _why(content: dict[str, Any]) -> str:
         "reach": "the links do not connect that many devices",
         "context": "requests are longer than the model's context",
         "capacity": f"memory: {needed / 1e9:.1f} GB needed per device, {room / 1e9:.1f} GB there",
-    }[content["limit"]]
+    }[content["limited_by"]]
 
 
 def _print_memory(technology: str, memory: dict[str, float]) -> None:

@@ -50,12 +50,12 @@ def feasible(data: FigureData, figure: str, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that fit and keep their limits; an error where there are none to draw."""
     kept = rows[rows["feasible"]]
     if kept.empty:
-        limits = ", ".join(names(rows["limit"])) or "unknown"
+        limits = ", ".join(names(rows["limited_by"])) or "unknown"
         raise data.fault(figure, f"no feasible point to draw (what ran out: {limits})")
     return kept
 
 
 def text_keys(rows: pd.DataFrame) -> pd.DataFrame:
     """Option names as plain text: categories would meet as a product when grouped."""
-    found = [key for key in (*GROUPS, "limit", "bound") if key in rows]
+    found = [key for key in (*GROUPS, "limited_by", "bound") if key in rows]
     return rows.assign(**{key: rows[key].astype(object) for key in found})

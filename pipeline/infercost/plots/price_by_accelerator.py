@@ -43,7 +43,7 @@ def price_by_accelerator(data: FigureData) -> Figure:
 
 
 def _table(rows: pd.DataFrame) -> pd.DataFrame:
-    keys = ["workload", "model", "hardware", "batch", "tp", "pp", "dp", "ep", "limit", COST]
+    keys = ["workload", "model", "hardware", "batch", "tp", "pp", "dp", "ep", "limited_by", COST]
     found = rows[[key for key in keys if key in rows]]
     return found.sort_values(["workload", "model", COST], kind="stable")
 
@@ -59,7 +59,7 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
         lane=prices["hardware"].map(family),
         note="",
     )
-    notes = lost[cases].assign(note="none: " + lost["limit"].astype(str))
+    notes = lost[cases].assign(note="none: " + lost["limited_by"].astype(str))
     notes = notes.assign(hardware="", name="", lane="")
     return pd.concat([marks, notes], ignore_index=True)
 

@@ -22,7 +22,9 @@ def stress_map(data: FigureData) -> Figure:
     shown = pd.DataFrame(
         {
             **{key: cells[key] for key in ("hardware", "model", "workload", "resource")},
-            "label": [_label(s, r) for s, r in zip(cells["share"], cells["limit"], strict=True)],
+            "label": [
+                _label(s, r) for s, r in zip(cells["share"], cells["limited_by"], strict=True)
+            ],
             "ink": cells["resource"].map(INK_OF).fillna("#555555"),
         }
     )
@@ -81,7 +83,7 @@ def _cells(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[[key for key in keys if key in rows]].assign(
         resource=largest.astype(object).where(feasible, INFEASIBLE),
         share=shares.max(axis=1).where(feasible),
-        limit=rows["limit"].where(~feasible, None),
+        limited_by=rows["limited_by"].where(~feasible, None),
     )
 
 
