@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -223,42 +223,51 @@ def test_active_parameters_do_not_exceed_all(
 # --- devices against common sense
 
 
+def rate_in_16_bits(peaks: Mapping[str, float]) -> float:
+    """GeForce multiplies fp16 twice as fast as bf16, accumulating in fp16; Apple has fp16 alone."""
+    return max(peaks.get("bf16", 0.0), peaks.get("fp16", 0.0))
+
+
 @pytest.mark.parametrize("name", HARDWARE)
 def test_the_ridge_point_of_a_device_is_that_of_an_accelerator(
     cases: dict[tuple[str, str], ComposedCase], name: str
 ) -> None:
-    """At bf16 from 37 FLOP/B (H20: 148 TFLOP/s over 4 TB/s) to the hundreds.
+    """In 16 bits from 20 FLOP/B (M1 Max) and 37 (H20: 148 TFLOP/s over 4 TB/s) to hundreds.
 
     A link's rate taken for a memory's, or bits for bytes, falls outside.
     """
     hardware = cases["hardware", name].case.hardware
-    ridge = hardware.peak_dense["bf16"] / hardware.tier.bandwidth
-    assert 30 < ridge < 1000
+    ridge = rate_in_16_bits(hardware.peak_dense) / hardware.tier.bandwidth
+    assert 15 < ridge < 1000
 
 
 @pytest.mark.parametrize("name", HARDWARE)
 def test_no_format_is_faster_than_its_width_allows(
     cases: dict[tuple[str, str], ComposedCase], name: str
 ) -> None:
-    """At most 2 x (8 bit) or 8 x (fp4 of Blackwell Ultra) the bf16 rate: more is a sparse figure.
+    """At most 2 x (8 bit) or 8 x (fp4 of Blackwell Ultra) the 16-bit rate: more is sparse.
 
     Sheets round: L40S prints 733 to 362. Only int8 may be slower than bf16, as in Blackwell Ultra.
     """
     peaks = cases["hardware", name].case.hardware.peak_dense
-    ratios = {name: peak / peaks["bf16"] for name, peak in peaks.items()}
-    assert ratios.get("fp16", 1.0) == 1.0
+    ratios = {name: peak / rate_in_16_bits(peaks) for name, peak in peaks.items()}
+    assert min(ratios.get("fp16", 1.0), ratios.get("bf16", 1.0)) in (1.0, 0.5)
     assert 1.0 <= ratios.get("fp8", 1.0) <= 2.05
     assert ratios.get("int8", 1.0) <= 2.05
     assert 1.0 <= ratios.get("fp4", 1.0) <= 8.0
 
 
 @pytest.mark.parametrize("name", HARDWARE)
-def test_memory_is_read_through_in_milliseconds_to_a_tenth_of_a_second(
+def test_memory_is_read_through_in_a_sensible_time(
     cases: dict[tuple[str, str], ComposedCase], name: str
 ) -> None:
-    """Capacity over bandwidth: 24 ms for H100. Bits taken for bytes are off by 8."""
+    """Capacity over bandwidth: 24 ms for H100, up to 1.4 s for the DDR5 of a server's socket.
+
+    Bits taken for bytes are off by 8.
+    """
     tier = cases["hardware", name].case.hardware.tier
-    assert 5e-3 < tier.capacity / tier.bandwidth < 0.1
+    slowest = 0.1 if tier.technology.startswith(("HBM", "GDDR")) else 1.5
+    assert 5e-3 < tier.capacity / tier.bandwidth < slowest
 
 
 @pytest.mark.parametrize("name", HARDWARE)
