@@ -51,9 +51,9 @@ def equations() -> list[Callable[..., Any]]:
     ]
 
 
-def registry() -> pint.UnitRegistry[Any]:
+def registry() -> Any:
     """The unit table in pint: its base units as dimensions, and what is derived from them."""
-    units: pint.UnitRegistry[Any] = pint.UnitRegistry(None)
+    units: Any = pint.UnitRegistry(None)
     for base in BASE:
         units.define(f"{base} = [{base}]")
     for symbol in {"W"} | ({"Wh"} & UNITS.keys()):

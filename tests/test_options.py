@@ -363,7 +363,10 @@ def test_ideal_calibration_is_the_physical_floor(
 ) -> None:
     ideal = cases["calibration", "ideal"].case.calibration
     assert ideal.compute_efficiency == ideal.memory_efficiency == ideal.network_efficiency == 1
-    assert ideal.operator_overhead == ideal.step_overhead == 0
+    assert ideal.attention_memory_efficiency == ideal.attention_compute_efficiency == 1
+    assert ideal.decode_overhead == ideal.prefill_overhead == ideal.step_overhead == 0
+    assert ideal.rank_overhead == ideal.sequence_overhead == 0
+    assert ideal.half_rate_tokens == ideal.kv_rereads == 0
 
 
 def test_sourced_specs_name_where_their_numbers_come_from(

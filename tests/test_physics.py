@@ -107,9 +107,12 @@ def scaled(case: Case, field: str, factor: float) -> Case:
         "alpha": {
             "hardware.scale_up.alpha": up.alpha * factor,
             "hardware.scale_out.alpha": out.alpha * factor,
+            "calibration.rank_overhead": calibration.rank_overhead * factor,
         },
         "overhead": {
-            "calibration.operator_overhead": calibration.operator_overhead * factor,
+            "calibration.decode_overhead": calibration.decode_overhead * factor,
+            "calibration.prefill_overhead": calibration.prefill_overhead * factor,
+            "calibration.sequence_overhead": calibration.sequence_overhead * factor,
             "calibration.step_overhead": calibration.step_overhead * factor,
         },
     }
@@ -195,7 +198,7 @@ def element_bytes(case: Case, tensor: str) -> float:
 
 def distinct(tokens: float, experts: int, active: int) -> float:
     """Expected number of experts that some of the tokens visit."""
-    return experts * (1 - (1 - active / experts) ** tokens)
+    return float(experts * (1 - (1 - active / experts) ** tokens))
 
 
 def mixer_counts(case: Case, mixer: Any, *, decode: bool) -> tuple[float, float, float]:
@@ -260,6 +263,12 @@ def contexts(case: Case) -> NDArray[np.float64]:
     if isinstance(workload, FixedLengths):
         return workload.prompt_tokens + np.arange(1.0, workload.output_tokens)
     return trace_contexts(workload.file)
+
+
+def recorded(case: Case) -> str:
+    """The file of the case's trace."""
+    assert isinstance(case.workload, TraceLengths)
+    return case.workload.file
 
 
 @cache
@@ -331,6 +340,37 @@ def test_no_decode_step_is_below_its_floor(case: Case) -> None:
 
 @LAW
 @given(cases())
+def test_devices_together_do_the_work_of_a_step(case: Case) -> None:
+    """Each of dp groups makes pp passes a step, on tp devices of every stage."""
+    least, point = decode_floor(case), Evaluation(case)
+    together = devices(case)
+    assert together * value(point.decode.flops) >= SLACK * least.flops
+    bytes_moved = least.weight_bytes + least.kv_bytes
+    assert together * value(point.decode.bytes_moved) >= SLACK * bytes_moved
+    joules = bytes_moved * case.hardware.tier.access_energy
+    spent = point.decode.energy["weights"] + point.decode.energy["kv"]
+    assert together * value(spent) >= SLACK * joules
+
+
+@LAW
+@given(cases())
+def test_devices_together_do_the_work_of_a_prefill(case: Case) -> None:
+    """All dp groups take `prefill_batch` prompts at once, in passes on tp devices of every stage.
+
+    Of experts, the tokens of all prompts of a chunk visit some.
+    """
+    assume(not isinstance(case.workload, TraceLengths))
+    point, plan = Evaluation(case), case.plan
+    least = prefill_floor(case, value(point.lengths.prompt))
+    per_prompt = plan.tp * value(point.prompt_passes) / plan.prefill_batch
+    assert per_prompt * value(point.prefill.flops) >= SLACK * least.flops
+    all_prompts = per_prompt * plan.prefill_batch * plan.dp * value(point.prefill.bytes_moved)
+    prompts = plan.prefill_batch * plan.dp
+    assert all_prompts >= SLACK * (least.weight_bytes + prompts * least.kv_bytes)
+
+
+@LAW
+@given(cases())
 def test_no_prefill_is_below_its_floor(case: Case) -> None:
     assume(not isinstance(case.workload, TraceLengths))
     point = Evaluation(case)
@@ -385,6 +425,19 @@ def test_power_times_time_is_energy(case: Case) -> None:
     assert value(point.decode_per_token.energy.total) == pytest.approx(total, rel=1e-12)
 
 
+@LAW
+@given(cases())
+def test_power_times_time_is_energy_in_prefill_too(case: Case) -> None:
+    """Joules of a prefill over its seconds, times the device-seconds of prefill per token."""
+    point, hardware = Evaluation(case), case.hardware
+    joules = point.lengths.mean(point.prefill.energy.total * point.prompt_passes)
+    seconds = point.lengths.mean(point.prefill_time)
+    at_rest = (hardware.idle_power + hardware.host_power) / case.economics.utilisation
+    power = value(joules) / value(seconds) + at_rest
+    total = case.economics.pue * power * value(point.prefill_per_token.device_time.total)
+    assert value(point.prefill_per_token.energy.total) == pytest.approx(total, rel=1e-12)
+
+
 FREE = {
     "hardware.on_chip": 1e15,
     "hardware.tdp": 1e9,
@@ -408,6 +461,8 @@ def test_unlimited_bandwidth_reaches_the_floor_of_arithmetic(model: str, workloa
     point = Evaluation(case)
     assert value(point.step_time) == pytest.approx(decode_floor(case).flops / 1e15, rel=1e-9)
     assert value(point.decode.flops) == pytest.approx(decode_floor(case).flops, rel=1e-9)
+    joules = decode_floor(case).flops * case.hardware.compute_power / 1e15
+    assert value(point.decode.energy["compute"]) == pytest.approx(joules, rel=1e-9)
     if not isinstance(case.workload, TraceLengths):
         least = prefill_floor(case, value(point.lengths.prompt))
         assert value(point.prefill_time) == pytest.approx(least.flops / 1e15, rel=1e-9)
@@ -429,6 +484,9 @@ def test_unlimited_arithmetic_reaches_the_floor_of_bytes(model: str, workload: s
     total = least.weight_bytes + least.kv_bytes + written + rows
     point = Evaluation(case)
     assert value(point.decode.bytes_moved) == pytest.approx(total, rel=1e-9)
+    joules = total * case.hardware.tier.access_energy
+    memory = sum(value(point.decode.energy[r]) for r in ("weights", "kv", "activations"))
+    assert memory == pytest.approx(joules, rel=1e-9)
     by_bandwidth = total / case.hardware.tier.bandwidth
     assert value(point.step_time) == pytest.approx(by_bandwidth, rel=1e-9)
 
@@ -452,6 +510,126 @@ def test_deepseek_v3_decodes_a_token_in_its_published_flops() -> None:
     by_hand = attention + core + dense + experts + router + logits
     assert by_hand == pytest.approx(142.8e9, rel=1e-3)
     assert value(Evaluation(case).decode.flops) == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_chunks_of_a_prompt_read_what_earlier_ones_cached() -> None:
+    """8192 tokens in 8 chunks of 1024: chunk k reads k · 1024 cached tokens, 36,864 in all.
+
+    Each token's cache is written once, 131,072 B; the weights are read in all 8 passes.
+    """
+    case = case_of("llama-3.1-8b", workload__prompt_tokens=8192.0, plan__prefill_chunk=1024.0)
+    whole = changed(case, {**FREE, "plan.prefill_chunk": 1e6})
+    chunked, once = Evaluation(changed(case, FREE)), Evaluation(whole)
+    assert value(chunked.prompt_passes) == 8
+    weights, kv = (
+        8 * chunked.prefill.energy[r] / case.hardware.tier.access_energy for r in ("weights", "kv")
+    )
+    assert value(kv) == pytest.approx((36_864 + 8192) * 131_072, rel=1e-12)
+    written_and_read = 2 * 8192 * 131_072
+    assert value(once.prefill.energy["kv"]) == pytest.approx(
+        written_and_read * case.hardware.tier.access_energy, rel=1e-12
+    )
+    assert value(weights) == pytest.approx(8 * 15.0e9, rel=0.01)
+    assert value(8 * chunked.prefill.flops) == pytest.approx(value(once.prefill.flops), rel=1e-12)
+
+
+# --- Messages, by hand ----------------------------------------------------------------------------
+
+LINKS = {
+    "hardware.scale_up.alpha": 2e-6,
+    "hardware.scale_up.bandwidth_out": 400e9,
+    "hardware.scale_up.domain": 8,
+    "hardware.scale_up.collectives": ["ring"],
+    "hardware.scale_out.alpha": 5e-6,
+    "hardware.scale_out.bandwidth_out": 50e9,
+    "hardware.scale_out.collectives": ["ring"],
+}
+
+
+def messages(model: str, batch: int, **plan: object) -> Evaluation:
+    """A step on links of 2 µs and 400 GB/s within 8 devices, 5 µs and 50 GB/s beyond."""
+    case = changed(case_of(model, workload="snapshot", batch=batch), LINKS)
+    return Evaluation(changed(case, {f"plan.{name}": v for name, v in plan.items()}))
+
+
+def test_all_reduces_inside_a_domain() -> None:
+    """Llama-70B, 2 · 80 rings of 8 over 64 · 8192 · 2 B = 1.05 MB: 14 · 2 µs + 1.75 · S / W."""
+    size = 64 * 8192 * 2
+    ring = 14 * 2e-6 + 1.75 * size / 400e9
+    step = messages("llama-3.1-70b", 64, tp=8).decode
+    assert value(step.communication) == pytest.approx(160 * ring, rel=1e-12)
+    assert value(step.bytes_sent) == pytest.approx(160 * 1.75 * size, rel=1e-12)
+
+
+def test_one_all_reduce_serves_parallel_blocks() -> None:
+    """Falcon-180B: 80 rings of 8, 14848 wide."""
+    ring = 14 * 2e-6 + 1.75 * 64 * 14848 * 2 / 400e9
+    step = messages("falcon-180b", 64, tp=8).decode
+    assert value(step.communication) == pytest.approx(80 * ring, rel=1e-12)
+
+
+def test_all_reduces_across_domains() -> None:
+    """16 devices in two domains: a ring of 8 over S, and between the two a ring over S / 8."""
+    size = 64 * 8192 * 2
+    near = 14 * 2e-6 + 1.75 * size / 400e9
+    far = 2 * 5e-6 + 1.0 * size / 8 / 50e9
+    step = messages("llama-3.1-70b", 64, tp=16).decode
+    assert value(step.communication) == pytest.approx(160 * (near + far), rel=1e-12)
+
+
+@pytest.mark.parametrize(("tp", "alpha", "bandwidth"), [(2, 2e-6, 400e9), (8, 5e-6, 50e9)])
+def test_stages_hand_over_inside_a_domain_or_beyond(
+    tp: int, alpha: float, bandwidth: float
+) -> None:
+    """4 stages of 2 devices share a domain, 4 of 8 do not: 3 hand-overs of a device's share."""
+    point = messages("llama-3.1-70b", 64, tp=tp, pp=4)
+    size = 16 * 8192 * 2
+    reduced = 160 * (2 * (tp - 1) * 2e-6 + 2 * (tp - 1) / tp * size / 400e9)
+    handed = 3 * (alpha + size / tp / bandwidth)
+    assert value(point.decode.communication) == pytest.approx(reduced + handed, rel=1e-12)
+
+
+@pytest.mark.parametrize(("ep", "copies"), [(32, 8), (16, 16)])
+def test_experts_are_reached_on_both_fabrics_at_once(ep: int, copies: int) -> None:
+    """Mixtral's 2 of 8 experts made 8 of 256; 8 groups of 4 devices, two groups to a domain.
+
+    A device sends its 16 / 4 rows to 8 experts, each on one device, or cut in two at ep = 16.
+    Of 8 groups one is its own, one shares the domain, six lie beyond: 3 / 4 on the slower link,
+    5 µs + 3 / 4 · S / 50 GB/s, while 1 / 8 passes on the faster. Twice a layer, 32 layers.
+    """
+    case = changed(case_of("mixtral-8x7b", workload="snapshot", batch=128), LINKS)
+    experts = {"model.ffns.moe.n_experts": 256, "model.ffns.moe.n_active": 8}
+    plan = {"plan.tp": 4, "plan.dp": 8, "plan.ep": ep}
+    size = 16 / 4 * copies * 4096 * 2
+    step = Evaluation(changed(case, {**experts, **plan})).decode
+    reduced = 64 * (6 * 2e-6 + 1.5 * 16 * 4096 * 2 / 400e9)
+    exchanged = 64 * (5e-6 + 0.75 * size / 50e9)
+    assert value(step.communication) == pytest.approx(reduced + exchanged, rel=1e-12)
+    sent = 64 * (1.5 * 16 * 4096 * 2 + 7 / 8 * size)
+    assert value(step.bytes_sent) == pytest.approx(sent, rel=1e-12)
+
+
+def test_resharding_for_a_cache_split_by_batch() -> None:
+    """16 devices, 8 KV heads: pairs swap half of their queries before the core and of its
+    results after it, 2 · 80 messages of 64 · 8192 · 2 B / 16, of which half stays."""
+    plain = messages("llama-3.1-70b", 64, tp=16).decode
+    split = messages("llama-3.1-70b", 64, tp=16, kv_sharding="batch").decode
+    size = 64 * 8192 * 2 / 16
+    swapped = 160 * (2e-6 + 0.5 * size / 400e9)
+    added = value(split.communication) - value(plain.communication)
+    assert added == pytest.approx(swapped, rel=1e-9)
+
+
+@pytest.mark.parametrize("batch", [1, 8, 64, 512, 4096])
+def test_the_fastest_algorithm_is_taken(batch: int) -> None:
+    algorithms = ["ring", "one_shot", "recursive_doubling"]
+    case = changed(case_of("llama-3.1-70b", batch=batch, plan__tp=8), LINKS)
+    path = "hardware.scale_up.collectives"
+    alone = [
+        value(Evaluation(changed(case, {path: [name]})).decode.communication) for name in algorithms
+    ]
+    together = value(Evaluation(changed(case, {path: algorithms})).decode.communication)
+    assert together == min(alone)
 
 
 # --- Sums -----------------------------------------------------------------------------------------
@@ -754,6 +932,31 @@ def test_one_token_reads_the_experts_it_visits() -> None:
     assert reads[1] > 8 * expert
 
 
+def test_prefill_interrupts_decode_on_the_same_devices() -> None:
+    """Outputs of 257 tokens at batch 32: a step waits for 32 / 256 of a prefill, or for none."""
+    case = case_of(batch=32, workload__prompt_tokens=4096.0, workload__output_tokens=257.0)
+    point = Evaluation(case)
+    waited = value(point.step_time) + 32 / 256 * value(point.prefill_time)
+    assert value(point.tpot) == pytest.approx(waited, rel=1e-12)
+    apart = Evaluation(changed(case, {"plan.phases": "disaggregated"}))
+    assert value(apart.tpot) == value(point.step_time)
+
+
+@pytest.mark.parametrize(("hardware", "speed"), [("h100-sxm", 1979 / 989), ("a100-sxm-80gb", 1)])
+def test_a_narrow_format_is_as_fast_as_the_device_has_units_for_it(
+    hardware: str, speed: float
+) -> None:
+    """A prompt whose matrices are bound by arithmetic: fp8 on Hopper, on Ampere bf16 instead.
+
+    The attention core stays in 16 bit; at 512 tokens it is 1 % of the FLOPs.
+    """
+    case = changed(case_of(hardware=hardware, workload__prompt_tokens=512.0), FREE)
+    fast = changed(case, {"hardware.memory.hbm.bandwidth": 1e30})
+    narrow = Evaluation(changed(fast, {"plan.formats.compute": "fp8"}))
+    ratio = value(Evaluation(fast).prefill_time) / value(narrow.prefill_time)
+    assert ratio == pytest.approx(speed, rel=0.02)
+
+
 # --- Conservation ---------------------------------------------------------------------------------
 
 
@@ -800,6 +1003,15 @@ def test_a_cache_split_by_batch_is_kept_once() -> None:
     assert 16 * value(Evaluation(twice).memory.kv) == pytest.approx(2 * total, rel=1e-12)
 
 
+def test_a_latent_cache_split_by_batch_is_kept_once() -> None:
+    """DeepSeek-V3 on 8 devices: every device keeps every latent vector, or those of 8 of 64."""
+    case = case_of("deepseek-v3", workload="snapshot", batch=64, plan__tp=8)
+    total = 64 * 4096 * 70_272
+    assert value(Evaluation(case).memory.kv) == pytest.approx(total, rel=1e-12)
+    split = changed(case, {"plan.kv_sharding": "batch"})
+    assert 8 * value(Evaluation(split).memory.kv) == pytest.approx(total, rel=1e-12)
+
+
 @LAW
 @given(cases(even=True), st.integers(1, 100_000))
 def test_a_batch_fits_up_to_the_batch_for_memory(case: Case, context: int) -> None:
@@ -843,7 +1055,7 @@ def test_sixteen_strata_give_the_mean_prefill_of_all_requests(model: str, trace_
     """Every prompt of the trace by itself, against the strata: within 0.5 %; p90 exactly."""
     case = case_of(model, calibration="typical", workload=trace_name, plan__tp=8)
     point = Evaluation(case)
-    prompts, counts = np.unique(trace(case.workload.file)[0], return_counts=True)
+    prompts, counts = np.unique(trace(recorded(case))[0], return_counts=True)
     each = changed(case, {"workload": composed("workload", "fixed-lengths")})
     grid = Grid((GridAxis("prompt", {"workload.prompt_tokens": prompts}),))
     times = grid.flat(Evaluation(grid.bind(each)).prefill_time)
@@ -878,7 +1090,7 @@ def test_requests_in_flight_are_not_requests_that_arrive(trace_name: str, bias: 
     In Azure's conversations long prompts get short answers; in Mooncake's the tail wins.
     """
     case = case_of(workload=trace_name)
-    prompts, outputs = trace(case.workload.file)
+    prompts, outputs = trace(recorded(case))
     naive = prompts.mean() + outputs.mean() / 2
     in_flight = value(Evaluation(case).lengths.context(1e15))
     assert in_flight / naive - 1 == pytest.approx(bias, abs=0.002)
@@ -913,7 +1125,10 @@ AXES: dict[str, list[float]] = {
     "hardware.scale_up.alpha": [0.0, 1e-6, 1e-4],
     "hardware.scale_up.domain": [1, 8, 64],
     "hardware.tdp": [300.0, 700.0],
-    "calibration.operator_overhead": [0.0, 1e-5],
+    "calibration.decode_overhead": [0.0, 1e-5],
+    "calibration.kv_rereads": [0.0, 1.0],
+    "calibration.half_rate_tokens": [0.0, 100.0],
+    "calibration.rank_overhead": [0.0, 1e-5],
     "economics.utilisation": [0.1, 1.0],
     "trend.prompt_tokens": [0.0, 100.0, 20_000.0],
     "trend.output_tokens": [0.0, 50.0],

@@ -230,6 +230,7 @@ def test_how_many_llama_70b_caches_8_chips_hold_in_int8() -> None:
 PREFILL_ON_16 = (
     *LLAMA_70B_ON_V5E,
     "calibration.compute_efficiency=0.4",
+    "calibration.attention_compute_efficiency=0.4",
     "hardware.on_chip=1 TB",
     "plan.tp=16",
     "batch=1",

@@ -11,7 +11,12 @@ from infercost.cost import Evaluation
 from infercost.network import Message
 from infercost.operators.base import Block, Layout, Operator, Pass
 from infercost.operators.stack import blocks
-from infercost.passes import message_terms, operator_time
+from infercost.passes import (
+    effective_calibration,
+    launch_overhead,
+    message_terms,
+    operator_time,
+)
 
 Row = dict[str, Any]
 
@@ -36,15 +41,17 @@ def _phase(point: Evaluation, phase: str, step: Pass, passes: Array) -> list[Row
         for operator in block.operators:
             rows.append(_operator_row(point.layout, phase, block, operator, number))
         for message in block.messages:
-            rows.append(_message_row(phase, block, message, number))
+            rows.append(_message_row(point.layout, phase, block, message, number))
     return [row for row in rows if row["time_s"] > 0]
 
 
 def _operator_row(layout: Layout, phase: str, block: Block, operator: Operator, number: Any) -> Row:
-    time = operator_time(layout.case, operator)
+    calibration, decode = effective_calibration(layout), phase == "decode"
+    bandwidth = layout.case.hardware.tier.bandwidth
+    time = operator_time(calibration, operator, bandwidth, decode)
     moved = {f"{s}_b": number(b, operator.count) for s, b in operator.traffic.items()}
     terms = {r: number(t, operator.count) for r, t in time.terms.items()}
-    launch = number(layout.case.calibration.operator_overhead, operator.count)
+    launch = number(launch_overhead(calibration, decode), operator.count)
     flops = number(operator.flops, operator.count)
     total = sum(moved.values())
     return {
@@ -64,8 +71,9 @@ def _operator_row(layout: Layout, phase: str, block: Block, operator: Operator, 
     }
 
 
-def _message_row(phase: str, block: Block, message: Message, number: Any) -> Row:
-    terms = {r: number(t, message.count) for r, t in message_terms(message).items()}
+def _message_row(layout: Layout, phase: str, block: Block, message: Message, number: Any) -> Row:
+    calibration = effective_calibration(layout)
+    terms = {r: number(t, message.count) for r, t in message_terms(calibration, message).items()}
     return {
         "phase": phase,
         "block": block.name,

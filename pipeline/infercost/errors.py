@@ -37,13 +37,18 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return options[close[0]] if close else ""
 
 
+_NAMED = 20
+"""Words that a remedy names at most."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A remedy that names the known word nearest to `word`, or all of them where none is near."""
+    """A remedy that names the known word nearest to `word`, or some of them where none is near."""
     options = sorted(known)
     close = closest(word, options)
     if close:
         return f"Did you mean '{close}'?"
-    return f"Known: {', '.join(options)}" if options else ""
+    more = f" and {len(options) - _NAMED} more" if len(options) > _NAMED else ""
+    return f"Known: {', '.join(options[:_NAMED])}{more}" if options else ""
 
 
 _WRITTEN = {True: "true", False: "false", None: "nothing"}

@@ -9,14 +9,16 @@ import numpy as np
 from infercost.arrays import Array, Bytes, Count, Joules, Seconds
 from infercost.equations import collectives as eq
 from infercost.equations.energy import movement_energy
-from infercost.specs.calibration import Calibration
 from infercost.specs.hardware import Hardware
 from infercost.specs.link import Link
 
 
 @dataclass(frozen=True)
 class Message:
-    """One collective of a pass, `count` times: its time in two parts, and what a device sends."""
+    """One collective of a pass, `count` times: its ideal time in two parts, and what is sent.
+
+    `synchronised` ranks wait for one another; 1 where the message is between two.
+    """
 
     name: str
     count: Array
@@ -24,6 +26,7 @@ class Message:
     bandwidth: Seconds
     sent: Bytes
     energy: Joules
+    synchronised: Count = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,6 @@ class Network:
     """The fabrics of one device. Groups fill scale-up domains first; one rank sends nothing."""
 
     hardware: Hardware
-    calibration: Calibration
 
     def all_reduce(self, name: str, count: Array, size: Bytes, n: Count) -> Message:
         """All-reduce of `size` bytes over `n` ranks.
@@ -50,7 +52,7 @@ class Network:
         outside = eq.domains_spanned(n, self.hardware.scale_up.domain)
         near = self._fastest(self.hardware.scale_up, size, inside)
         far = self._fastest(self.hardware.scale_out, size / inside, outside)
-        return self._joined(name, count, near, far)
+        return self._joined(name, count, near, far, n)
 
     def all_to_all(self, name: str, count: Array, size: Bytes, n: Count, stride: Count) -> Message:
         """All-to-all in which a device sends `size` bytes, spread evenly over `n` groups.
@@ -91,12 +93,12 @@ class Network:
     def _parts(self, link: Link, steps: Count, sent: Bytes) -> _Parts:
         return _Parts(
             eq.latency_time(steps, link.alpha),
-            eq.bandwidth_time(sent, link.bandwidth_out, self.calibration.network_efficiency),
+            eq.bandwidth_time(sent, link.bandwidth_out, 1.0),
             sent,
         )
 
     def _fastest(self, link: Link, size: Bytes, n: Count) -> _Parts:
-        """The fastest all-reduce that the link can run, size by size."""
+        """The all-reduce that is fastest on an ideal link, size by size."""
         best: _Parts | None = None
         for name in link.collectives:
             steps, volume = eq.ALL_REDUCE[name]
@@ -115,7 +117,9 @@ class Network:
         assert best is not None  # the spec demands one algorithm at least
         return best
 
-    def _joined(self, name: str, count: Array, near: _Parts, far: _Parts) -> Message:
+    def _joined(
+        self, name: str, count: Array, near: _Parts, far: _Parts, synchronised: Count = 1.0
+    ) -> Message:
         up, out = self.hardware.scale_up, self.hardware.scale_out
         return Message(
             name,
@@ -125,4 +129,5 @@ class Network:
             near.sent + far.sent,
             movement_energy(near.sent, up.transfer_energy)
             + movement_energy(far.sent, out.transfer_energy),
+            synchronised,
         )

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Flops, Joules, Seconds
+from infercost.arrays import Array, Bytes, BytesPerSecond, Flops, Joules, Seconds
 from infercost.equations import energy, roofline
 from infercost.network import Message
-from infercost.operators.base import Block, Layout, Operator, Pass
+from infercost.operators.base import Block, Layout, Operator, Pass, stored_format
 from infercost.operators.stack import blocks
+from infercost.specs.calibration import Calibration
 from infercost.specs.case import Case
 from infercost.terms import Terms
 
@@ -37,6 +38,32 @@ class PassCost:
     bytes_sent: Bytes
 
 
+def effective_calibration(layout: Layout) -> Calibration:
+    """The case's calibration with the efficiencies of its weight format, where they differ."""
+    calibration = layout.case.calibration
+    special = calibration.formats.get(stored_format(layout.case, "weights"))
+    if special is None:
+        return calibration
+    return calibration.model_copy(
+        update={
+            "memory_efficiency": special.memory_efficiency,
+            "compute_efficiency": special.compute_efficiency,
+        }
+    )
+
+
+def launch_overhead(calibration: Calibration, decode: bool) -> Seconds:
+    """Fixed time of one operator in either phase."""
+    return calibration.decode_overhead if decode else calibration.prefill_overhead
+
+
+def pass_overhead(calibration: Calibration, step: Pass) -> Seconds:
+    """Fixed time of one pass: host work, and what each sequence of a decode pass adds."""
+    if not step.decode:
+        return calibration.step_overhead
+    return calibration.step_overhead + calibration.sequence_overhead * step.sequences
+
+
 @dataclass(frozen=True)
 class OperatorTime:
     """Roofline of one operator, run once. `terms` sum to the longer of compute and transfer."""
@@ -46,12 +73,27 @@ class OperatorTime:
     terms: Terms
 
 
-def operator_time(case: Case, operator: Operator) -> OperatorTime:
+def operator_time(
+    calibration: Calibration, operator: Operator, bandwidth: BytesPerSecond, decode: bool
+) -> OperatorTime:
     """Time of an operator by the resource that binds it: arithmetic, or its streams of traffic."""
-    calibration, bandwidth = case.calibration, case.hardware.tier.bandwidth
-    compute = roofline.compute_time(operator.flops, operator.peak, calibration.compute_efficiency)
+    flops, efficiency = operator.flops, calibration.compute_efficiency
+    if operator.kind == "prefill_attention":
+        efficiency = calibration.attention_compute_efficiency
+    reached: dict[str, Array] = {
+        "weights": calibration.memory_efficiency,
+        "activations": calibration.memory_efficiency,
+        "kv": calibration.attention_memory_efficiency,
+    }
+    if operator.kind == "decode_attention":
+        reached["kv"] = roofline.shared_read_efficiency(
+            calibration.attention_memory_efficiency, operator.sharing, calibration.kv_rereads
+        )
+    if operator.kind == "matmul" and not decode:
+        flops = roofline.half_rate_flops(flops, operator.rows, calibration.half_rate_tokens)
+    compute = roofline.compute_time(flops, operator.peak, efficiency)
     streams = {
-        name: roofline.transfer_time(moved, bandwidth, calibration.memory_efficiency)
+        name: roofline.transfer_time(moved, bandwidth, reached[name])
         for name, moved in operator.traffic.items()
     }
     transfer: Seconds = sum(streams.values(), start=0.0)
@@ -60,26 +102,30 @@ def operator_time(case: Case, operator: Operator) -> OperatorTime:
     return OperatorTime(compute, transfer, Terms({**terms, "compute": compute * bound}))
 
 
-def message_terms(message: Message) -> Terms:
+def message_terms(calibration: Calibration, message: Message) -> Terms:
     """Time of one message by resource."""
-    return Terms(network_latency=message.latency, network_bandwidth=message.bandwidth)
+    waiting = calibration.rank_overhead * (message.synchronised - 1.0)
+    return Terms(
+        network_latency=message.latency + waiting,
+        network_bandwidth=message.bandwidth / calibration.network_efficiency,
+    )
 
 
-def _block_work(case: Case, block: Block) -> Terms:
+def _block_work(calibration: Calibration, case: Case, block: Block, decode: bool) -> Terms:
     """Time of a block's operators, launches included."""
-    work = Terms()
+    work, launch = Terms(), Terms(overhead=launch_overhead(calibration, decode))
     for operator in block.operators:
-        launch = Terms(overhead=case.calibration.operator_overhead)
-        terms = operator_time(case, operator).terms.plus(launch)
+        time = operator_time(calibration, operator, case.hardware.tier.bandwidth, decode)
+        terms = time.terms.plus(launch)
         work = work.plus(terms.times(operator.count))
     return work
 
 
-def _block_communication(block: Block) -> Terms:
+def _block_communication(calibration: Calibration, block: Block) -> Terms:
     """Time of a block's messages, one after the other."""
     communication = Terms()
     for message in block.messages:
-        communication = communication.plus(message_terms(message).times(message.count))
+        communication = communication.plus(message_terms(calibration, message).times(message.count))
     return communication
 
 
@@ -89,15 +135,17 @@ def pass_cost(layout: Layout, step: Pass) -> PassCost:
     Within a block, a share `plan.overlap` of communication can run beside work; blocks follow one
     another. The power limit stretches a pass whose dynamic energy it cannot carry in time.
     """
-    case = layout.case
+    case, calibration = layout.case, effective_calibration(layout)
     stack = blocks(layout, step)
-    time = Terms(overhead=case.calibration.step_overhead)
-    lower: Seconds = case.calibration.step_overhead
-    upper: Seconds = case.calibration.step_overhead
-    working: Seconds = case.calibration.step_overhead
+    host: Seconds = pass_overhead(calibration, step)
+    time = Terms(overhead=host)
+    lower: Seconds = host
+    upper: Seconds = host
+    working: Seconds = host
     talking: Seconds = 0.0
     for block in stack:
-        work, communication = _block_work(case, block), _block_communication(block)
+        work = _block_work(calibration, case, block, step.decode)
+        communication = _block_communication(calibration, block)
         busy, sending = work.total, communication.total
         overlap = case.plan.overlap
         shown = roofline.exposed_share(busy, sending, overlap)

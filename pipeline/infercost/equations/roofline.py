@@ -8,6 +8,7 @@ from infercost.arrays import (
     Array,
     Bytes,
     BytesPerSecond,
+    Count,
     Flops,
     FlopsPerSecond,
     Ratio,
@@ -33,6 +34,24 @@ def transfer_time(bytes_moved: Bytes, bandwidth: BytesPerSecond, efficiency: Rat
     Source: Williams et al. 2009 (roofline). Leaves out access latency.
     """
     return bytes_moved / (efficiency * bandwidth)
+
+
+def shared_read_efficiency(efficiency: Ratio, sharing: Count, rereads: Ratio) -> Ratio:
+    """Efficiency of reading a KV head that `sharing` query heads use.
+
+        e / h^g
+
+    g = 0 reads it once for the group, g = 1 once for each query head, as kernels of 2023 did.
+    """
+    return efficiency / sharing**rereads
+
+
+def half_rate_flops(flops: Flops, rows: Count, half_rate_tokens: Count) -> Flops:
+    """FLOPs that a product of `rows` rows costs as if it were large: F (1 + M_h / M).
+
+    At M = M_h rows a product runs at half of its large-scale rate: tiles and waves are part full.
+    """
+    return flops * (1.0 + half_rate_tokens / rows)
 
 
 def roofline_time(compute: Seconds, transfer: Seconds) -> Seconds:

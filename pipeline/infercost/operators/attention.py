@@ -12,7 +12,7 @@ from infercost.equations import attention as eq
 from infercost.equations.transformer import activation_bytes, shard
 from infercost.lengths import UNLIMITED
 from infercost.network import Message
-from infercost.operators.base import Layout, Operator, Pass
+from infercost.operators.base import Kind, Layout, Operator, Pass
 from infercost.specs.model import GroupedQueryAttention, LatentAttention, Mixer
 
 
@@ -114,6 +114,8 @@ def _gqa_operators(
             "activations": layout.spilled(step.tokens, 2.0 * n_q * d_head),
         },
         layout.peak_attention,
+        _core_kind(step),
+        sharing=mixer.n_q_heads / mixer.n_kv_heads,
     )
     query = eq.grouped_query_elements(d_model, n_q, n_kv, d_head)
     output = eq.output_elements(d_model, n_q, d_head)
@@ -123,6 +125,10 @@ def _gqa_operators(
         core,
         layout.matmul("output projection", count, step.tokens, output, n_q * d_head + d_model),
     )
+
+
+def _core_kind(step: Pass) -> Kind:
+    return "decode_attention" if step.decode else "prefill_attention"
 
 
 def _gqa_width(mixer: GroupedQueryAttention) -> Count:
@@ -178,6 +184,7 @@ def _mla_operators(
             "activations": rows + expanded,
         },
         layout.peak_attention,
+        _core_kind(step),
     )
     down = eq.latent_down_elements(d_model, mixer.q_rank, mixer.kv_rank, mixer.d_rope)
     query = eq.latent_query_elements(d_model, heads, mixer.q_rank, mixer.d_nope, mixer.d_rope)

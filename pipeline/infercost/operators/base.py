@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -21,12 +22,17 @@ from infercost.specs.case import Case
 from infercost.specs.formats import WIDER, bytes_per_element
 from infercost.specs.plan import NATIVE
 
+Kind = Literal["matmul", "decode_attention", "prefill_attention", "elementwise"]
+"""What a kernel does, as far as a calibration tells kernels apart."""
+
 
 @dataclass(frozen=True)
 class Operator:
     """One kernel on one device: `count` times per pass, numbers for one time.
 
-    `traffic` is what it moves to and from memory: of `weights`, `kv` and `activations`.
+    `traffic` is what it moves to and from memory: of `weights`, `kv` and `activations`. `rows` are
+    the rows of a product with each weight matrix, `sharing` the query heads of one KV head: what a
+    stack's efficiency depends on.
     """
 
     name: str
@@ -34,6 +40,9 @@ class Operator:
     flops: Flops
     traffic: dict[str, Bytes]
     peak: FlopsPerSecond
+    kind: Kind
+    rows: Count = 1.0
+    sharing: Count = 1.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ class Layout:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        self.network = Network(case.hardware, case.calibration)
+        self.network = Network(case.hardware)
 
     @cached_property
     def weights(self) -> float:
@@ -118,13 +127,15 @@ class Layout:
                 "activations": self.spilled(tokens, width),
             },
             self.peak,
+            "matmul",
+            rows=tokens,
         )
 
     def normalisation(self, name: str, count: Array, tokens: Count) -> Operator:
         """A normalisation fused with its residual sum."""
         traffic = residual_bytes(tokens, self.case.model.d_model, self.activations)
         spilled = spilled_bytes(traffic, self.case.hardware.on_chip)
-        return Operator(name, count, 0.0, {"activations": spilled}, self.peak)
+        return Operator(name, count, 0.0, {"activations": spilled}, self.peak, "elementwise")
 
 
 def stored_format(case: Case, tensor: str) -> str:

@@ -122,6 +122,8 @@ def _routed(
                 "activations": layout.spilled(visits, width),
             },
             layout.peak,
+            "matmul",
+            rows=tokens * ffn.n_active / ffn.n_experts,
         )
         for name, (elements, width) in sizes.items()
     )

@@ -58,7 +58,7 @@ def _head(layout: Layout, step: Pass) -> Block:
     """Token lookup and the projection to logits, split over the tensor-parallel group."""
     model, tp = layout.case.model, layout.case.plan.tp
     rows = activation_bytes(step.tokens, model.d_model, layout.weights)
-    lookup = Operator("embedding", 1.0, 0.0, {"weights": rows}, layout.peak)
+    lookup = Operator("embedding", 1.0, 0.0, {"weights": rows}, layout.peak, "elementwise")
     width = shard(model.vocab, tp)
     head = layout.matmul(
         "language model head", 1.0, step.sequences, width * model.d_model, width + model.d_model

@@ -2,22 +2,61 @@
 
 from __future__ import annotations
 
-from infercost.specs.fields import EfficiencyField, LatencyField, SourcedSpec
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from infercost.specs.fields import (
+    EfficiencyField,
+    FractionField,
+    LatencyField,
+    NonNegativeField,
+    SourcedSpec,
+    Spec,
+)
+from infercost.specs.formats import known_format
+
+
+class FormatEfficiency(Spec):
+    """Efficiencies with weights of one format: kernels and dequantisation differ by format."""
+
+    memory_efficiency: EfficiencyField
+    compute_efficiency: EfficiencyField
 
 
 class Calibration(SourcedSpec):
     """Efficiencies and fixed times of one class of system and era of software.
 
-    `ideal` is efficiency 1 and no fixed time: the physical floor.
+    `ideal` is efficiency 1 and no fixed time: the physical floor. No calibration passes it, since
+    an efficiency is at most 1 and no time is negative.
     """
 
     name: str
-    compute_efficiency: EfficiencyField
     memory_efficiency: EfficiencyField
+    """Share of peak bandwidth that streams of weights and activations reach."""
+    compute_efficiency: EfficiencyField
+    """Share of dense peak that large matrix products reach."""
+    attention_memory_efficiency: EfficiencyField
+    """Share of peak bandwidth that the KV cache is read at."""
+    attention_compute_efficiency: EfficiencyField
+    """Share of dense peak that the causal attention of a prefill reaches."""
     network_efficiency: EfficiencyField
-    operator_overhead: LatencyField
-    """Launch and drain of one operator."""
+    """Share of a link's bandwidth that collectives reach."""
+    half_rate_tokens: NonNegativeField
+    """Rows at which a product of a prefill reaches half of its efficiency (tiles, waves)."""
+    kv_rereads: FractionField
+    """How far decode reads a shared KV head again for each of its query heads: 0 once, 1 each."""
+    decode_overhead: LatencyField
+    """Launch and drain of one operator of a decode pass."""
+    prefill_overhead: LatencyField
+    """Launch and drain of one operator of a prefill pass."""
+    rank_overhead: LatencyField
+    """Synchronisation of an all-reduce, for each rank beyond the first."""
+    sequence_overhead: LatencyField
+    """Host and sampling work per sequence and decode pass."""
     step_overhead: LatencyField
-    """Host work once per forward pass: scheduling, sampling, bookkeeping."""
+    """Host work once per pass: scheduling, sampling, bookkeeping."""
     memory_utilisation: EfficiencyField
     """Share of a device's memory that the stack may fill with weights, KV and activations."""
+    formats: dict[Annotated[str, AfterValidator(known_format)], FormatEfficiency] = {}
+    """Efficiencies by weight format, where they differ from the rest."""
