@@ -22,6 +22,7 @@ defaults:
   - /link@scale_out: infiniband-ndr
   - _self_
 name: {name}
+family: nvidia-datacentre
 peak_dense: {{bf16: 400 TFLOP/s}}
 on_chip: 50 MB
 memory:

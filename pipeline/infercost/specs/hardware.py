@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,20 @@ from infercost.specs.formats import MatrixFormat
 from infercost.specs.link import Link
 from infercost.specs.memory import Memory
 
+Family = Literal[
+    "nvidia-datacentre",
+    "nvidia-workstation",
+    "nvidia-embedded",
+    "instinct",
+    "other-gpu",
+    "tpu",
+    "gaudi",
+    "neuron",
+    "ascend",
+    "apple",
+    "cpu",
+]
+
 
 class Hardware(SourcedSpec):
     """One accelerator, and its share of the server, switches and network it needs.
@@ -27,6 +41,8 @@ class Hardware(SourcedSpec):
     """
 
     name: str
+    family: Family
+    """Kind of device, as far as serving stacks tell them apart: the class of its calibration."""
     peak_dense: Annotated[dict[MatrixFormat, FlopsPerSecondField], Field(min_length=1)]
     """Dense matrix peak per format. Sheets often print the 2:4 sparse figure: halve it."""
     on_chip: BytesField

@@ -1,0 +1,1 @@
+"""Calibrations from measurements: readings as stacked passes, fits, examinations."""
