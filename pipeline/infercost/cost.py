@@ -156,7 +156,9 @@ class Evaluation:
         """Decode's part of one output token."""
         share = 1.0 / self.lengths.tokens_per_step
         time = self.decode.time.times(self.devices / self.case.batch * share)
-        dynamic = self.decode.energy.times(self.case.plan.tp / self.sequences * share)
+        plan, batch = self.case.plan, self.case.batch
+        passes = serving.passes_in_flight(batch, plan.dp, plan.pp)
+        dynamic = self.decode.energy.times(plan.tp * passes / batch * share)
         return self._per_token(time, dynamic)
 
     @cached_property
@@ -203,7 +205,8 @@ class Evaluation:
         """USD per output token by resource: device time at its rate, and energy at the meter."""
         economics = self.case.economics
         price = economics.electricity_price if isinstance(economics, Ownership) else 0.0
-        return phase.device_time.times(self.device_rate).plus(phase.energy.times(price))
+        electricity = phase.energy.each(lambda used: money.energy_cost(used, price))
+        return phase.device_time.times(self.device_rate).plus(electricity)
 
     def embodied_terms(self, phase: PerToken) -> Terms:
         """Embodied kgCO2e per output token by resource."""
@@ -216,7 +219,8 @@ class Evaluation:
 
     def operational_terms(self, phase: PerToken) -> Terms:
         """Operational kgCO2e per output token by resource."""
-        return phase.energy.times(self.case.economics.grid_carbon)
+        grid = self.case.economics.grid_carbon
+        return phase.energy.each(lambda used: carbon.operational_carbon(used, grid))
 
     @cached_property
     def per_token_cost(self) -> Terms:

@@ -162,8 +162,8 @@ def pass_cost(layout: Layout, step: Pass) -> PassCost:
     return PassCost(
         time=time.plus(Terms(power=throttle)),
         energy=dynamic,
-        lower=lower,
-        upper=upper,
+        lower=lower + throttle,
+        upper=upper + throttle,
         work=working,
         communication=talking,
         flops=_over_operators(stack, lambda operator: operator.flops),

@@ -158,7 +158,7 @@ def _read(row: Mapping[str, str], dirs: tuple[str, ...]) -> Reading:
         hardware=row["hardware"],
         model=row["model"],
         weights=row["weight_format"] or "native",
-        kv=row["kv_format"] or "native",
+        kv=row["kv_format"] or _unstated_kv(row, era),
         era=era,
         tp=tp,
         pp=pp,
@@ -177,6 +177,12 @@ def _read(row: Mapping[str, str], dirs: tuple[str, ...]) -> Reading:
         cores_per_device=cores,
         pipelined="layer split" in row.get("parallelism", ""),
     )
+
+
+def _unstated_kv(row: Mapping[str, str], era: str) -> str:
+    """ModelOpt's FP8 and NVFP4 checkpoints, which TensorRT-LLM documents serve, cache in FP8."""
+    quantised = row["weight_format"] in ("fp8", "nvfp4")
+    return "fp8" if quantised and era in ("trt-llm-2024", "trt-llm-2025") else "native"
 
 
 def _number(row: Mapping[str, str], column: str) -> float:

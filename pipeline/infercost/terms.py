@@ -1,7 +1,8 @@
 """A total as terms by resource: what every time, energy, price and carbon is kept as.
 
 A term is the part of a total that its resource bounds. Its share of the total is the stress on the
-resource and, where the total is linear in the terms, its elasticity to the resource.
+resource and, where the total is linear in the terms, its elasticity to the resource. It is not
+where the power limit holds: there energy sets the time, and `power` is only what it adds.
 """
 
 from __future__ import annotations

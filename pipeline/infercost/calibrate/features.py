@@ -16,7 +16,6 @@ import numpy as np
 from infercost.arrays import Array, FloatArray
 from infercost.compose import Options
 from infercost.cost import Evaluation
-from infercost.grid import replaced
 from infercost.network import Message
 from infercost.operators.base import Operator, Pass
 from infercost.operators.stack import blocks
@@ -25,11 +24,14 @@ from infercost.question import Question
 from infercost.readings import Reading, Unread
 from infercost.specs.calibration import Calibration
 from infercost.specs.case import Case
-from infercost.specs.workload import FixedLengths
 
 FILL = 0.9
-"""Share of memory that a stack fills where it takes as many requests as fit."""
-MOST_IN_FLIGHT = 1024.0
+"""Share of what the weights leave free that a stack fills with KV: TensorRT-LLM's default."""
+BINARY = 1.065
+"""NVIDIA's 80 GB are 81,559 MiB in nvidia-smi, 141 GB are 143,771 MiB."""
+RUNTIME = 1.5e9
+"""Bytes of context, buffers and graphs on each device; assumed."""
+MOST_IN_FLIGHT = 2048.0
 """Sequences per replica that a stack takes at most where it fills its memory."""
 
 STREAMS = ("weights", "kv", "activations")
@@ -68,7 +70,7 @@ class Features:
     """Share of memory that is left for KV where a batch is filled, else 1."""
 
     def predicted(self, at: Callable[[FloatArray], Calibration]) -> FloatArray:
-        """Time of each row. `at(rows)` is the calibration with an array entry for each of `rows`."""
+        """Time of each row; `at(rows)` is the calibration with an array entry for each row."""
         total = np.zeros(len(self.readings))
         for stack in self.stacks:
             index = stack.row.astype(np.intp)
@@ -190,11 +192,10 @@ def case_of(cases: Cases, reading: Reading) -> Case:
     elif reading.weights != "native":
         chosen["compute"] = "bf16" if reading.weights != "fp16" else "fp16"
     formats = case.plan.formats.model_copy(update=chosen)
-    case = replaced(case, ["plan", "formats"], formats)
-    cores = reading.cores_per_device
-    if cores > 1:
-        case = replaced(case, ["hardware"], _core(case.hardware, cores))
-    return case
+    changes: dict[str, Any] = {"plan": case.plan.model_copy(update={"formats": formats})}
+    if reading.cores_per_device > 1:
+        changes["hardware"] = _core(case.hardware, reading.cores_per_device)
+    return case.model_copy(update=changes)
 
 
 def _core(hardware: Any, cores: int) -> Any:
@@ -235,12 +236,11 @@ def _bound(case: Case, readings: Sequence[Reading], batch: FloatArray) -> Case:
             "prefill_chunk": column([r.chunk for r in readings]),
         }
     )
-    workload = FixedLengths.model_construct(
-        kind="fixed",
-        name="",
-        prompt_tokens=column([r.prompt for r in readings]),
-        output_tokens=column([r.output for r in readings]),
-        slo=None,
+    workload = case.workload.model_copy(
+        update={
+            "prompt_tokens": column([r.prompt for r in readings]),
+            "output_tokens": column([r.output for r in readings]),
+        }
     )
     return case.model_copy(update={"plan": plan, "workload": workload, "batch": column(batch)})
 
@@ -249,7 +249,9 @@ def _placed(cases: Cases, group: list[Reading]) -> tuple[list[tuple[Reading, flo
     """Readings with their batch: as stated, or as many requests as memory holds at full length."""
     case = case_of(cases, group[0])
     one = Evaluation(_bound(case, group, np.ones(len(group))))
-    room = np.asarray(case.hardware.tier.capacity * FILL)
+    hardware = case.hardware
+    binary = BINARY if hardware.family.startswith("nvidia") else 1.0
+    room = hardware.tier.capacity * binary
     full = full_length_kv(one, group)
     per_sequence = np.broadcast_to(full, (len(group), 1))[:, 0]
     weights = np.broadcast_to(np.asarray(one.memory.weights), (len(group), 1))[:, 0]
@@ -258,7 +260,8 @@ def _placed(cases: Cases, group: list[Reading]) -> tuple[list[tuple[Reading, flo
         if np.isfinite(reading.batch):
             placed.append((reading, reading.batch))
             continue
-        fits = (float(room) - weights[index]) * reading.dp / per_sequence[index]
+        free = FILL * (room - RUNTIME - weights[index])
+        fits = free * reading.dp / per_sequence[index]
         if fits < 1:
             lost.append(Unread(reading.id, "the weights leave no room for one request"))
             continue
@@ -331,7 +334,7 @@ def _stack(
         sequences=steps * _flat(point.sequences, size),
         scale=np.where(filled, 1.0 / batch, 1.0),
         memory_left=np.where(
-            filled, 1.0 - _flat(point.memory.weights, size) / (point.memory.room * FILL), 1.0
+            filled, 1.0 - _flat(point.memory.weights, size) / point.memory.room, 1.0
         ),
     )
 

@@ -34,11 +34,6 @@ def latent_kv_elements_per_token(kv_rank: Count, d_rope: Count) -> Count:
     return kv_rank + d_rope
 
 
-def visible_tokens(context: Count, window: Count) -> Count:
-    """Tokens that a query at position `context` sees, itself included: min(S, window)."""
-    return np.minimum(context, window)
-
-
 def attended_pairs(tokens: Count, window: Count) -> Count:
     """Query-key pairs of causal attention over `tokens` tokens from an empty cache.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Array, Count, Ratio, Seconds
+from infercost.arrays import Count, Ratio, Seconds
 
 
 def sequences_per_pass(batch: Count, dp: Count, pp: Count) -> Count:
@@ -17,9 +17,15 @@ def sequences_per_pass(batch: Count, dp: Count, pp: Count) -> Count:
     return np.maximum(np.ceil(batch / (np.asarray(dp) * pp)), 1.0)
 
 
-def passes_in_flight(batch: Count, dp: Count, per_pass: Count) -> Count:
-    """Decode passes that one step of the whole batch takes: B / (dp · sequences per pass)."""
-    return batch / (dp * per_pass)
+def passes_in_flight(batch: Count, dp: Count, pp: Count) -> Count:
+    """Decode passes that one step of the whole batch takes, over all groups.
+
+        dp · min(pp, ceil(B / dp))
+
+    Groups step together, a group without a sequence too, since its devices hold experts that the
+    others need; stages beyond the sequences of a group stay idle.
+    """
+    return dp * np.minimum(pp, np.ceil(batch / np.asarray(dp)))
 
 
 def prefill_occupancy(time: Seconds, prompts: Count, dp: Count, pp: Count) -> Seconds:
@@ -43,23 +49,6 @@ def interrupted_tpot(
     return step + interrupts * batch * prefills_per_step * prefill
 
 
-def replica_time_per_token(
-    step: Seconds,
-    prefill: Seconds,
-    batch: Count,
-    prefills_per_step: Ratio,
-    tokens_per_step: Ratio,
-) -> Seconds:
-    """Replica time per output token, prefill included.
-
-        (t_step / B + prefills per step · t_prefill) / tokens per step
-
-    A request of n tokens takes n - 1 decode steps, its first token comes from prefill, so
-    tokens per step = n / (n - 1).
-    """
-    return (step / batch + prefills_per_step * prefill) / tokens_per_step
-
-
 def end_to_end_latency(ttft: Seconds, tpot: Seconds, output_tokens: Count) -> Seconds:
     """Arrival to last token: TTFT + (n - 1) TPOT."""
     return ttft + (output_tokens - 1.0) * tpot
@@ -73,8 +62,3 @@ def chunk_tokens(tokens: Count, chunk: Count) -> Count:
 def chunk_passes(tokens: Count, chunk: Count) -> Count:
     """Passes of a chunked prefill; the last one may be part of a pass: M / min(M, chunk)."""
     return tokens / np.minimum(tokens, chunk)
-
-
-def per_second(amount: Count, time: Seconds) -> Array:
-    """Rate of `amount` per `time`."""
-    return amount / time

@@ -12,7 +12,7 @@ from infercost.registry import metric
 
 @metric("s", "t_TTFT")
 def ttft(point: Evaluation) -> Array:
-    """Mean time to first token of a prompt served alone, without queueing."""
+    """Mean time to first token of a prompt, with its prefill batch but without queueing."""
     return point.lengths.mean(point.prefill_time)
 
 
