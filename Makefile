@@ -20,7 +20,7 @@ SHELL := bash
 # Without compiled modules each process would compile its imports again: seconds instead of tenths.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help study readme dry-run test lint format benchmark env lock clean
+.PHONY: help study calibrate readme dry-run test lint format benchmark env lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ help: ## List the targets
 study: env ## Compute the study STUDY and print its answer
 	@$(SNAKEMAKE) --logger rich
 	@$(BIN)/infercost answer $(STUDY)
+
+calibrate: env ## Fit every calibration to data/reference/measured.csv and examine the fit (five minutes)
+	@$(SNAKEMAKE) --logger rich --forcerun calibrate -- calibrate
 
 readme: study ## Write the answer of memory-wall and its figure into README.md
 	@$(BIN)/python -m infercost stage readme README.md

@@ -52,7 +52,7 @@ PRIOR: dict[str, tuple[float, float]] = {
 kernel measurements (`data/reference/kernels.csv`) and on the stacks of 2023 to 2025."""
 
 LEVELS = ("family", "stack", "format")
-SPREAD = {"family": 0.5, "stack": 0.6, "format": 0.25}
+SPREAD = {"family": 0.7, "stack": 1.5, "format": 0.25}
 """Deviation of a level from the one above it, as a share of the prior's deviation for `family`
 and `stack`; absolute in the transformed parameter."""
 

@@ -21,6 +21,11 @@ def add_parser(commands: Any) -> None:
     aggregate = steps.add_parser("aggregate")
     figure = steps.add_parser("figure")
     report = steps.add_parser("report")
+    calibrate = steps.add_parser("calibrate")
+    calibrate.add_argument("options", type=Path)
+    calibrate.add_argument("report", type=Path)
+    calibrate.add_argument("--workers", type=int, default=1)
+    calibrate.set_defaults(run=_calibrate)
     readme = steps.add_parser("readme")
     readme.add_argument("target", type=Path)
     readme.add_argument("--results", type=Path, default=Path("data/results/memory-wall/latest"))
@@ -67,6 +72,13 @@ def _figure(a: argparse.Namespace) -> int:
     from infercost.stages.figure import run
 
     run(a.plan, a.published, a.datasets, a.aggregates, a.target)
+    return 0
+
+
+def _calibrate(a: argparse.Namespace) -> int:
+    from infercost.stages.calibrate import run
+
+    run(a.options, a.report, a.workers)
     return 0
 
 

@@ -1,0 +1,111 @@
+"""Examinations: fits that never see what they are examined on, and intervals learnt from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infercost.arrays import BoolArray, FloatArray
+from infercost.calibrate.features import Features, calibration_at
+from infercost.calibrate.fit import Fit, Groups, fit
+from infercost.specs.calibration import Calibration
+
+KNOWN, FAMILY, COMMON = "stack", "family", "common"
+"""How close to a row the fit had been: its stack, only its family, or neither."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """Log errors (predicted over stated time) of rows by fits that had not seen them."""
+
+    error: FloatArray
+    level: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What a fit needs: features, base, groups, weights."""
+
+    features: Features
+    base: Calibration
+    groups: Groups
+    weights: FloatArray
+
+    def fitted(self, used: BoolArray) -> Fit:
+        """A fit to the rows where `used`."""
+        return fit(self.features, self.base, self.groups, self.weights, used)
+
+    def errors(self, fitted: Fit) -> FloatArray:
+        """Log errors of all rows under a fit."""
+        times = self.features.predicted(calibration_at(self.base, fitted.values()))
+        return np.asarray(np.log(times / self.features.seconds))
+
+    def leaving_out(self, labels: Sequence[str], workers: int = 2) -> Examined:
+        """Errors of each label's rows by a fit to all others."""
+        names = list(dict.fromkeys(labels))
+        error, level = np.empty(len(labels)), np.empty(len(labels), dtype=object)
+        with ProcessPoolExecutor(workers) as pool:
+            for rows, found, levels in pool.map(
+                partial(_fold, self, np.asarray(labels)), names, chunksize=4
+            ):
+                error[rows], level[rows] = found, levels
+        return Examined(error, tuple(level))
+
+
+def _fold(
+    examination: Examination, labels: FloatArray, name: str
+) -> tuple[NDArray[np.intp], FloatArray, list[str]]:
+    held = labels == name
+    fitted = examination.fitted(~held)
+    rows = np.flatnonzero(held)
+    return rows, examination.errors(fitted)[rows], list(_levels(examination.groups, held))
+
+
+def _levels(groups: Groups, held: BoolArray) -> Iterator[str]:
+    """What is left, once `held` is out, of each held row's own kind."""
+    stack, family = groups.index["stack"], groups.index["family"]
+    for row in np.flatnonzero(held):
+        if np.any(~held & (stack == stack[row])):
+            yield KNOWN
+        elif np.any(~held & (family == family[row])):
+            yield FAMILY
+        else:
+            yield COMMON
+
+
+SHARE = 0.8
+"""Share of rows that an interval is to cover."""
+
+
+def interval(errors: FloatArray) -> tuple[float, float]:
+    """Factors on a prediction between which `SHARE` of stated values lie, from its log errors.
+
+    With few errors the interval is widened, as a quantile of n + 1 (conformal prediction).
+    """
+    tail = (1.0 - SHARE) / 2.0
+    spare = 1.0 / (errors.size + 1.0)
+    low, high = np.quantile(errors, [max(tail - spare, 0.0), min(1.0 - tail + spare, 1.0)])
+    return float(np.exp(-high)), float(np.exp(-low))
+
+
+def covered(examined: Examined, kinds: Sequence[str], blocks: Sequence[str]) -> FloatArray:
+    """Whether each row lies in the interval that the other blocks of its kind and level give."""
+    keys = np.array([f"{level}|{kind}" for level, kind in zip(examined.level, kinds, strict=True)])
+    block = np.asarray(blocks)
+    inside = np.zeros(len(keys))
+    for key in dict.fromkeys(keys):
+        mine = keys == key
+        for name in dict.fromkeys(block[mine]):
+            others = mine & (block != name)
+            if others.sum() < 5:  # too few to tell: all of the level
+                others = (np.array(examined.level) == key.split("|")[0]) & (block != name)
+            low, high = interval(examined.error[others])
+            rows = mine & (block == name)
+            ratio = np.exp(-examined.error[rows])
+            inside[rows] = (low <= ratio) & (ratio <= high)
+    return inside

@@ -1,0 +1,103 @@
+"""Fitted calibrations as options: one YAML per stack, per family, and one for all the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from infercost.arrays import FloatArray
+from infercost.calibrate.examine import COMMON, FAMILY, KNOWN
+from infercost.calibrate.fit import EFFICIENCIES, PARAMETERS, Fit, restored
+from infercost.calibrate.public import STEP_OVERHEAD, Public
+
+COMMON_NAME = "common"
+DIGITS = 3
+
+
+def write_options(public: Public, fitted: Fit, folder: Path) -> list[str]:
+    """Write every fitted calibration as an option into `folder`; returns their names."""
+    names = []
+    for name, text in texts(public, fitted):
+        (folder / f"{name}.yaml").write_text(text)
+        names.append(name)
+    return names
+
+
+def texts(public: Public, fitted: Fit) -> Iterator[tuple[str, str]]:
+    """Name and YAML of every fitted calibration."""
+    error = np.abs(np.expm1(public.examination.errors(fitted)))
+    families = {s: f for f, s in _pairs(public)}
+    yield COMMON_NAME, _text(COMMON_NAME, "Common to all systems", fitted.common, {}, error)
+    for place, family in enumerate(fitted.groups.names["family"]):
+        mine = fitted.groups.index["family"] == place
+        line = fitted.common + fitted.deviations["family"][place]
+        yield family, _text(family, f"{family}, any software", line, {}, error[mine])
+    for place, stack in enumerate(fitted.groups.names["stack"]):
+        mine = fitted.groups.index["stack"] == place
+        of_family = fitted.groups.names["family"].index(families[stack])
+        line = fitted.common + fitted.deviations["family"][of_family]
+        line = line + fitted.deviations["stack"][place]
+        formats = {
+            kind.split("|")[1]: line + fitted.deviations["format"][k]
+            for k, kind in enumerate(fitted.groups.names["format"])
+            if kind.split("|")[0] == stack
+        }
+        yield stack, _text(stack, stack, line, formats, error[mine])
+
+
+def _pairs(public: Public) -> Iterator[tuple[str, str]]:
+    groups = public.examination.groups
+    for family, stack in zip(groups.index["family"], groups.index["stack"], strict=True):
+        yield groups.names["family"][int(family)], groups.names["stack"][int(stack)]
+
+
+def _text(
+    name: str,
+    title: str,
+    line: FloatArray,
+    formats: Mapping[str, FloatArray],
+    error: FloatArray,
+) -> str:
+    """One option: numbers to three digits, and in `sources` what they were fitted to."""
+    values = {p: float(restored(p, line[k])) for k, p in enumerate(PARAMETERS)}
+    content: dict[str, object] = {"name": title}
+    content |= {p: _plain(p, v) for p, v in values.items()}
+    content |= {"step_overhead": f"{STEP_OVERHEAD * 1e6:g} us", "memory_utilisation": 0.9}
+    if any(kind != "native" for kind in formats):
+        content["formats"] = {
+            kind: {
+                p: _plain(p, float(restored(p, special[PARAMETERS.index(p)])))
+                for p in ("memory_efficiency", "compute_efficiency")
+            }
+            for kind, special in formats.items()
+            if kind != "native"
+        }
+    content["sources"] = {
+        "default": (
+            f"derived: fitted to {error.size} rows of data/reference/measured.csv, median error"
+            f" {np.median(error):.0%} and p90 {np.quantile(error, 0.9):.0%} in sample"
+        ),
+        "step_overhead": "assumed: not separable from launches in any table",
+        "memory_utilisation": "assumed: the default of vLLM and TensorRT-LLM",
+    }
+    head = f"# Written by `make calibrate`; {name} is chosen by name or by `infercost validate`.\n"
+    return head + yaml.safe_dump(content, sort_keys=False, width=100)
+
+
+def _plain(parameter: str, value: float) -> object:
+    number = float(f"{value:.{DIGITS}g}")
+    if parameter in (*EFFICIENCIES, "half_rate_tokens"):
+        return number
+    return f"{float(f'{value * 1e6:.{DIGITS}g}'):g} us"
+
+
+def option_of(stack: str, family: str, known: frozenset[str]) -> tuple[str, str]:
+    """The calibration that stands nearest to a stack, and how near: stack, family or common."""
+    if stack in known:
+        return stack, KNOWN
+    if family in known:
+        return family, FAMILY
+    return COMMON_NAME, COMMON

@@ -1,0 +1,91 @@
+"""The public table as an examination: readings, the groups that they belong to, their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from infercost.calibrate.examine import Examination
+from infercost.calibrate.features import features
+from infercost.calibrate.fit import Groups
+from infercost.compose import Options
+from infercost.paths import ROOT, config_dirs
+from infercost.question import Question
+from infercost.readings import Reading, Unread, read, read_table
+from infercost.specs.calibration import Calibration
+
+MEASURED = ROOT / "data" / "reference" / "measured.csv"
+
+
+@dataclass(frozen=True)
+class Public:
+    """Rows of a table that could be read, beside what they are examined by."""
+
+    examination: Examination
+    rows: tuple[Mapping[str, str], ...]
+    unread: tuple[Unread, ...]
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """The readings, in the order of `rows`."""
+        return self.examination.features.readings
+
+    def column(self, name: str) -> list[str]:
+        """A column of the table for the rows that could be read."""
+        return [row[name] for row in self.rows]
+
+    def phases(self) -> list[str]:
+        """What each row speaks of: decode, prefill, end-to-end, max-load."""
+        return [reading.phase for reading in self.readings]
+
+
+def load(file: Path = MEASURED, dirs: tuple[str, ...] = ()) -> Public:
+    """A table of measurements, ready to be fitted to or examined on."""
+    table = {row["id"]: row for row in read_table(file)}
+    found = [read(row, dirs) for row in table.values()]
+    readings = [entry for entry in found if isinstance(entry, Reading)]
+    unread = [entry for entry in found if isinstance(entry, Unread)]
+    stacked, refused = features(readings, dirs)
+    kept = stacked.readings
+    family = families([r.hardware for r in kept], dirs)
+    stack = [stack_name(f, r.era) for f, r in zip(family, kept, strict=True)]
+    kinds = [f"{s}|{r.weights}" for s, r in zip(stack, kept, strict=True)]
+    groups = Groups.of({"family": family, "stack": stack, "format": kinds})
+    rows = tuple(table[r.id] for r in kept)
+    weights = block_weights([row.get("block") or row["hardware"] for row in rows])
+    base = calibration("ideal", dirs)
+    # The host's part cannot be told from launches in any table; it is stated, not fitted.
+    base = base.model_copy(update={"step_overhead": STEP_OVERHEAD})
+    return Public(Examination(stacked, base, groups, weights), rows, (*unread, *refused))
+
+
+STEP_OVERHEAD = 100e-6
+"""Host time of one pass in every fitted calibration, in s; assumed."""
+
+
+def stack_name(family: str, era: str) -> str:
+    """The calibration option of a family's devices under an era's software."""
+    return f"{family}-{era}"
+
+
+def families(hardware: Sequence[str], dirs: tuple[str, ...] = ()) -> list[str]:
+    """The family of each device."""
+    names = tuple(dict.fromkeys(hardware))
+    options = Options(Question({"hardware": names}, dirs=config_dirs(dirs)))
+    known = {c.options["hardware"]: c.case.hardware.family for c in options.cases()}
+    return [known[name] for name in hardware]
+
+
+def calibration(name: str, dirs: tuple[str, ...] = ()) -> Calibration:
+    """A calibration option by name."""
+    question = Question({"calibration": (name,)}, dirs=config_dirs(dirs))
+    return next(Options(question).cases()).case.calibration
+
+
+def block_weights(blocks: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """1 / sqrt(rows of the block), so that a long series does not drown the others."""
+    _, inverse, count = np.unique(np.asarray(blocks), return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / np.sqrt(count[inverse]))

@@ -1,0 +1,146 @@
+"""Fits and examinations of calibrations, on a part of the public table."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import infercost
+from infercost.__main__ import main
+from infercost.calibrate.examine import interval
+from infercost.calibrate.fit import EFFICIENCIES, PARAMETERS, PRIOR, restored, transformed
+from infercost.calibrate.public import MEASURED, Public, calibration, load
+from infercost.question import ask
+from infercost.validation import validate
+
+
+@pytest.fixture(scope="module")
+def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every 20th row of the public table, and a system's whole series."""
+    with MEASURED.open(newline="") as handle:
+        reader = csv.DictReader(handle)
+        names, rows = list(reader.fieldnames or ()), list(reader)
+    kept = [r for i, r in enumerate(rows) if i % 20 == 0 or r["hardware"] == "gaudi3"]
+    file = tmp_path_factory.mktemp("table") / "some.csv"
+    with file.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, names)
+        writer.writeheader()
+        writer.writerows(kept)
+    return file
+
+
+@pytest.fixture(scope="module")
+def public(some: Path) -> Public:
+    return load(some)
+
+
+def test_a_parameter_comes_back_from_its_line() -> None:
+    for name in PARAMETERS:
+        there = np.array(transformed(name, PRIOR[name][0]))
+        assert restored(name, there) == pytest.approx(PRIOR[name][0])
+
+
+def test_stacked_passes_equal_the_point_itself(public: Public) -> None:
+    """One row of the table, predicted by its features and by `evaluate`."""
+    index = next(
+        i
+        for i, r in enumerate(public.readings)
+        if r.phase == "decode"
+        and r.pp == r.dp == 1
+        and np.isfinite(r.batch)
+        and r.weights in ("fp16", "bf16")
+        and r.cores_per_device == 1
+    )
+    r = public.readings[index]
+    ideal = public.examination.features.predicted(lambda _: calibration("ideal"))
+    row = infercost.evaluate(
+        [
+            f"hardware={r.hardware}",
+            f"model={r.model}",
+            "calibration=ideal",
+            "workload=fixed-lengths",
+            f"workload.prompt_tokens={r.prompt}",
+            f"workload.output_tokens={r.output}",
+            f"batch={int(r.batch)}",
+            "plan=base",
+            f"plan.tp={r.tp}",
+            f"plan.formats.weights={r.weights}",
+            f"plan.formats.kv={r.kv}",
+            f"plan.formats.compute={r.weights}",
+            "calibration.memory_utilisation=1",
+            "hardware.tdp=1 MW",
+            "model.max_context=1000000",
+            f"hardware.memory.{_tier(r.hardware)}.capacity=10 TB",
+        ]
+    ).iloc[0]
+    assert row.decode_step_s == pytest.approx(ideal[index], rel=1e-9)
+
+
+def _tier(hardware: str) -> str:
+    from infercost.compose import Options
+
+    case = next(Options(ask([f"hardware={hardware}"])).cases()).case
+    return next(iter(case.hardware.memory))
+
+
+def test_a_fit_is_better_than_the_data_sheet_and_never_below_the_floor(public: Public) -> None:
+    everything = np.ones(len(public.rows), dtype=bool)
+    fitted = public.examination.fitted(everything)
+    error = np.abs(public.examination.errors(fitted))
+    features = public.examination.features
+    floor = features.predicted(lambda _: calibration("ideal"))
+    assert np.median(error) < 0.5 * np.median(np.abs(np.log(floor / features.seconds)))
+    assert (np.exp(public.examination.errors(fitted)) * features.seconds >= floor * 0.999).all()
+    for name in EFFICIENCIES:
+        assert (fitted.values()[name] <= 1).all()
+
+
+def test_what_is_left_out_is_not_seen(public: Public) -> None:
+    """Stated times of left-out rows may be anything: the fit to the others stays as it is."""
+    used = np.array([r.hardware != "gaudi3" for r in public.readings])
+    first = public.examination.fitted(used)
+    features = public.examination.features
+    before = features.seconds.copy()
+    try:
+        features.seconds[~used] *= 7.0
+        second = public.examination.fitted(used)
+    finally:
+        features.seconds[:] = before
+    np.testing.assert_array_equal(first.common, second.common)
+
+
+def test_an_interval_covers_four_in_five() -> None:
+    """Of 10,000 normal errors of 10 %: factors of about exp(-0.128) and exp(0.128)."""
+    errors = np.random.default_rng(1).normal(0.0, 0.1, 10_000)
+    low, high = interval(errors)
+    assert low == pytest.approx(np.exp(-0.128), rel=0.01)
+    assert high == pytest.approx(np.exp(0.128), rel=0.01)
+
+
+def test_validate_tells_every_row(some: Path) -> None:
+    found = validate(some)
+    with some.open(newline="") as handle:
+        ids = {row["id"] for row in csv.DictReader(handle)}
+    told = {row["id"] for row in found["rows"]} | {row["id"] for row in found["unmapped"]}
+    assert told == ids
+    for row in found["rows"]:
+        assert 0 < row["low"] <= row["high"]
+        slower = row["predicted"] / row["ideal"]
+        assert (slower if "per_s" not in row["metric"] else 1 / slower) >= 0.999, row
+    assert found["summary"]["all"]["rows"] == len(found["rows"])
+
+
+def test_validate_as_json(some: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "--measurements", str(some), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told) == {"rows", "unmapped", "summary"}
+    assert {"id", "measured", "predicted", "low", "high"} <= set(told["rows"][0])
+
+
+def test_validate_refuses_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "--measurements", "nowhere.csv"]) == 2
+    assert "nowhere.csv: cannot be read" in capsys.readouterr().err
