@@ -48,6 +48,7 @@ lint: env ## Check style, types and the formatting of code and workflow
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow/rules
+	@$(SNAKEMAKE) --lint
 
 format: env ## Format code and workflow
 	$(BIN)/ruff check --fix --exit-zero

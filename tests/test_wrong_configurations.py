@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from infercost import SpecError, evaluate
+from infercost.__main__ import main
 from infercost.errors import SpecErrors, nearest
 from infercost.paths import CONF
 
@@ -83,7 +84,7 @@ HARDWARE = [
     pytest.param(
         instead("tdp: 700 W\n", "tdp: 700 W\nflux_capacitor: 3\n"),
         "flux_capacitor",
-        "flux_capacitor: unknown key. Known: compute_power, embodied_carbon, host_power,",
+        "flux_capacitor: unknown key. Known: compute_power, embodied_carbon, family,",
         id="key-like-no-other",
     ),
     pytest.param(
@@ -587,6 +588,19 @@ def test_a_wrong_override(text: str, said: str) -> None:
     message = refused(text)
     assert message.startswith(f"override '{text}': "), message
     assert said in message, message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), OVERRIDES, ids=[text or "empty" for text, _ in OVERRIDES]
+)
+def test_a_wrong_override_ends_a_command_with_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    assert main(["evaluate", "--", text]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    assert said in told.err
 
 
 SWEEPS = [

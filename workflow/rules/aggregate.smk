@@ -13,4 +13,4 @@ rule aggregate:
     params:
         code=code_digest("infercost.stages.aggregate"),
     shell:
-        "{STAGE} aggregate {WITH_PLAN} --published {input} {output} 2> {log}"
+        "python -m infercost stage aggregate --published {input} {output} 2> {log}"

@@ -13,4 +13,5 @@ rule calibrate:
     params:
         code=code_digest("infercost.stages.calibrate"),
     shell:
-        "OPENBLAS_NUM_THREADS=1 {STAGE} calibrate --workers {threads} conf/calibration {output.report} 2> {log}"
+        "OPENBLAS_NUM_THREADS=1 python -m infercost stage calibrate --workers {threads}"
+        " {output.common} {output.report} 2> {log}"

@@ -1,5 +1,6 @@
 # The question, resolved when the workflow starts: snakemake --config study=NAME
 #   overrides='["calibration=ideal"]' adds Hydra overrides, config_dir=FOLDER the user's own options.
+import os
 from pathlib import Path
 
 from infercost.errors import SpecError
@@ -28,9 +29,8 @@ RESULTS = Path("data/results") / PLAN.study / PLAN.digest
 PUBLISHED = RUN / "published.json"
 LOGS = RUN / "logs"
 BENCHMARKS = RUN / "benchmarks"
-STAGE = "python -m infercost stage"
-# Not in params, where a new plan would be a reason to compute all parts again.
-WITH_PLAN = f"--plan {PLAN.file}"
+# In the environment, not in params, where a new plan would be a reason to compute all parts again.
+os.environ.update(INFERCOST_PLAN=PLAN.file, INFERCOST_WORKERS=str(workflow.cores or 1))
 
 
 wildcard_constraints:

@@ -11,7 +11,7 @@ rule evaluate:
     conda:
         "../envs/infercost.yaml"
     shell:
-        "{STAGE} part {WITH_PLAN} --workers {workflow.cores} {input} {output} 2> {log}"
+        "python -m infercost stage part {input} {output} 2> {log}"
 
 
 # All parts land as one immutable version, whole or not at all.
@@ -29,4 +29,4 @@ rule publish:
     params:
         code=code_digest("infercost.stages.publish"),
     shell:
-        "{STAGE} publish {WITH_PLAN} {output} 2> {log}"
+        "python -m infercost stage publish {output} 2> {log}"

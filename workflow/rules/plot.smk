@@ -17,5 +17,5 @@ rule plot:
         stem=lambda wildcards: RESULTS / "figures" / wildcards.figure,
         code=code_digest("infercost.stages.figure"),
     shell:
-        "{STAGE} figure {WITH_PLAN} --published {input.published} --aggregates {input.aggregates}"
+        "python -m infercost stage figure --published {input.published} --aggregates {input.aggregates}"
         " {params.stem} 2> {log}"

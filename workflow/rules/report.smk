@@ -15,7 +15,8 @@ rule report:
         "../envs/infercost.yaml"
     params:
         figures=RESULTS / "figures",
+        results=RESULTS,
         code=code_digest("infercost.stages.report"),
     shell:
-        "{STAGE} report {WITH_PLAN} --published {input.published} --aggregates {input.aggregates}"
-        " --figures {params.figures} {RESULTS} 2> {log}"
+        "python -m infercost stage report --published {input.published} --aggregates {input.aggregates}"
+        " --figures {params.figures} {params.results} 2> {log}"

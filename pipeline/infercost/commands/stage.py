@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
+
+PLAN = Path(os.environ.get("INFERCOST_PLAN", "plan.json"))
+WORKERS = int(os.environ.get("INFERCOST_WORKERS") or 1)
+"""The workflow names its plan and its cores in the environment."""
 
 
 def add_parser(commands: Any) -> None:
@@ -14,15 +19,15 @@ def add_parser(commands: Any) -> None:
     part = steps.add_parser("part")
     part.add_argument("spec", type=Path)
     part.add_argument("target", type=Path)
-    part.add_argument("--plan", type=Path, required=True)
-    part.add_argument("--workers", type=int, default=1)
+    part.add_argument("--plan", type=Path, default=PLAN)
+    part.add_argument("--workers", type=int, default=WORKERS)
     part.set_defaults(run=_part)
     publish = steps.add_parser("publish")
     aggregate = steps.add_parser("aggregate")
     figure = steps.add_parser("figure")
     report = steps.add_parser("report")
     calibrate = steps.add_parser("calibrate")
-    calibrate.add_argument("options", type=Path)
+    calibrate.add_argument("common", type=Path, help="option file; others land beside it")
     calibrate.add_argument("report", type=Path)
     calibrate.add_argument("--workers", type=int, default=1)
     calibrate.set_defaults(run=_calibrate)
@@ -38,7 +43,7 @@ def add_parser(commands: Any) -> None:
         (report, _report),
     ):
         step.add_argument("target", type=Path)
-        step.add_argument("--plan", type=Path, required=True)
+        step.add_argument("--plan", type=Path, default=PLAN)
         step.add_argument("--published", type=Path)
         step.add_argument("--aggregates", type=Path)
         step.add_argument("--figures", type=Path)
@@ -78,7 +83,7 @@ def _figure(a: argparse.Namespace) -> int:
 def _calibrate(a: argparse.Namespace) -> int:
     from infercost.stages.calibrate import run
 
-    run(a.options, a.report, a.workers)
+    run(a.common.parent, a.report, a.workers)
     return 0
 
 
