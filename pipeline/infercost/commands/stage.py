@@ -35,6 +35,9 @@ def add_parser(commands: Any) -> None:
     readme.add_argument("target", type=Path)
     readme.add_argument("--results", type=Path, default=Path("data/results/memory-wall/latest"))
     readme.add_argument("--picture", type=Path, default=Path("workflow/report/stress-map.png"))
+    readme.add_argument(
+        "--report", type=Path, default=Path("data/reference/calibration_report.json")
+    )
     readme.set_defaults(run=_readme)
     for step, run in (
         (publish, _publish),
@@ -90,7 +93,7 @@ def _calibrate(a: argparse.Namespace) -> int:
 def _readme(a: argparse.Namespace) -> int:
     from infercost.stages.readme import run
 
-    run(a.results, a.target, a.picture)
+    run(a.results, a.target, a.picture, a.report)
     return 0
 
 

@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import textwrap
 from pathlib import Path
+from typing import Any
 
-MARK = re.compile(r"(<!-- answer: .*? -->\n).*?(<!-- /answer -->)", re.DOTALL)
 
-
-def run(results: Path, readme: Path, picture: Path) -> None:
-    """Put the sentences of `results`/answer.txt between the marks, and the stress map beside."""
+def run(results: Path, readme: Path, picture: Path, report: Path) -> None:
+    """Put answer and accuracy between their marks, and the stress map beside."""
     _, *sentences = (results / "answer.txt").read_text().splitlines()
     told = "\n".join(
         "\n".join(textwrap.wrap(f"- {s}", 130, subsequent_indent="  ")) for s in sentences
     )
-    text, count = MARK.subn(lambda match: f"{match[1]}{told}\n{match[2]}", readme.read_text())
-    if count != 1:
-        raise ValueError(f"{readme} has {count} places for the answer, not one")
+    text = _filled(readme.read_text(), "answer", told)
+    text = _filled(text, "accuracy", _accuracy(json.loads(report.read_text())))
     readme.write_text(text)
     picture.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(results / "figures" / "stress-map.png", picture)
+
+
+def _filled(text: str, mark: str, content: str) -> str:
+    """The text with `content` between the marks of that name."""
+    place = re.compile(rf"(<!-- {mark}: .*? -->\n).*?(<!-- /{mark} -->)", re.DOTALL)
+    filled, count = place.subn(lambda match: f"{match[1]}{content}\n{match[2]}", text)
+    if count != 1:
+        raise ValueError(f"the README has {count} places for '{mark}', not one")
+    return filled
+
+
+def _accuracy(report: dict[str, Any]) -> str:
+    """Median and p90 of absolute errors by what was left out, as a table."""
+    seen = {
+        "in sample": report["in_sample"],
+        **{f"left out by {what}": rows for what, rows in report["leave_out"].items()},
+    }
+    kinds = [(row["tier"], row["phase"]) for row in report["in_sample"]]
+    lines = [
+        "| rows (tier, what they state) | "
+        + " | ".join(f"{name}, median / p90" for name in seen)
+        + " |",
+        "|---|" + "---:|" * len(seen),
+    ]
+    for place, (tier, phase) in enumerate(kinds):
+        name = "all" if tier == "all" else f"{tier}, {phase}"
+        count = report["in_sample"][place]["rows"]
+        cells = [
+            f"{r[place]['median_percent']} / {r[place]['p90_percent']} %" for r in seen.values()
+        ]
+        lines.append(f"| {name} ({count}) | " + " | ".join(cells) + " |")
+    covered = f"80 % intervals cover {report['coverage']:.0%} of rows whose block was left out."
+    return "\n".join([*lines, "", covered])
