@@ -144,3 +144,33 @@ def test_validate_as_json(some: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_validate_refuses_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "--measurements", "nowhere.csv"]) == 2
     assert "nowhere.csv: cannot be read" in capsys.readouterr().err
+
+
+def test_a_dozen_own_rows_make_a_calibration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stack that takes 3 x the step of the public Gaudi 3 rows is told by 12 of its own."""
+    with MEASURED.open(newline="") as handle:
+        reader = csv.DictReader(handle)
+        names, rows = list(reader.fieldnames or ()), list(reader)
+    mine = [r for r in rows if r["hardware"] == "gaudi3"][:12]
+    slow = [{**r, "value": str(float(r["value"]) / 3)} for r in mine]
+    file = tmp_path / "mine.csv"
+    with file.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, names)
+        writer.writeheader()
+        writer.writerows(slow)
+    out = tmp_path / "options"
+    arguments = ["--measurements", str(file), "--name", "my-cluster", "--out", str(out)]
+    assert main(["calibrate", *arguments]) == 0
+    assert "fitted to 12 rows" in capsys.readouterr().out
+    point = ["hardware=gaudi3", "model=llama-2-70b", "workload=fixed-lengths", "batch=16"]
+    own = infercost.evaluate([*point, "calibration=my-cluster"], dirs=(str(out),))
+    public = infercost.evaluate([*point, "calibration=gaudi-optimum-habana"])
+    assert own.decode_step_s[0] > 1.8 * public.decode_step_s[0]
+
+
+def test_a_calibration_keeps_the_projects_names(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--measurements", "x.csv", "--name", "typical", "--out", "x"]
+    assert main(["calibrate", *arguments]) == 2
+    assert "is a calibration of the project" in capsys.readouterr().err

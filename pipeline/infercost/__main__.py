@@ -7,7 +7,16 @@ import os
 import sys
 
 from infercost import __version__
-from infercost.commands import answer, catalogue, datasets, evaluate, explain, stage, validate
+from infercost.commands import (
+    answer,
+    calibrate,
+    catalogue,
+    datasets,
+    evaluate,
+    explain,
+    stage,
+    validate,
+)
 from infercost.errors import SpecError
 
 USAGE_ERROR = 2
@@ -22,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"infercost {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (explain, evaluate, validate, catalogue, datasets, answer, stage):
+    for module in (explain, evaluate, validate, calibrate, catalogue, datasets, answer, stage):
         module.add_parser(commands)
     return top
 

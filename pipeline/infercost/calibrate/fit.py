@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from infercost.arrays import BoolArray, FloatArray
 from infercost.calibrate.features import Features, calibration_at
@@ -208,16 +209,15 @@ class _Problem:
         error, slope = self._linearised(line)
         e, s = error[self.rows], slope[self.rows]
         strength = self.weights[self.rows] / np.sqrt(1.0 + (e / _KNEE) ** 2) / _SCALE**2
-        normal = np.diag(self.ridge.copy())
-        target = self.ridge * (self.centre - theta)
-        places = [np.broadcast_to(c, line.shape)[self.rows] for c in self.columns]
-        block = strength[:, None, None] * s[:, :, None] * s[:, None, :]
-        pull = -(strength * e)[:, None] * s
-        for left in places:
-            np.add.at(target, left, pull)
-            for right in places:
-                np.add.at(normal, (left[:, :, None], right[:, None, :]), block)
-        return normal, target
+        places = np.hstack([np.broadcast_to(c, line.shape)[self.rows] for c in self.columns])
+        slopes = np.hstack([s] * len(self.columns))
+        owner = np.repeat(np.arange(e.size), places.shape[1])
+        shape = (e.size, theta.size)
+        jacobian = csr_array((slopes.ravel(), (owner, places.ravel())), shape=shape)
+        weighted = jacobian.multiply(strength[:, None]).tocsr()
+        normal = (jacobian.T @ weighted).toarray() + np.diag(self.ridge)
+        target = self.ridge * (self.centre - theta) - weighted.T @ e
+        return np.asarray(normal), np.asarray(target)
 
     def _linearised(self, line: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Log errors, and their slopes along each transformed parameter of the row."""

@@ -11,7 +11,8 @@ import yaml
 from infercost.arrays import FloatArray
 from infercost.calibrate.examine import COMMON, FAMILY, KNOWN
 from infercost.calibrate.fit import EFFICIENCIES, PARAMETERS, Fit, restored
-from infercost.calibrate.public import STEP_OVERHEAD, Public
+from infercost.calibrate.public import OWN, STEP_OVERHEAD, Public, load
+from infercost.errors import SpecError
 
 COMMON_NAME = "common"
 DIGITS = 3
@@ -46,6 +47,23 @@ def texts(public: Public, fitted: Fit) -> Iterator[tuple[str, str]]:
             if kind.split("|")[0] == stack
         }
         yield stack, _text(stack, stack, line, formats, error[mine])
+
+
+def own_option(own: Path, name: str, dirs: tuple[str, ...] = ()) -> tuple[str, int, list[str]]:
+    """YAML of the calibration `name` fitted to a user's rows, beside all public ones.
+
+    Returns the text, the rows used, and why others could not be read. Few rows move it little from
+    its family's calibration, many move it freely. Raises `SpecError` where no row can be read.
+    """
+    public = load(own=own, dirs=dirs, name=name)
+    unread = [
+        f"{u.id.removeprefix(OWN)}: {u.reason}" for u in public.unread if u.id.startswith(OWN)
+    ]
+    used = sum(reading.id.startswith(OWN) for reading in public.readings)
+    if not used:
+        raise SpecError(str(own), "", "has no row that can be read", unread[0] if unread else "")
+    fitted = public.examination.fitted(np.ones(len(public.rows), dtype=bool))
+    return dict(texts(public, fitted))[name], used, unread
 
 
 def _pairs(public: Public) -> Iterator[tuple[str, str]]:

@@ -42,16 +42,31 @@ class Public:
         return [reading.phase for reading in self.readings]
 
 
-def load(file: Path = MEASURED, dirs: tuple[str, ...] = ()) -> Public:
-    """A table of measurements, ready to be fitted to or examined on."""
+OWN = "own: "
+"""Before the ids of a user's rows, so that they meet none of the public table."""
+
+
+def load(
+    file: Path = MEASURED, dirs: tuple[str, ...] = (), own: Path | None = None, name: str = ""
+) -> Public:
+    """A table of measurements, ready to be fitted to or examined on.
+
+    Rows of the table `own` join it as a stack of their own, called `name`.
+    """
     table = {row["id"]: row for row in read_table(file)}
+    if own is not None:
+        mine = read_table(own)
+        table |= {OWN + row["id"]: {**row, "id": OWN + row["id"], "block": name} for row in mine}
     found = [read(row, dirs) for row in table.values()]
     readings = [entry for entry in found if isinstance(entry, Reading)]
     unread = [entry for entry in found if isinstance(entry, Unread)]
     stacked, refused = features(readings, dirs)
     kept = stacked.readings
     family = families([r.hardware for r in kept], dirs)
-    stack = [stack_name(f, r.era) for f, r in zip(family, kept, strict=True)]
+    stack = [
+        name if r.id.startswith(OWN) else stack_name(f, r.era)
+        for f, r in zip(family, kept, strict=True)
+    ]
     kinds = [f"{s}|{r.weights}" for s, r in zip(stack, kept, strict=True)]
     groups = Groups.of({"family": family, "stack": stack, "format": kinds})
     rows = tuple(table[r.id] for r in kept)
