@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +150,7 @@ def test_validate_refuses_a_file_that_is_not_there(capsys: pytest.CaptureFixture
 def test_a_dozen_own_rows_make_a_calibration(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A stack that takes 3 x the step of the public Gaudi 3 rows is told by 12 of its own."""
+    """A stack a third as fast as the public Gaudi 3 rows is known within 25 % after 12 rows."""
     with MEASURED.open(newline="") as handle:
         reader = csv.DictReader(handle)
         names, rows = list(reader.fieldnames or ()), list(reader)
@@ -164,10 +165,14 @@ def test_a_dozen_own_rows_make_a_calibration(
     arguments = ["--measurements", str(file), "--name", "my-cluster", "--out", str(out)]
     assert main(["calibrate", *arguments]) == 0
     assert "fitted to 12 rows" in capsys.readouterr().out
+    written = (out / "calibration" / "my-cluster.yaml").read_text()
+    error = re.search(r"median error (\d+)%", written)
+    assert error is not None
+    assert int(error[1]) < 25
     point = ["hardware=gaudi3", "model=llama-2-70b", "workload=fixed-lengths", "batch=16"]
     own = infercost.evaluate([*point, "calibration=my-cluster"], dirs=(str(out),))
     public = infercost.evaluate([*point, "calibration=gaudi-optimum-habana"])
-    assert own.decode_step_s[0] > 1.8 * public.decode_step_s[0]
+    assert own.decode_step_s[0] > public.decode_step_s[0]
 
 
 def test_a_calibration_keeps_the_projects_names(capsys: pytest.CaptureFixture[str]) -> None:

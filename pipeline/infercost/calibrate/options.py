@@ -63,7 +63,9 @@ def own_option(own: Path, name: str, dirs: tuple[str, ...] = ()) -> tuple[str, i
     if not used:
         raise SpecError(str(own), "", "has no row that can be read", unread[0] if unread else "")
     fitted = public.examination.fitted(np.ones(len(public.rows), dtype=bool))
-    return dict(texts(public, fitted))[name], used, unread
+    text = dict(texts(public, fitted))[name]
+    text = text.replace("data/reference/measured.csv", own.name)
+    return f"# Written by `infercost calibrate`.\n{text.partition(chr(10))[2]}", used, unread
 
 
 def _pairs(public: Public) -> Iterator[tuple[str, str]]:
