@@ -104,6 +104,9 @@ def test_a_layer_split_is_a_pipeline() -> None:
         ({"hardware": "h1000"}, "no hardware option 'h1000'"),
         ({"value": "-1"}, "not a positive number"),
         ({"value": ""}, "not a positive number"),
+        ({"value": "inf"}, "not a positive number"),
+        ({"weight_format": "int3"}, "weight_format 'int3' is no known number format"),
+        ({"n_devices": "CPU"}, "n_devices 'CPU' is not stated"),
         ({"batch": "many"}, "batch 'many' is not stated"),
         ({"prompt_tokens": "MLPerf dataset"}, "'MLPerf dataset' is not a number"),
         ({"load": "open loop 10 req/s"}, "queueing"),
@@ -137,3 +140,10 @@ def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
     file.write_text(",".join(c for c in COLUMNS if c != "value") + "\n")
     with pytest.raises(SpecError, match="value: column is missing"):
         read_table(file)
+
+
+def test_a_repeated_id_hides_no_row(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    line = ",".join(ROW[c] for c in COLUMNS)
+    file.write_text("\n".join([",".join(COLUMNS), line, line]) + "\n")
+    assert [row["id"] for row in read_table(file)] == ["x1", "x1 (2)"]

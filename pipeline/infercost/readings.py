@@ -17,6 +17,7 @@ from pathlib import Path
 from infercost.errors import SpecError, nearest
 from infercost.paths import ROOT, config_dirs
 from infercost.question import option_names
+from infercost.specs.formats import BITS
 
 COLUMNS = (
     "id",
@@ -98,6 +99,16 @@ def read_table(file: Path) -> list[dict[str, str]]:
             raise SpecError(str(file), column, "column is missing", nearest(column, names))
     if not rows:
         raise SpecError(str(file), "", "holds no row")
+    return _told_apart(rows)
+
+
+def _told_apart(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Rows with ids of their own: a repeated one is numbered, so that no row hides another."""
+    seen: dict[str, int] = {}
+    for row in rows:
+        name = row["id"] or "row"
+        seen[name] = seen.get(name, 0) + 1
+        row["id"] = name if seen[name] == 1 else f"{name} ({seen[name]})"
     return rows
 
 
@@ -136,8 +147,13 @@ def _read(row: Mapping[str, str], dirs: tuple[str, ...]) -> Reading:
     for group in ("hardware", "model"):
         if row[group] not in _known(group, dirs):
             raise _Fault(f"no {group} option '{row[group]}'")
+    for column in ("weight_format", "kv_format"):
+        if row[column] and row[column] not in BITS:
+            raise _Fault(f"{column} '{row[column]}' is no known number format")
+    if not _number(row, "n_devices") >= 1:
+        raise _Fault(f"n_devices {row['n_devices']!r} is not stated as a number")
     value = _number(row, "value")
-    if not value > 0:
+    if not 0 < value < math.inf:
         raise _Fault(f"value {row['value']!r} is not a positive number")
     if "open loop" in row["load"] or row["scenario"].startswith("server"):
         raise _Fault("served under load: needs a queueing model")

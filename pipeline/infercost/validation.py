@@ -89,6 +89,7 @@ def _row(
     known = _intervals()
     by_phase = known.get(level, known["stack"])
     low, high = by_phase.get(reading.phase, by_phase["any"])
+    low, high = min(low, 1.0), max(high, 1.0)  # the prediction is always within
     predicted, ideal = _stated(reading, time), _stated(reading, floor)
     ends = sorted((_stated(reading, time * low), _stated(reading, time * high)))
     return {

@@ -12,6 +12,7 @@ from infercost.calibrate.examine import Examination
 from infercost.calibrate.features import features
 from infercost.calibrate.fit import Groups
 from infercost.compose import Options
+from infercost.errors import SpecError
 from infercost.paths import ROOT, config_dirs
 from infercost.question import Question
 from infercost.readings import Reading, Unread, read, read_table
@@ -59,6 +60,13 @@ def load(
         table |= {OWN + row["id"]: {**row, "id": OWN + row["id"], "block": name} for row in mine}
     found = [read(row, dirs) for row in table.values()]
     readings = [entry for entry in found if isinstance(entry, Reading)]
+    if not readings:
+        raise SpecError(
+            str(own or file),
+            "",
+            "has no row that can be read",
+            f"{found[0].id}: {_reason(found[0])}",
+        )
     unread = [entry for entry in found if isinstance(entry, Unread)]
     stacked, refused = features(readings, dirs)
     kept = stacked.readings
@@ -79,6 +87,10 @@ def load(
 
 STEP_OVERHEAD = 100e-6
 """Host time of one pass in every fitted calibration, in s; assumed."""
+
+
+def _reason(entry: Reading | Unread) -> str:
+    return entry.reason if isinstance(entry, Unread) else ""
 
 
 def stack_name(family: str, era: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from infercost.arrays import BoolArray, FloatArray
-from infercost.calibrate.examine import Examined, covered, interval
+from infercost.calibrate.examine import KNOWN, Examined, covered, interval
 from infercost.calibrate.options import write_options
 from infercost.calibrate.public import Public, load
 
@@ -28,6 +28,9 @@ def run(options: Path, report: Path, workers: int) -> None:
         file.unlink()
     write_options(public, fitted, options)
     by_block = public.examination.leaving_out(public.column("block"), workers)
+    groups = public.examination.groups
+    stacks = [groups.names["stack"][int(place)] for place in groups.index["stack"]]
+    by_stack = public.examination.leaving_out(stacks, workers)
     content = {
         "rows": len(public.rows),
         "unread": len(public.unread),
@@ -36,12 +39,22 @@ def run(options: Path, report: Path, workers: int) -> None:
             "block": list(table(public, by_block.error)),
             "system": list(table(public, _left(public, "hardware", workers).error)),
             "model": list(table(public, _left(public, "model", workers).error)),
+            "stack": list(table(public, by_stack.error)),
         },
         "coverage": float(covered(by_block, public.phases(), public.column("block")).mean()),
-        "intervals": intervals(by_block, public.phases()),
+        "intervals": {
+            **intervals(by_stack, public.phases()),
+            KNOWN: intervals(_known(by_block), public.phases())[KNOWN],
+        },
     }
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _known(examined: Examined) -> Examined:
+    """The errors of rows whose stack the fit had seen; others are NaN."""
+    seen = np.array(examined.level) == KNOWN
+    return Examined(np.where(seen, examined.error, np.nan), (KNOWN,) * len(examined.level))
 
 
 def _left(public: Public, column: str, workers: int) -> Examined:
@@ -75,10 +88,10 @@ def intervals(examined: Examined, phases: list[str]) -> dict[str, dict[str, list
     level, phase = np.array(examined.level), np.array(phases)
     found: dict[str, dict[str, list[float]]] = {}
     for name in dict.fromkeys(examined.level):
-        whole = examined.error[level == name]
+        whole = examined.error[(level == name) & np.isfinite(examined.error)]
         found[name] = {"any": [round(v, 3) for v in interval(whole)]}
         for p in dict.fromkeys(phases):
-            mine = examined.error[(level == name) & (phase == p)]
+            mine = examined.error[(level == name) & (phase == p) & np.isfinite(examined.error)]
             if mine.size >= FEWEST:
                 found[name][p] = [round(v, 3) for v in interval(mine)]
     return found
