@@ -10,8 +10,9 @@ BIN := $(VENV)/bin
 LOCK := workflow/envs/requirements.lock
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # Rules of the workflow call python: let them find ours.
+CONFIG_DIR ?=
 SNAKEMAKE = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake \
-	--workflow-profile workflow/profiles/default --config study=$(STUDY)
+	--workflow-profile workflow/profiles/default --config study=$(STUDY) $(if $(CONFIG_DIR),config_dir=$(CONFIG_DIR))
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c

@@ -78,18 +78,21 @@ def operator_time(
 ) -> OperatorTime:
     """Time of an operator by the resource that binds it: arithmetic, or its streams of traffic."""
     flops, efficiency = operator.flops, calibration.compute_efficiency
-    if operator.kind == "prefill_attention":
-        efficiency = calibration.attention_compute_efficiency
     reached: dict[str, Array] = {
         "weights": calibration.memory_efficiency,
         "activations": calibration.memory_efficiency,
         "kv": calibration.attention_memory_efficiency,
     }
-    if operator.kind == "decode_attention":
+    if operator.kind == "prefill_attention":
+        efficiency = calibration.attention_compute_efficiency
+    elif operator.kind == "decode_attention":
         reached["kv"] = roofline.shared_read_efficiency(
             calibration.attention_memory_efficiency, operator.sharing, calibration.kv_rereads
         )
-    if operator.kind == "matmul" and not decode:
+    elif operator.kind == "experts":
+        efficiency = efficiency * calibration.expert_efficiency
+        reached["weights"] = reached["weights"] * calibration.expert_efficiency
+    if operator.kind in ("matmul", "experts") and not decode:
         flops = roofline.half_rate_flops(flops, operator.rows, calibration.half_rate_tokens)
     compute = roofline.compute_time(flops, operator.peak, efficiency)
     streams = {

@@ -24,6 +24,7 @@ EFFICIENCIES = (
     "compute_efficiency",
     "attention_memory_efficiency",
     "attention_compute_efficiency",
+    "expert_efficiency",
     "network_efficiency",
     "kv_rereads",
 )
@@ -41,9 +42,10 @@ PRIOR: dict[str, tuple[float, float]] = {
     "compute_efficiency": (0.65, 0.6),
     "attention_memory_efficiency": (0.8, 0.8),
     "attention_compute_efficiency": (0.25, 0.8),
+    "expert_efficiency": (0.7, 0.6),
     "network_efficiency": (0.5, 0.8),
     "kv_rereads": (0.05, 1.0),
-    "half_rate_tokens": (60.0, 0.7),
+    "half_rate_tokens": (60.0, 0.35),
     "decode_overhead": (8e-6, 0.8),
     "prefill_overhead": (20e-6, 0.8),
     "rank_overhead": (2e-6, 0.8),
@@ -53,7 +55,7 @@ PRIOR: dict[str, tuple[float, float]] = {
 kernel measurements (`data/reference/kernels.csv`) and on the stacks of 2023 to 2025."""
 
 LEVELS = ("family", "stack", "format")
-SPREAD = {"family": 0.7, "stack": 1.5, "format": 0.25}
+SPREAD = {"family": 0.6, "stack": 1.2, "format": 0.25}
 """Deviation of a level from the one above it, as a share of the prior's deviation for `family`
 and `stack`; absolute in the transformed parameter."""
 

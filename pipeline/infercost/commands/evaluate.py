@@ -46,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise SpecError(
             f"--out {out}", "", f"'{out.suffix}' is not a format", "Take .parquet or .csv"
         )
+    if out is not None and not out.absolute().parent.is_dir():
+        raise SpecError(f"--out {out}", "", "its folder is not there", "Make it first")
     table = evaluate_arrow(arguments.overrides, tuple(arguments.config_dir))
     if out is None:
         _print(table.to_pandas())
@@ -61,12 +63,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print(frame: Any) -> None:
-    varying = [
-        c for c in frame.columns[: list(frame.columns).index("feasible")] if frame[c].nunique() > 1
-    ]
+    keys = list(frame.columns[: list(frame.columns).index("feasible")])
+    varying = [c for c in keys if frame[c].nunique() > 1]
     names = [*varying, *SHOWN]
     rows = [[_cell(value) for value in row] for row in frame[names].itertuples(index=False)]
-    print_table("", names, rows)
+    same = [f"{c}={frame[c].iloc[0]}" for c in keys if c not in varying]
+    print("all: " + " ".join(same))
+    print_table("", [_heading(name) for name in names], rows)
+
+
+def _heading(name: str) -> str:
+    """A column's name, with its unit where the name does not end in it."""
+    from infercost.quantities import quantity
+
+    unit = quantity(name).unit
+    return f"{name} ({unit})" if "." in name and unit != "1" else name
 
 
 def _cell(value: Any) -> str:

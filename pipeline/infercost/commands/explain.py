@@ -132,7 +132,8 @@ def _why(content: dict[str, Any]) -> str:
         content["memory"]["room_b"],
     )
     return {
-        "plan": "the plan does not divide the model: heads, layers or experts lack devices",
+        "plan": "the plan does not fit the model: tp needs as many heads, pp as many layers; ep"
+        " must be a multiple of dp, divide tp x dp and not exceed the experts (1 without any)",
         "reach": "the links do not connect that many devices",
         "context": "requests are longer than the model's context",
         "capacity": f"memory: {needed / 1e9:.1f} GB needed per device, {room / 1e9:.1f} GB there",
@@ -162,7 +163,8 @@ def _print_totals(metrics: dict[str, float]) -> None:
     rows = []
     for label, names in HEADLINES:
         values = [show(metrics[name], _shown_unit(quantity(name).unit)) for name in names.split()]
-        rows.append([label, " / ".join(values)])
+        if not any(value.startswith("nan") for value in values):
+            rows.append([label, " / ".join(values)])
     print_table("Totals", ["", "value"], rows)
 
 

@@ -30,10 +30,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for position, name in enumerate(columns):
         numeric = all(row[position][:1].isdigit() or row[position] in ("", "-") for row in rows)
-        table.add_column(Text(name), justify="right" if numeric and rows else "left")
+        table.add_column(Text(name), justify="right" if numeric and rows else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out = console()
+    out.width = max(out.width, out.measure(table).maximum)  # wrap at the terminal, cut nothing
     if title:
         out.print(f"\n{title}", style="bold", markup=False)
     out.print(table)

@@ -22,7 +22,7 @@ from infercost.specs.case import Case
 from infercost.specs.formats import WIDER, bytes_per_element
 from infercost.specs.plan import NATIVE
 
-Kind = Literal["matmul", "decode_attention", "prefill_attention", "elementwise"]
+Kind = Literal["matmul", "experts", "decode_attention", "prefill_attention", "elementwise"]
 """What a kernel does, as far as a calibration tells kernels apart."""
 
 

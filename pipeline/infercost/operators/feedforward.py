@@ -122,7 +122,7 @@ def _routed(
                 "activations": layout.spilled(visits, width),
             },
             layout.peak,
-            "matmul",
+            "experts",
             rows=tokens * ffn.n_active / ffn.n_experts,
         )
         for name, (elements, width) in sizes.items()

@@ -40,6 +40,9 @@ class Calibration(SourcedSpec):
     """Share of peak bandwidth that the KV cache is read at."""
     attention_compute_efficiency: EfficiencyField
     """Share of dense peak that the causal attention of a prefill reaches."""
+    expert_efficiency: EfficiencyField
+    """What grouped products of routed experts reach of the same rates: small, uneven groups, and
+    a busiest device that the others wait for."""
     network_efficiency: EfficiencyField
     """Share of a link's bandwidth that collectives reach."""
     half_rate_tokens: NonNegativeField

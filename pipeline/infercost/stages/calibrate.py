@@ -12,7 +12,7 @@ import numpy as np
 from infercost.arrays import BoolArray, FloatArray
 from infercost.calibrate.examine import KNOWN, Examined, covered, interval
 from infercost.calibrate.options import write_options
-from infercost.calibrate.public import Public, load
+from infercost.calibrate.public import Public, calibration, load
 
 FEWEST = 8
 """Errors that an interval needs; with fewer it is taken from all phases together."""
@@ -34,6 +34,8 @@ def run(options: Path, report: Path, workers: int) -> None:
     content = {
         "rows": len(public.rows),
         "unread": len(public.unread),
+        "ideal": list(table(public, _errors_under(public, "ideal"))),
+        "typical": list(table(public, _errors_under(public, "typical"))),
         "in_sample": list(table(public, public.examination.errors(fitted))),
         "leave_out": {
             "block": list(table(public, by_block.error)),
@@ -49,6 +51,12 @@ def run(options: Path, report: Path, workers: int) -> None:
     }
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _errors_under(public: Public, name: str) -> FloatArray:
+    """Log errors of all rows under one calibration for all, that nothing was fitted for."""
+    features, spec = public.examination.features, calibration(name)
+    return np.asarray(np.log(features.predicted(lambda _: spec) / features.seconds))
 
 
 def _known(examined: Examined) -> Examined:

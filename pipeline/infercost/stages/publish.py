@@ -45,6 +45,7 @@ def about(plan: WorkPlan, work: Path) -> dict[str, Any]:
         "question": study.question,
         "definition": question,
         "overrides": plan.overrides,
+        "chosen": [*study.overrides, *plan.overrides],
         "digests": {"inputs": digest(*sorted(plan.parts.values())), "code": code_digest()},
         "packages": package_versions(),
         "options": options,

@@ -35,14 +35,14 @@ def _filled(text: str, mark: str, content: str) -> str:
 def _accuracy(report: dict[str, Any]) -> str:
     """Median and p90 of absolute errors by what was left out, as a table."""
     seen = {
-        "in sample": report["in_sample"],
-        **{f"left out by {what}": rows for what, rows in report["leave_out"].items()},
+        "`ideal`": report["ideal"],
+        "`typical`": report["typical"],
+        "fitted, in sample": report["in_sample"],
+        **{f"{what} left out": rows for what, rows in report["leave_out"].items()},
     }
     kinds = [(row["tier"], row["phase"]) for row in report["in_sample"]]
     lines = [
-        "| rows (tier, what they state) | "
-        + " | ".join(f"{name}, median / p90" for name in seen)
-        + " |",
+        "| median / 90th percentile | " + " | ".join(f"{name}" for name in seen) + " |",
         "|---|" + "---:|" * len(seen),
     ]
     for place, (tier, phase) in enumerate(kinds):

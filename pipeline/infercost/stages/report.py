@@ -17,7 +17,7 @@ from infercost.stages.answer import sentences
 from infercost.studies import load_study
 from infercost.workplan import WorkPlan, read_plan
 
-FACTS = ("rows", "version", "logical_digest", "digests", "overrides", "packages", "sources")
+FACTS = ("rows", "version", "logical_digest", "digests", "chosen", "packages", "sources")
 """What the page tells of a manifest; all of it lies beside the data."""
 
 
