@@ -30,7 +30,10 @@ _KEYS = {
     "ep": ("EP", "Expert parallel degree"),
     "feasible": ("", "Whether the point fits and keeps its limits"),
     "limited_by": ("", "What ran out, where the point is infeasible"),
-    "bound": ("", "Resource with the largest share of the cost per output token"),
+    "bound": (
+        "",
+        "Resource with the largest share of the cost per output token; empty if infeasible",
+    ),
     "best": ("", "The operating point that the study's objective chooses"),
 }
 

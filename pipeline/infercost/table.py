@@ -29,6 +29,10 @@ PLAN_COLUMNS = {
 """Columns that every row states, swept or not: name -> path in the case."""
 
 
+BOUNDS = ("", *RESOURCES)
+"""Words of the column `bound`; the empty one for an infeasible point."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """One evaluated case: values over its grid, not yet spread out to one per point."""
@@ -129,7 +133,7 @@ def to_arrow(part: Columns, rows: FloatArray | None = None) -> pa.Table:
     limit = spread(part.limit)
     put("feasible", pa.array(limit == 0))
     put("limited_by", coded(part.limit, LIMITS))
-    put("bound", coded(part.bound, RESOURCES))
+    put("bound", coded(np.where(np.asarray(part.limit) > 0, 0.0, part.bound + 1.0), BOUNDS))
     for name, values in part.values.items():
         put(name, pa.array(spread(values)))
     fields = [field_of(name, array.type) for name, array in zip(names, arrays, strict=True)]

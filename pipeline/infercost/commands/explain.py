@@ -92,7 +92,7 @@ def explained(composed: ComposedCase, point: Evaluation) -> dict[str, Any]:
         "plan": {name: int(part.flat(name)[0]) for name in part.plan},
         "feasible": code == 0,
         "limited_by": LIMITS[code],
-        "bound": RESOURCES[int(part.grid.flat(part.bound)[0])],
+        "bound": RESOURCES[int(part.grid.flat(part.bound)[0])] if code == 0 else "",
         "metrics": {name: float(part.flat(name)[0]) for name in part.values},
         "memory": {
             name: float(part.grid.flat(value)[0])
