@@ -14,6 +14,7 @@ import infercost
 from infercost.__main__ import main
 from infercost.calibrate.examine import interval
 from infercost.calibrate.fit import EFFICIENCIES, PARAMETERS, PRIOR, restored, transformed
+from infercost.calibrate.options import option_of
 from infercost.calibrate.public import MEASURED, Public, calibration, load
 from infercost.question import ask
 from infercost.validation import validate
@@ -179,3 +180,12 @@ def test_a_calibration_keeps_the_projects_names(capsys: pytest.CaptureFixture[st
     arguments = ["--measurements", "x.csv", "--name", "typical", "--out", "x"]
     assert main(["calibrate", *arguments]) == 2
     assert "is a calibration of the project" in capsys.readouterr().err
+
+
+def test_the_nearest_calibration_is_chosen() -> None:
+    known = frozenset(["apple", "apple-llama-cpp-metal", "apple-other", "typical"])
+    assert option_of("apple", "llama-cpp-metal", known) == ("apple-llama-cpp-metal", "stack")
+    assert option_of("apple", "mlc", known) == ("apple", "family")
+    assert option_of("apple", "other", known) == ("apple", "family"), "unknown software is no stack"
+    assert option_of("apple", "vllm-2026", known) == ("typical", "family")
+    assert option_of("tpu", "jetstream", known) == ("common", "common")

@@ -117,7 +117,11 @@ def era_of(framework: str) -> str:
     for pattern, era in _eras():
         if pattern.search(framework):
             return era
-    return "other"
+    return UNKNOWN_ERA
+
+
+UNKNOWN_ERA = "other"
+"""The era of frameworks that no pattern knows."""
 
 
 @cache

@@ -19,7 +19,7 @@ from infercost.arrays import FloatArray
 from infercost.calibrate.features import calibration_at
 from infercost.calibrate.fit import PARAMETERS
 from infercost.calibrate.options import option_of
-from infercost.calibrate.public import Public, calibration, families, load, stack_name
+from infercost.calibrate.public import Public, calibration, families, load
 from infercost.paths import ROOT, config_dirs
 from infercost.question import option_names
 from infercost.readings import Reading
@@ -34,10 +34,7 @@ def validate(file: Path, dirs: tuple[str, ...] = ()) -> dict[str, Any]:
     public = load(file, dirs)
     known = frozenset(option_names(config_dirs(dirs), "calibration"))
     family = families([r.hardware for r in public.readings], dirs)
-    chosen = [
-        option_of(stack_name(f, r.era), f, known)
-        for f, r in zip(family, public.readings, strict=True)
-    ]
+    chosen = [option_of(f, r.era, known) for f, r in zip(family, public.readings, strict=True)]
     times = _predicted(public, [name for name, _ in chosen], dirs)
     floor = public.examination.features.predicted(lambda _: calibration("ideal"))
     rows = [

@@ -11,8 +11,9 @@ import yaml
 from infercost.arrays import FloatArray
 from infercost.calibrate.examine import COMMON, FAMILY, KNOWN
 from infercost.calibrate.fit import EFFICIENCIES, PARAMETERS, Fit, restored
-from infercost.calibrate.public import OWN, STEP_OVERHEAD, Public, load
+from infercost.calibrate.public import OWN, STEP_OVERHEAD, Public, load, stack_name
 from infercost.errors import SpecError
+from infercost.readings import UNKNOWN_ERA
 
 COMMON_NAME = "common"
 DIGITS = 3
@@ -37,6 +38,8 @@ def texts(public: Public, fitted: Fit) -> Iterator[tuple[str, str]]:
         line = fitted.common + fitted.deviations["family"][place]
         yield family, _text(family, f"{family}, any software", line, {}, error[mine])
     for place, stack in enumerate(fitted.groups.names["stack"]):
+        if stack.endswith(f"-{UNKNOWN_ERA}"):
+            continue  # software that was not stated is no stack to choose
         mine = fitted.groups.index["stack"] == place
         of_family = fitted.groups.names["family"].index(families[stack])
         line = fitted.common + fitted.deviations["family"][of_family]
@@ -114,10 +117,21 @@ def _plain(parameter: str, value: float) -> object:
     return f"{float(f'{value * 1e6:.{DIGITS}g}'):g} us"
 
 
-def option_of(stack: str, family: str, known: frozenset[str]) -> tuple[str, str]:
-    """The calibration that stands nearest to a stack, and how near: stack, family or common."""
-    if stack in known:
+CURRENT, CURRENT_NAME = "-2026", "typical"
+"""Eras newer than any that the public table holds, and the calibration of a current stack."""
+
+
+def option_of(family: str, era: str, known: frozenset[str]) -> tuple[str, str]:
+    """The calibration that stands nearest to an era on a family, and how near.
+
+    Its own, where rows of it were fitted; for an era newer than all of them the one of a current
+    stack, since the family's stands on older ones; else the family's, else the common one.
+    """
+    stack = stack_name(family, era)
+    if stack in known and era != UNKNOWN_ERA:
         return stack, KNOWN
+    if era.endswith(CURRENT):
+        return CURRENT_NAME, FAMILY
     if family in known:
         return family, FAMILY
     return COMMON_NAME, COMMON
