@@ -236,7 +236,7 @@ def test_devices_hold_whole_heads(heads: int, tp: int, held: int) -> None:
 
 def test_the_cache_of_llama_70b_and_deepseek_v3() -> None:
     """2 · 8 · 128 = 2048 elements a layer; 512 + 64 = 576 under MLA. At 2 B and 80 or 61 layers
-    that is 327,680 and 70,272 B a token (facts/paper.md 4.1)."""
+    that is 327,680 and 70,272 B a token (DeepSeek, arXiv:2505.09343)."""
     assert 80 * 2 * attention.kv_elements_per_token(8, 128) == 327_680
     assert 61 * 2 * attention.latent_kv_elements_per_token(512, 64) == 70_272
 
@@ -320,7 +320,7 @@ def test_a_dense_layer_is_one_expert() -> None:
 
 
 def test_what_deepep_combines() -> None:
-    """128 tokens to 8 experts each, 7168 wide, 2 B: 14,680,064 B (facts/paper.md 4.5)."""
+    """128 tokens to 8 experts each, 7168 wide, 2 B: 14,680,064 B (DeepEP, docs)."""
     assert moe.exchanged_bytes(128, 8, 7168, 2.0) == 14_680_064
 
 
@@ -448,7 +448,7 @@ def test_total_context_overruns_its_room_as_often_as_the_normal_law_says() -> No
 
 
 def test_the_buffer_that_hides_flash_latency() -> None:
-    """2 · 1 TB/s · 20 µs = 40 MB (facts/paper.md 4.6)."""
+    """2 · 1 TB/s · 20 µs = 40 MB (H3, IEEE CAL 2026)."""
     assert memory.latency_hiding_buffer(1 * TB, 20e-6) == pytest.approx(40e6)
 
 

@@ -1,4 +1,4 @@
-"""Published arithmetic, reproduced: facts/paper.md sections 4.1, 4.3 and 4.6, rows marked E.
+"""Published arithmetic, reproduced through the public interface.
 
 Each test shows the arithmetic of its source. Where a source counts less than the model does
 (rotary tables, replicated projections), the docstring says so and the tolerance covers it. All
