@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from infercost.equations.memory import admitted_context
 from infercost.equations.serving import chunk_tokens
 from infercost.equations.transformer import activation_bytes, shard
 from infercost.lengths import Lengths
-from infercost.operators.attention import mixer_cache
+from infercost.operators.attention import Cache, mixer_cache
 from infercost.operators.base import Layout, is_sparse
 from infercost.operators.stack import weight_bytes_per_device, widest_rows
 
@@ -42,32 +43,34 @@ def footprint(layout: Layout, lengths: Lengths) -> Footprint:
     )
 
 
-def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> Bytes:
-    """Cache of `sequences` requests in flight, each window with its own room."""
+def cache_bytes(layout: Layout, held: Callable[[Cache], Count]) -> Bytes:
+    """Cache on one device of a stage, where `held(cache)` tokens of each layer's kind are kept."""
     case = layout.case
     total: Bytes = 0.0
     for layer in case.model.layers.values():
         cache = mixer_cache(layout, case.model.mixers[layer.mixer], case.plan.tp)
-        tokens = admitted_context(
+        total = total + layer.count * held(cache) * cache.bytes_per_token
+    return shard(total, case.plan.pp)
+
+
+def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> Bytes:
+    """Cache of `sequences` requests in flight, each window with its own room."""
+
+    def admitted(cache: Cache) -> Count:
+        return admitted_context(
             cache.sequences(sequences),
             lengths.context(cache.window),
             lengths.deviation(cache.window),
             np.minimum(lengths.longest, cache.window),
-            case.plan.admission_sigma,
+            layout.case.plan.admission_sigma,
         )
-        total = total + layer.count * tokens * cache.bytes_per_token
-    return shard(total, case.plan.pp)
+
+    return cache_bytes(layout, admitted)
 
 
 def kv_bytes_per_sequence(layout: Layout, lengths: Lengths) -> Bytes:
     """Cache that one sequence at its mean context takes on one device of its stage."""
-    case = layout.case
-    total: Bytes = 0.0
-    for layer in case.model.layers.values():
-        cache = mixer_cache(layout, case.model.mixers[layer.mixer], case.plan.tp)
-        share = cache.bytes_per_token / cache.ways
-        total = total + layer.count * lengths.context(cache.window) * share
-    return shard(total, case.plan.pp)
+    return cache_bytes(layout, lambda cache: lengths.context(cache.window) / cache.ways)
 
 
 def _workspace(layout: Layout, lengths: Lengths) -> Bytes:

@@ -20,7 +20,6 @@ from infercost.question import (
     ask,
     checked_options,
     is_label,
-    option_names,
 )
 from infercost.registry import metrics
 from infercost.specs.case import GROUPS
@@ -48,11 +47,6 @@ class StudyPlan:
         """Digest of the whole question: all parts, and how the study tells its answer."""
         return digest(canonical(self.study.model_dump()), *self.digests.values())
 
-    @cached_property
-    def points(self) -> int:
-        """Points that the study looks at."""
-        return sum(self.points_of(label) for label in self.parts)
-
     def points_of(self, label: str) -> int:
         """Points that one part looks at, about: joint axes are counted for its first case."""
         part = self.parts[label]
@@ -66,11 +60,6 @@ class StudyPlan:
             for axis in inner_axes(self.options, first, self.study.optimise):
                 count *= axis.size
         return count
-
-
-def study_names(dirs: tuple[str, ...] = ()) -> list[str]:
-    """All studies, the user's own included."""
-    return option_names(config_dirs(dirs), "study")
 
 
 def load_study(name: str, dirs: tuple[str, ...] = ()) -> Study:

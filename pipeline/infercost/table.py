@@ -85,12 +85,6 @@ def _largest(terms: Mapping[str, Array]) -> Array:
     return index
 
 
-def key_names(part: Columns) -> list[str]:
-    """Names of the columns that identify a row."""
-    swept = [p for axis in part.grid.axes for p in axis.values if p not in PLAN_COLUMNS.values()]
-    return [*GROUPS, *part.labels, *swept, *PLAN_COLUMNS]
-
-
 def to_arrow(part: Columns, rows: FloatArray | None = None) -> pa.Table:
     """One case as an Arrow table, with unit, symbol and meaning in each column's metadata.
 

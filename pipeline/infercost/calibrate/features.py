@@ -20,6 +20,7 @@ from infercost.network import Message
 from infercost.operators.base import Operator, Pass
 from infercost.operators.stack import blocks
 from infercost.passes import launch_overhead, message_terms, operator_time
+from infercost.placement import cache_bytes
 from infercost.question import Question
 from infercost.readings import Reading, Unread
 from infercost.specs.calibration import Calibration
@@ -66,8 +67,6 @@ class Features:
     """Stated time over the time of the work: 1, or 1 / batch where a batch is filled."""
     seconds: FloatArray
     """Stated times."""
-    memory_left: FloatArray
-    """Share of memory that is left for KV where a batch is filled, else 1."""
 
     def predicted(self, at: Callable[[FloatArray], Calibration]) -> FloatArray:
         """Time of each row; `at(rows)` is the calibration with an array entry for each row."""
@@ -133,7 +132,6 @@ def features(
             host["sequences"],
             host["scale"],
             np.array([r.time_s for r in kept]),
-            host["memory_left"],
         ),
         refused,
     )
@@ -183,14 +181,13 @@ def _groups(readings: Sequence[Reading]) -> Iterator[list[Reading]]:
 def case_of(cases: Cases, reading: Reading) -> Case:
     """The case of one reading, its numbers aside: formats, and cores as devices where they rank."""
     case = cases[reading.hardware, reading.model]
-    weights = reading.weights
-    chosen = {"weights": weights, "experts": weights}
+    chosen = {"weights": reading.weights, "experts": reading.weights}
     if reading.kv != "native":
         chosen["kv"] = reading.kv
     if reading.weights in ("fp8", "int8", "nvfp4"):
         chosen["compute"] = {"nvfp4": "fp4"}.get(reading.weights, reading.weights)
     elif reading.weights != "native":
-        chosen["compute"] = "bf16" if reading.weights != "fp16" else "fp16"
+        chosen["compute"] = "fp16" if reading.weights == "fp16" else "bf16"
     formats = case.plan.formats.model_copy(update=chosen)
     changes: dict[str, Any] = {"plan": case.plan.model_copy(update={"formats": formats})}
     if reading.cores_per_device > 1:
@@ -252,7 +249,8 @@ def _placed(cases: Cases, group: list[Reading]) -> tuple[list[tuple[Reading, flo
     hardware = case.hardware
     binary = BINARY if hardware.family.startswith("nvidia") else 1.0
     room = hardware.tier.capacity * binary
-    full = full_length_kv(one, group)
+    length = np.array([r.prompt + r.output for r in group]).reshape(-1, 1)
+    full = cache_bytes(one.layout, lambda cache: np.minimum(length, cache.window) / cache.ways)
     per_sequence = np.broadcast_to(full, (len(group), 1))[:, 0]
     weights = np.broadcast_to(np.asarray(one.memory.weights), (len(group), 1))[:, 0]
     placed, lost = [], []
@@ -267,20 +265,6 @@ def _placed(cases: Cases, group: list[Reading]) -> tuple[list[tuple[Reading, flo
             continue
         placed.append((reading, float(np.floor(min(fits, MOST_IN_FLIGHT * reading.dp)))))
     return placed, lost
-
-
-def full_length_kv(one: Evaluation, group: Sequence[Reading]) -> FloatArray:
-    """KV bytes of one request at its full length on one device."""
-    from infercost.operators.attention import mixer_cache
-
-    case, layout = one.case, one.layout
-    length = np.array([r.prompt + r.output for r in group]).reshape(-1, 1)
-    total: Array = 0.0
-    for layer in case.model.layers.values():
-        cache = mixer_cache(layout, case.model.mixers[layer.mixer], case.plan.tp)
-        held = np.minimum(length, cache.window) * cache.bytes_per_token / cache.ways
-        total = total + layer.count * held
-    return np.asarray(total / case.plan.pp)
 
 
 def _stack(
@@ -333,9 +317,6 @@ def _stack(
         passes=prefills * prompt_passes + steps,
         sequences=steps * _flat(point.sequences, size),
         scale=np.where(filled, 1.0 / batch, 1.0),
-        memory_left=np.where(
-            filled, 1.0 - _flat(point.memory.weights, size) / point.memory.room, 1.0
-        ),
     )
 
 

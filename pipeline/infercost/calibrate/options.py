@@ -19,13 +19,10 @@ COMMON_NAME = "common"
 DIGITS = 3
 
 
-def write_options(public: Public, fitted: Fit, folder: Path) -> list[str]:
-    """Write every fitted calibration as an option into `folder`; returns their names."""
-    names = []
+def write_options(public: Public, fitted: Fit, folder: Path) -> None:
+    """Write every fitted calibration as an option into `folder`."""
     for name, text in texts(public, fitted):
         (folder / f"{name}.yaml").write_text(text)
-        names.append(name)
-    return names
 
 
 def texts(public: Public, fitted: Fit) -> Iterator[tuple[str, str]]:

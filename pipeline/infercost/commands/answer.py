@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from infercost.commands.arguments import add_config_dir
 from infercost.errors import SpecError
 
 
@@ -14,9 +15,7 @@ def add_parser(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("answer", help="where a study's results are, and its answer")
     parser.add_argument("study")
-    parser.add_argument(
-        "--config-dir", action="append", default=[], help="folder of your own options"
-    )
+    add_config_dir(parser)
     parser.add_argument("--data", type=Path, default=Path("data"), help="default: data")
     parser.set_defaults(run=run)
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from infercost.commands.arguments import add_config_dir
 from infercost.errors import SpecError
 
 
@@ -24,7 +25,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--measurements", type=Path, required=True, metavar="FILE.csv")
     parser.add_argument("--name", required=True, help="name of the option, in kebab-case")
     parser.add_argument("--out", type=Path, required=True, help="folder of your own options")
-    parser.add_argument("--config-dir", action="append", default=[], help="your own options")
+    add_config_dir(parser)
     parser.set_defaults(run=run)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from infercost.commands.arguments import add_config_dir
 from infercost.commands.output import print_json, print_table
 from infercost.errors import SpecError, nearest
 
@@ -17,9 +18,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("options", help="options of every group, or of one")
     parser.add_argument("group", nargs="?")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument(
-        "--config-dir", action="append", default=[], help="folder of your own options"
-    )
+    add_config_dir(parser)
     parser.set_defaults(run=run_options)
 
 

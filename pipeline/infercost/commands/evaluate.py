@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from infercost.commands.arguments import add_config_dir
 from infercost.commands.output import print_table
 from infercost.errors import SpecError
 
@@ -31,9 +32,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--out", type=Path, help="write all columns to this .parquet or .csv file")
-    parser.add_argument(
-        "--config-dir", action="append", default=[], help="folder of your own options"
-    )
+    add_config_dir(parser)
     parser.set_defaults(run=run)
 
 

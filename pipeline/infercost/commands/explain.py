@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from infercost.commands.arguments import add_config_dir
 from infercost.commands.output import bar, console, print_json, print_table
 from infercost.errors import SpecError
 
@@ -40,9 +41,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--json", action="store_true", help="everything as JSON")
-    parser.add_argument(
-        "--config-dir", action="append", default=[], help="folder of your own options"
-    )
+    add_config_dir(parser)
     parser.set_defaults(run=run)
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from infercost.commands.arguments import add_config_dir
 from infercost.commands.output import print_json, print_table
 
 
@@ -21,7 +22,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--measurements", type=Path, required=True, metavar="FILE.csv")
     parser.add_argument("--json", action="store_true", help="rows and summary as JSON")
-    parser.add_argument("--config-dir", action="append", default=[], help="your own options")
+    add_config_dir(parser)
     parser.set_defaults(run=run)
 
 

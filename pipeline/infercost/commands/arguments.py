@@ -1,0 +1,16 @@
+"""Arguments that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_config_dir(parser: argparse.ArgumentParser) -> None:
+    """Folders of the user's own options; may be given several times."""
+    parser.add_argument(
+        "--config-dir",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of your own options",
+    )
