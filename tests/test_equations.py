@@ -584,3 +584,16 @@ def test_embodied_carbon_of_a_device() -> None:
     made = carbon.memory_carbon(80 * GB, 3.4 / GB)
     assert made == pytest.approx(272.0)
     assert carbon.embodied_rate(made, 1000.0, 0.5) == pytest.approx(0.544)
+
+
+def test_chunks_follow_one_another_through_a_pipeline() -> None:
+    """4 chunks through 2 stages take 5 turns of 8: 0.625; half of that saving leaves 0.8125."""
+    assert serving.pipelined_share(4.0, 2.0, 1.0) == pytest.approx(5.0 / 8.0)
+    assert serving.pipelined_share(4.0, 2.0, 0.5) == pytest.approx(0.8125)
+    assert serving.pipelined_share(1.0, 8.0, 1.0) == 1.0
+    assert serving.pipelined_share(7.0, 1.0, 1.0) == 1.0
+
+
+def test_scores_written_out_move_by_pair_and_head() -> None:
+    """512 causal tokens are 131,328 pairs; of 32 heads at 12 B each: 50.4 MB."""
+    assert attention.score_traffic(131_328.0 * 32, 12.0) == 131_328 * 32 * 12

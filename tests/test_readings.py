@@ -95,7 +95,7 @@ def test_neuron_cores_are_the_ranks() -> None:
 
 def test_a_layer_split_is_a_pipeline() -> None:
     found = reading(n_devices="2", tp="1", parallelism="layer split")
-    assert (found.tp, found.pp, found.pipelined) == (1, 2, True)
+    assert (found.tp, found.pp, found.dp) == (1, 2, 1)
 
 
 @pytest.mark.parametrize(

@@ -123,8 +123,13 @@ class Evaluation:
 
     @cached_property
     def prefill_time(self) -> Seconds:
-        """Time of one prefill, by prompt stratum: of a prompt alone, without queueing."""
-        return self.prefill.time.total * self.prompt_passes
+        """Time of one prefill, by prompt stratum: of a prompt alone, without queueing.
+
+        Its chunks may follow one another through the stages of a pipeline.
+        """
+        plan, overlap = self.case.plan, self.case.calibration.pipeline_overlap
+        share = serving.pipelined_share(self.prompt_passes, plan.pp, overlap)
+        return self.prefill.time.total * self.prompt_passes * share
 
     @cached_property
     def prefill_terms(self) -> Terms:

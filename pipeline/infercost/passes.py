@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from infercost.arrays import Array, Bytes, BytesPerSecond, Flops, Joules, Seconds
-from infercost.equations import energy, roofline
+from infercost.equations import attention, energy, roofline
 from infercost.network import Message
 from infercost.operators.base import Block, Layout, Operator, Pass, stored_format
 from infercost.operators.stack import blocks
-from infercost.specs.calibration import Calibration
+from infercost.specs.calibration import SHARES, Calibration
 from infercost.specs.case import Case
 from infercost.terms import Terms
 
@@ -39,17 +39,23 @@ class PassCost:
 
 
 def effective_calibration(layout: Layout) -> Calibration:
-    """The case's calibration with the efficiencies of its weight format, where they differ."""
-    calibration = layout.case.calibration
-    special = calibration.formats.get(stored_format(layout.case, "weights"))
-    if special is None:
-        return calibration
-    return calibration.model_copy(
-        update={
-            "memory_efficiency": special.memory_efficiency,
-            "compute_efficiency": special.compute_efficiency,
-        }
-    )
+    """The case's calibration for its device's architecture and its weights' format."""
+    case = layout.case
+    return specialised(case.calibration, case.hardware.architecture, stored_format(case, "weights"))
+
+
+def specialised(calibration: Calibration, architecture: str, weights: str) -> Calibration:
+    """A calibration with the factors of an architecture and of a format of weights."""
+    changed: dict[str, Array] = {}
+    for factors in (
+        calibration.architectures.get(architecture, {}),
+        calibration.formats.get(weights, {}),
+    ):
+        for name, factor in factors.items():
+            value = changed.get(name, getattr(calibration, name))
+            share = name in SHARES
+            changed[name] = roofline.scaled_odds(value, factor) if share else value * factor
+    return calibration.model_copy(update=changed)
 
 
 def launch_overhead(calibration: Calibration, decode: bool) -> Seconds:
@@ -95,9 +101,13 @@ def operator_time(
     if operator.kind in ("matmul", "experts") and not decode:
         flops = roofline.half_rate_flops(flops, operator.rows, calibration.half_rate_tokens)
     compute = roofline.compute_time(flops, operator.peak, efficiency)
+    traffic = operator.traffic
+    if operator.kind == "prefill_attention":
+        scores = attention.score_traffic(operator.scores, calibration.score_bytes)
+        traffic = {**traffic, "activations": traffic["activations"] + scores}
     streams = {
         name: roofline.transfer_time(moved, bandwidth, reached[name])
-        for name, moved in operator.traffic.items()
+        for name, moved in traffic.items()
     }
     transfer: Seconds = sum(streams.values(), start=0.0)
     bound = np.asarray(compute > np.asarray(transfer), dtype=np.float64)

@@ -73,8 +73,6 @@ class Reading:
     """Whether the row states a rate rather than a time."""
     phase: str
     cores_per_device: int = 1
-    pipelined: bool = False
-    """Prefill of layers that lie on several devices, cut into chunks that follow one another."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +193,6 @@ def _read(row: Mapping[str, str], dirs: tuple[str, ...]) -> Reading:
         per_time="per_s" in row["metric"],
         phase=work[2],
         cores_per_device=cores,
-        pipelined="layer split" in row.get("parallelism", ""),
     )
 
 

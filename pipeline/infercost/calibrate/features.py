@@ -16,6 +16,7 @@ import numpy as np
 from infercost.arrays import Array, FloatArray
 from infercost.compose import Options
 from infercost.cost import Evaluation
+from infercost.equations.serving import pipelined_share
 from infercost.network import Message
 from infercost.operators.base import Operator, Pass
 from infercost.operators.stack import blocks
@@ -34,6 +35,9 @@ RUNTIME = 1.5e9
 """Bytes of context, buffers and graphs on each device; assumed."""
 MOST_IN_FLIGHT = 2048.0
 """Sequences per replica that a stack takes at most where it fills its memory."""
+
+Cases = dict[tuple[str, str], Case]
+"""A case by the names of its hardware and model."""
 
 STREAMS = ("weights", "kv", "activations")
 
@@ -63,6 +67,9 @@ class Features:
     """Passes in the row's work, for the host's part."""
     sequences: FloatArray
     """Sequences times decode passes in the row's work."""
+    chunks: FloatArray
+    """Passes of a prefill, which may follow one another through the stages of a pipeline."""
+    stages: FloatArray
     scale: FloatArray
     """Stated time over the time of the work: 1, or 1 / batch where a batch is filled."""
     seconds: FloatArray
@@ -70,17 +77,20 @@ class Features:
 
     def predicted(self, at: Callable[[FloatArray], Calibration]) -> FloatArray:
         """Time of each row; `at(rows)` is the calibration with an array entry for each row."""
-        total = np.zeros(len(self.readings))
+        size = len(self.readings)
+        total, prefill = np.zeros(size), np.zeros(size)
         for stack in self.stacks:
             index = stack.row.astype(np.intp)
             calibration = at(stack.row)
             time = operator_time(calibration, stack.operator, stack.bandwidth, stack.decode)
             each = time.terms.total + launch_overhead(calibration, stack.decode)
-            total += np.bincount(index, np.asarray(each) * stack.times, total.size)
+            phase = total if stack.decode else prefill
+            phase += np.bincount(index, np.asarray(each) * stack.times, size)
         calibration = at(self.message_row)
         waits = np.asarray(message_terms(calibration, self.messages).total) * self.message_times
-        total += np.bincount(self.message_row.astype(np.intp), waits, total.size)
-        calibration = at(np.arange(total.size, dtype=float))
+        total += np.bincount(self.message_row.astype(np.intp), waits, size)
+        calibration = at(np.arange(size, dtype=float))
+        total += prefill * pipelined_share(self.chunks, self.stages, calibration.pipeline_overlap)
         total = total + calibration.step_overhead * self.passes
         total = total + calibration.sequence_overhead * self.sequences
         return np.asarray(total * self.scale)
@@ -102,11 +112,8 @@ class _Growing:
         return {name: np.concatenate(pieces) for name, pieces in self.columns.items()}
 
 
-def features(
-    readings: Sequence[Reading], dirs: tuple[str, ...] = ()
-) -> tuple[Features, list[Unread]]:
+def features(readings: Sequence[Reading], cases: Cases) -> tuple[Features, list[Unread]]:
     """The readings that can be laid out as stacked passes, and those that cannot be."""
-    cases = _cases(readings, dirs)
     operators: dict[tuple[str, bool], _Growing] = {}
     messages, hosts = _Growing(), _Growing()
     kept: list[Reading] = []
@@ -130,6 +137,8 @@ def features(
             sent["times"],
             host["passes"],
             host["sequences"],
+            host["chunks"],
+            host["stages"],
             host["scale"],
             np.array([r.time_s for r in kept]),
         ),
@@ -147,14 +156,12 @@ def _stacked(kind: str, decode: bool, table: dict[str, FloatArray]) -> Stack:
         kind,  # type: ignore[arg-type]
         table["rows"],
         table["sharing"],
+        table["scores"],
     )
     return Stack(operator, decode, table["row"], table["times"], table["bandwidth"])
 
 
-Cases = dict[tuple[str, str], Case]
-
-
-def _cases(readings: Sequence[Reading], dirs: tuple[str, ...]) -> Cases:
+def cases_of(readings: Sequence[Reading], dirs: tuple[str, ...]) -> Cases:
     """A case of every hardware and model that the readings name."""
     from infercost.paths import config_dirs
 
@@ -281,7 +288,7 @@ def _stack(
     point = Evaluation(_bound(case_of(cases, readings[0]), readings, batch))
     size = len(readings)
     row = np.arange(start, start + size, dtype=float)
-    prefills = np.array([r.prefills for r in readings]) * _overlap_of_stages(readings)
+    prefills = np.array([r.prefills for r in readings])
     steps = np.array([r.steps for r in readings])
     prompt_passes = np.broadcast_to(np.asarray(point.prompt_passes), (size, 1))[:, 0]
     work: tuple[tuple[bool, Pass, FloatArray], ...] = (
@@ -299,6 +306,7 @@ def _stack(
                     peak=op.peak,
                     rows=op.rows,
                     sharing=op.sharing,
+                    scores=op.scores,
                     bandwidth=point.case.hardware.tier.bandwidth,
                     **{stream: op.traffic.get(stream, 0.0) for stream in STREAMS},
                 )
@@ -316,20 +324,10 @@ def _stack(
         size,
         passes=prefills * prompt_passes + steps,
         sequences=steps * _flat(point.sequences, size),
+        chunks=prompt_passes,
+        stages=np.array([float(r.pp) for r in readings]),
         scale=np.where(filled, 1.0 / batch, 1.0),
     )
-
-
-def _overlap_of_stages(readings: Sequence[Reading]) -> FloatArray:
-    """Share of a prefill's serial time where its chunks pass stages one behind the other.
-
-    (chunks + stages - 1) / (chunks · stages)
-    """
-    shares = []
-    for r in readings:
-        chunks = max(r.prompt / r.chunk, 1.0)
-        shares.append((chunks + r.pp - 1) / (chunks * r.pp) if r.pipelined else 1.0)
-    return np.array(shares)
 
 
 def _flat(values: Array, size: int) -> FloatArray:

@@ -116,6 +116,7 @@ def _gqa_operators(
         layout.peak_attention,
         _core_kind(step),
         sharing=mixer.n_q_heads / mixer.n_kv_heads,
+        scores=step.pairs(cache.window) * n_q,
     )
     query = eq.grouped_query_elements(d_model, n_q, n_kv, d_head)
     output = eq.output_elements(d_model, n_q, d_head)
@@ -185,6 +186,7 @@ def _mla_operators(
         },
         layout.peak_attention,
         _core_kind(step),
+        scores=pairs * heads,
     )
     down = eq.latent_down_elements(d_model, mixer.q_rank, mixer.kv_rank, mixer.d_rope)
     query = eq.latent_query_elements(d_model, heads, mixer.q_rank, mixer.d_nope, mixer.d_rope)

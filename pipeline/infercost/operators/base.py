@@ -31,8 +31,8 @@ class Operator:
     """One kernel on one device: `count` times per pass, numbers for one time.
 
     `traffic` is what it moves to and from memory: of `weights`, `kv` and `activations`. `rows` are
-    the rows of a product with each weight matrix, `sharing` the query heads of one KV head: what a
-    stack's efficiency depends on.
+    the rows of a product with each weight matrix, `sharing` the query heads of one KV head,
+    `scores` the query-key pairs times heads of a prefill: what a stack's efficiency depends on.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Operator:
     kind: Kind
     rows: Count = 1.0
     sharing: Count = 1.0
+    scores: Count = 0.0
 
 
 @dataclass(frozen=True)

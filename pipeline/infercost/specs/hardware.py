@@ -43,6 +43,8 @@ class Hardware(SourcedSpec):
     name: str
     family: Family
     """Kind of device, as far as serving stacks tell them apart: the class of its calibration."""
+    architecture: str = ""
+    """Generation of its cores: kernels are written for it, and it keeps a share of its sheet."""
     peak_dense: Annotated[dict[MatrixFormat, FlopsPerSecondField], Field(min_length=1)]
     """Dense matrix peak per format. Sheets often print the 2:4 sparse figure: halve it."""
     on_chip: BytesField

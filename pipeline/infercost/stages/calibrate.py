@@ -28,8 +28,7 @@ def run(options: Path, report: Path, workers: int) -> None:
         file.unlink()
     write_options(public, fitted, options)
     by_block = public.examination.leaving_out(public.column("block"), workers)
-    groups = public.examination.groups
-    stacks = [groups.names["stack"][int(place)] for place in groups.index["stack"]]
+    stacks = public.examination.groups.of_rows("stack")
     by_stack = public.examination.leaving_out(stacks, workers)
     content = {
         "rows": len(public.rows),
