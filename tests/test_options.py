@@ -20,7 +20,7 @@ from infercost.paths import CONF, ROOT
 from infercost.question import Question, ask, option_names
 from infercost.specs.case import GROUPS
 from infercost.specs.fields import SourcedSpec
-from infercost.specs.link import Link
+from infercost.specs.link import Link, Topology
 from infercost.specs.memory import Memory
 from infercost.specs.workload import TraceLengths
 from infercost.witnesses import missing_witnesses
@@ -74,8 +74,12 @@ def test_every_number_of_an_option_has_a_source(
     assert missing_witnesses(getattr(case.case, group), case.raw[group]) == []
 
 
-@pytest.mark.parametrize(("group", "kind"), [("memory", Memory), ("link", Link)])
-def test_memories_and_links_keep_to_their_specs(group: str, kind: type[BaseModel]) -> None:
+@pytest.mark.parametrize(
+    ("group", "kind"), [("memory", Memory), ("link", Link), ("topology", Topology)]
+)
+def test_memories_links_and_topologies_keep_to_their_specs(
+    group: str, kind: type[BaseModel]
+) -> None:
     """They are part of a device; one that no device mounts yet is checked here alone."""
     for name in option_names((CONF,), group):
         content = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())

@@ -201,7 +201,7 @@ class Fabric:
     def _run(self, name: str, steps: Count, volume: Ratio, size: Bytes, n: Count) -> Parts:
         sent = volume * size
         if self._plain:
-            bandwidth = eq.bandwidth_time(sent, self.link.bandwidth_out, 1.0)
+            bandwidth = eq.bandwidth_time(sent, self.link.bandwidth_out, self.link.payload)
             return Parts(eq.latency_time(steps, self.link.alpha), bandwidth, sent, sent)
         pattern, shape = PATTERN[name], self.shape(n)
         latency = eq.latency_time(steps, self._alpha(sent, steps))
@@ -215,7 +215,7 @@ class Fabric:
             latency = latency * straggling_factor(n, late.tail, timeout)
         latency = latency + self.link.setup * np.minimum(steps, 1.0)
         bandwidth = eq.bandwidth_time(
-            sent * shape.slowdown(pattern, n), self.link.bandwidth_out, 1.0
+            sent * shape.slowdown(pattern, n), self.link.bandwidth_out, self.link.payload
         )
         return Parts(latency, bandwidth, sent, sent * shape.travel(pattern))
 

@@ -10,6 +10,7 @@ from infercost.specs.fields import (
     BytesField,
     BytesPerSecondField,
     CountField,
+    EfficiencyField,
     FractionField,
     JoulesPerByteField,
     LatencyField,
@@ -129,6 +130,8 @@ class Link(SourcedSpec):
     """Algorithms the fabric can run; the fastest is taken at each size."""
     exchanges: Annotated[list[Exchange], Field(min_length=1)] = ["direct"]
     """Algorithms of all-to-all; the fastest is taken at each size."""
+    payload: EfficiencyField = 1.0
+    """Share of the bytes on the wire that are data; flags and headers are the rest."""
     setup: LatencyField = 0.0
     """Fixed time per collective beside its steps."""
     topology: Topology = Topology()

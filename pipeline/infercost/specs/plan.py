@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 from infercost.errors import nearest
 from infercost.specs.fields import (
     CountField,
+    CountOrZeroField,
     FractionField,
     NonNegativeField,
     SourcedSpec,
@@ -77,3 +78,5 @@ class Plan(SourcedSpec):
     admission_sigma: NonNegativeField
     """KV room is kept for the mean total context in flight plus so many standard deviations."""
     formats: PlanFormats
+    spares: CountOrZeroField = 0
+    """Devices that stand by for a replica's failed ones, within reach of the others."""
