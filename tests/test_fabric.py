@@ -18,8 +18,9 @@ ALPHA, HOP, RATE = 2e-6, 0.5e-6, 1e11
 
 
 def fabric(kind: str = "ideal", names: tuple[str, ...] = ("ring",), **values: Any) -> Fabric:
-    """2 µs a step, half a microsecond a hop, 100 GB/s, 64 devices."""
-    about: dict[str, Any] = {"radix": values.pop("radix", 16), "hop": HOP}
+    """2 µs a step, half a microsecond a hop where hops differ, 100 GB/s, 64 devices."""
+    about: dict[str, Any] = {"radix": values.pop("radix", 16)}
+    about["hop"] = None if kind == "ideal" else HOP
     about["oversubscription"] = values.pop("oversubscription", 1.0)
     parts: dict[str, Any] = {
         "technology": "test",
@@ -50,31 +51,32 @@ S = 1e6
     ("kind", "name", "latency", "transfer"),
     [
         # 30 steps between neighbours, 1.875 S on all ports.
-        ("ring", "ring", 30 * ALPHA, 1.875),
+        ("ring", "ring", 30 * (ALPHA + HOP), 1.875),
         # 8 steps; a phase takes 1 + 2 + 4 + 8 = 15 hops, and log2 16 / 2 · 16 / 15 of the links.
-        ("ring", "recursive_doubling", 8 * ALPHA + (30 - 8) * HOP, 1.875 * 2 * 16 / 15),
+        ("ring", "recursive_doubling", 8 * ALPHA + 30 * HOP, 1.875 * 2 * 16 / 15),
+        ("ring", "tree", 8 * ALPHA + 30 * HOP, 1.875),
         # The farthest of a ring is 8 hops away; 16² / 4 / 15 hops of all 15 S.
-        ("ring", "one_shot", ALPHA + 7 * HOP, 15 * 64 / 15),
+        ("ring", "one_shot", ALPHA + 8 * HOP, 15 * 64 / 15),
         # 4 x 4: 3 + 3 steps each way.
-        ("torus_2d", "bucket", 12 * ALPHA, 1.875),
+        ("torus_2d", "bucket", 12 * (ALPHA + HOP), 1.875),
         # 3 + 3 hops a phase of 4 steps, and log2 4 / 2 · 4 / 3.
-        ("torus_2d", "recursive_doubling", 8 * ALPHA + (12 - 8) * HOP, 1.875 * 4 / 3),
+        ("torus_2d", "recursive_doubling", 8 * ALPHA + 12 * HOP, 1.875 * 4 / 3),
         # 2 + 2 hops to the far corner; 16 / 30 over a bisection of 2 / (2 · 4).
-        ("torus_2d", "two_shot", 2 * (ALPHA + 3 * HOP), 1.875 * 16 / 30 / 0.25),
+        ("torus_2d", "two_shot", 2 * (ALPHA + 4 * HOP), 1.875 * 16 / 30 / 0.25),
         # The path's ring is folded: two hops a step. Corner to corner 6 hops; half the bisection.
-        ("mesh_2d", "bucket", 12 * ALPHA + 12 * HOP, 1.875),
-        ("mesh_2d", "one_shot", ALPHA + 5 * HOP, 15 * 16 / 30 / 0.125),
-        # One switch: any two are as near as the nearest.
-        ("switch", "one_shot", ALPHA, 15),
-        ("switch", "in_network", 2 * ALPHA, 1 + 1 / 16),
-        # Leaves of 8: one step of the four crosses the top, two hops more.
-        ("fat_tree", "recursive_doubling", 8 * ALPHA, 1.875),
-        ("fat_tree", "in_network", 2 * ALPHA, 1 + 1 / 16),
+        ("mesh_2d", "bucket", 12 * (ALPHA + 2 * HOP), 1.875),
+        ("mesh_2d", "one_shot", ALPHA + 6 * HOP, 15 * 16 / 30 / 0.125),
+        # Two hops through one switch, whoever it is.
+        ("switch", "one_shot", ALPHA + 2 * HOP, 15),
+        ("reducing_switch", "in_network", 2 * (ALPHA + 2 * HOP), 1 + 1 / 16),
+        # 16 devices are on one switch of 16.
+        ("fat_tree", "recursive_doubling", 8 * (ALPHA + 2 * HOP), 1.875),
+        ("reducing_fat_tree", "in_network", 2 * (ALPHA + 2 * HOP), 1 + 1 / 16),
         # 15 of 63 links.
-        ("full_mesh", "ring", 30 * ALPHA, 1.875 * 63 / 15),
-        # Radix 16 leaves 4 devices to a router, 32 to a group: 3 hops where neighbours have 2.
-        ("dragonfly", "two_shot", 2 * (ALPHA + HOP), 1.875),
-        ("dragonfly", "recursive_doubling", 8 * ALPHA + 2 * (2 * 2 + 2 * 3 - 8) * HOP, 1.875),
+        ("full_mesh", "ring", 30 * (ALPHA + HOP), 1.875 * 63 / 15),
+        # Radix 16 leaves 4 devices to a router, 32 to a group: 2 hops, or 3 in the group.
+        ("dragonfly", "two_shot", 2 * (ALPHA + 3 * HOP), 1.875),
+        ("dragonfly", "recursive_doubling", 8 * ALPHA + 2 * (2 * 2 + 2 * 3) * HOP, 1.875),
     ],
 )
 def test_all_reduces_of_16_ranks_by_hand(
@@ -91,9 +93,9 @@ def test_beyond_a_leaf_by_hand() -> None:
     One shot waits for the top too; a leaf that has half as many ports up halves the bisection.
     """
     halving = all_reduce(fabric("fat_tree", ("recursive_doubling",)), S, 64.0)
-    assert halving.latency == pytest.approx(12 * ALPHA + 2 * 3 * 2 * HOP)
+    assert halving.latency == pytest.approx(12 * ALPHA + 2 * (3 * 2 + 3 * 4) * HOP)
     shot = all_reduce(fabric("fat_tree", ("two_shot",)), S, 64.0)
-    assert shot.latency == pytest.approx(2 * (ALPHA + 2 * HOP))
+    assert shot.latency == pytest.approx(2 * (ALPHA + 4 * HOP))
     lean = all_reduce(fabric("fat_tree", ("two_shot",), oversubscription=2.0), S, 64.0)
     slowed = 64 / (2 * 63) / 0.5
     assert lean.bandwidth / shot.bandwidth == pytest.approx(slowed)
@@ -104,18 +106,18 @@ def test_halves_of_an_all_reduce_by_hand() -> None:
     net = fabric("torus_2d", ("bucket",))
     for table in (eq.ALL_GATHER, eq.REDUCE_SCATTER):
         parts = net.fastest(table, net.link.collectives, S, 16.0)
-        assert parts.latency == pytest.approx(6 * ALPHA)
+        assert parts.latency == pytest.approx(6 * (ALPHA + HOP))
         assert parts.bandwidth == pytest.approx(15 / 16 * S / RATE)
 
 
 def test_exchanges_by_hand() -> None:
     """A device of a ring of 16 sends S: 64 / 15 hops of each byte, the last 8 hops away."""
     direct = exchange(fabric("ring"), S, 16.0)
-    assert direct.latency == pytest.approx(ALPHA + 7 * HOP)
+    assert direct.latency == pytest.approx(ALPHA + 8 * HOP)
     assert direct.bandwidth == pytest.approx(64 / 15 * S / RATE)
     assert direct.travelled == pytest.approx(64 / 15 * S)
     pairwise = exchange(fabric("ring", exchanges=["pairwise"]), S, 16.0)
-    assert pairwise.latency == pytest.approx(15 * ALPHA + 15 * (64 / 15 - 1) * HOP)
+    assert pairwise.latency == pytest.approx(15 * ALPHA + 64 * HOP)
     bruck = exchange(fabric(exchanges=["bruck"]), S, 16.0)
     assert bruck.latency == pytest.approx(4 * ALPHA)
     assert bruck.sent == pytest.approx(2 * 16 / 15 * S)
@@ -143,10 +145,21 @@ def test_small_packets_land_in_sram() -> None:
     assert large.latency == pytest.approx(30 * 2e-6)
 
 
-def test_shorter_wires_shorten_every_hop() -> None:
-    """Half of a wire share of 0.4: α falls by a fifth, each hop by half."""
-    net = fabric("ring", ("one_shot",), endpoint=Endpoint(wire=0.4, keep_wire=0.5))
-    assert all_reduce(net, S, 16.0).latency == pytest.approx(0.8 * ALPHA + 7 * HOP / 2)
+def test_counted_hops_stand_for_the_wire_in_alpha() -> None:
+    """A fifth of α is wire: 8 hops of a ring take its place. Half as long, where wires are."""
+    net = fabric("ring", ("one_shot",), endpoint=Endpoint(wire=0.2))
+    assert all_reduce(net, S, 16.0).latency == pytest.approx(0.8 * ALPHA + 8 * HOP)
+    net = fabric("ring", ("one_shot",), endpoint=Endpoint(wire=0.2, keep_wire=0.5))
+    assert all_reduce(net, S, 16.0).latency == pytest.approx(0.8 * ALPHA + 8 * HOP / 2)
+    net = fabric("ideal", ("one_shot",), endpoint=Endpoint(wire=0.2, keep_wire=0.5))
+    assert all_reduce(net, S, 16.0).latency == pytest.approx(0.9 * ALPHA)
+
+
+def test_algorithms_that_a_topology_cannot_run_are_left_out() -> None:
+    """A ring has no switches, a switch no sides."""
+    every = ("ring", "bucket", "in_network")
+    for kind, others in (("ring", ("ring", "bucket")), ("switch", ("ring",))):
+        assert all_reduce(fabric(kind, every), S, 8.0) == all_reduce(fabric(kind, others), S, 8.0)
 
 
 def test_a_set_up_is_paid_once_per_collective() -> None:
@@ -168,6 +181,7 @@ def test_late_ranks_lengthen_each_step() -> None:
 KINDS = (
     "ideal",
     "switch",
+    "reducing_switch",
     "full_mesh",
     "ring",
     "mesh_2d",
@@ -176,6 +190,7 @@ KINDS = (
     "torus_3d",
     "torus_6d",
     "fat_tree",
+    "reducing_fat_tree",
     "dragonfly",
 )
 SOFTWARE = ("ring", "tree", "recursive_doubling", "one_shot", "two_shot")
@@ -202,7 +217,8 @@ def test_lower_latency_and_more_bandwidth_are_never_slower(
 ) -> None:
     base = fabric(kind, (name,))
     time = all_reduce(base, size, n).time * (1 + 1e-12)
-    hop = base.link.topology.model_copy(update={"hop": HOP * less})
+    was = base.link.topology.hop
+    hop = base.link.topology.model_copy(update={"hop": None if was is None else was * less})
     for better in ({"alpha": ALPHA * less}, {"bandwidth_out": RATE / less}, {"topology": hop}):
         assert all_reduce(Fabric(base.link.model_copy(update=better)), size, n).time <= time
 
@@ -240,8 +256,8 @@ def test_a_small_dragonfly_limits_the_domain() -> None:
     ("values", "fault"),
     [
         ({"topology": {"kind": "torus_3d"}}, "State hop"),
-        ({"collectives": ["in_network"], "topology": {"kind": "ring", "hop": "1 us"}}, "no switch"),
-        ({"collectives": ["bucket"]}, "bucket runs along the sides"),
+        ({"collectives": ["in_network"], "topology": {"kind": "switch"}}, "no switch runs in_netw"),
+        ({"collectives": ["bucket"]}, "no ideal runs bucket. Add ring"),
         ({"endpoint": {"nic": 0.6, "landing": 0.5}}, "are 1.1 of alpha"),
         ({"topology": {"kind": "fat_tree", "hop": "1 us", "radix": 2}}, "greater than or equal"),
     ],

@@ -380,3 +380,12 @@ def test_sourced_specs_name_where_their_numbers_come_from(
     hardware = cases["hardware", "h100-sxm"].case.hardware
     parts: list[SourcedSpec] = [hardware, hardware.tier, hardware.scale_up, hardware.scale_out]
     assert all(part.sources for part in parts)
+
+
+@pytest.mark.parametrize("name", option_names((CONF,), "topology"))
+def test_every_topology_can_be_mounted_on_a_link(name: str) -> None:
+    """`+topology@hardware.scale_up.topology=NAME` is all it takes, with sources of its own."""
+    mount = f"+topology@hardware.scale_up.topology={name}"
+    hardware = next(iter(Options(ask(["hardware=tpu-v5e", mount])).cases())).case.hardware
+    assert hardware.scale_up.topology.kind.replace("_", "-") == name
+    assert hardware.scale_up.topology.sources

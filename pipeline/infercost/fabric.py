@@ -12,7 +12,7 @@ from infercost.arrays import Array, Bytes, Count, Ratio, Seconds
 from infercost.equations import collectives as eq
 from infercost.equations import topology as topo
 from infercost.equations.availability import straggling_factor
-from infercost.specs.link import SIDES, Link, Topology
+from infercost.specs.link import SIDES, Link, Topology, suits
 
 PATTERN = {
     "ring": "neighbours",
@@ -35,7 +35,7 @@ class Shape:
     """How the ranks of a group lie in a topology."""
 
     nearest: Count
-    """Hops between nearest devices, which alpha holds."""
+    """Hops between nearest devices."""
     diameter: Count
     mean_hops: Count
     bisection: Ratio
@@ -50,17 +50,15 @@ class Shape:
     open_ended: bool = False
     """Whether sides have ends, so that the step back to the first takes the whole way again."""
 
-    def extra_hops(self, pattern: str, algorithm: str, steps: Count, n: Count) -> Count:
-        """Hops of all steps beyond those between nearest devices."""
+    def hops(self, algorithm: str, steps: Count, n: Count) -> Count:
+        """Hops of all steps of a collective, one after the other."""
+        pattern = PATTERN[algorithm]
         if pattern == "neighbours":
             # A path folds into a ring of steps of two hops.
-            return steps if self.open_ended and algorithm == "bucket" else 0.0
+            return steps * (2.0 if self.open_ended and algorithm == "bucket" else self.nearest)
         if pattern in ("partners", "tree"):
-            phases = steps / np.maximum(eq.doubling_steps(n), 1.0)
-            return np.maximum(phases * self.halving_hops - steps * self.nearest, 0.0)
-        if algorithm == "pairwise":
-            return steps * np.maximum(self.mean_hops - self.nearest, 0.0)
-        return steps * np.maximum(self.diameter - self.nearest, 0.0)
+            return steps / np.maximum(eq.doubling_steps(n), 1.0) * self.halving_hops
+        return steps * (self.mean_hops if algorithm == "pairwise" else self.diameter)
 
     def slowdown(self, pattern: str, n: Count) -> Ratio:
         """Time of the bytes over that on all ports of a device without contention."""
@@ -79,7 +77,7 @@ class Shape:
 
 def shape_of(topology: Topology, domain: Count, n: Count) -> Shape:
     """The shape of a group of `n` of the `domain` devices of a fabric."""
-    kind, radix = topology.kind, topology.radix
+    kind, radix = topology.kind.removeprefix("reducing_"), topology.radix
     n = np.asarray(n, dtype=np.float64)
     if kind in SIDES:
         return _box(kind, n)
@@ -172,6 +170,8 @@ class Fabric:
         """
         best: Parts | None = None
         for name in names:
+            if not suits(name, self.link.topology.kind):
+                continue
             parts = self._run(name, *self._counted(table, name, n), size, n)
             if best is None:
                 best = parts
@@ -183,7 +183,7 @@ class Fabric:
                 np.where(wins, parts.sent, best.sent),
                 np.where(wins, parts.travelled, best.travelled),
             )
-        assert best is not None  # the spec demands one algorithm at least
+        assert best is not None  # the spec demands one algorithm that suits the topology
         return best
 
     def _counted(self, table: Table, name: str, n: Count) -> tuple[Count, Ratio]:
@@ -206,9 +206,8 @@ class Fabric:
         pattern, shape = PATTERN[name], self.shape(n)
         latency = eq.latency_time(steps, self._alpha(sent, steps))
         if self.link.topology.hop is not None:
-            hops = shape.extra_hops(pattern, name, steps, n)
             hop = self.link.topology.hop * self.link.endpoint.keep_wire
-            latency = latency + eq.latency_time(hops, hop)
+            latency = latency + eq.latency_time(shape.hops(name, steps, n), hop)
         late = self.link.straggling
         if not _is(late.tail, 0.0):
             timeout = np.inf if late.timeout is None else late.timeout
@@ -224,14 +223,18 @@ class Fabric:
         """Whether nothing but alpha and bandwidth counts, as in most links: the short way."""
         link, end = self.link, self.link.endpoint
         kept = (end.keep_software, end.keep_nic, end.keep_landing, end.keep_wire)
-        return link.topology.kind in ("ideal", "switch") and (
-            all(_is(share, 1.0) for share in kept)
+        return link.topology.hop is None and (
+            link.topology.kind in ("ideal", "switch", "reducing_switch")
+            and all(_is(share, 1.0) for share in kept)
             and _is(link.setup, 0.0)
             and _is(link.straggling.tail, 0.0)
         )
 
     def _alpha(self, sent: Bytes, steps: Count) -> Seconds:
-        """Fixed time of a step: small packets land in SRAM where the endpoint has it."""
+        """Fixed time of a step, hops apart where the topology counts them.
+
+        Small packets land in SRAM where the endpoint has it.
+        """
         end = self.link.endpoint
         each = sent / np.maximum(steps, 1.0)
         small = np.asarray(each <= np.asarray(end.small_packet), dtype=np.float64)
@@ -243,7 +246,7 @@ class Fabric:
             end.keep_software,
             end.keep_nic,
             1.0 - small * (1.0 - end.keep_landing),
-            end.keep_wire,
+            end.keep_wire if self.link.topology.hop is None else 0.0,
         )
 
 

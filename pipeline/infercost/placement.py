@@ -57,13 +57,14 @@ def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> 
     """Cache of `sequences` requests in flight, each window with its own room."""
 
     def admitted(cache: Cache) -> Count:
-        return admitted_context(
-            cache.sequences(sequences),
+        tokens = admitted_context(
+            cache.sequences(sequences) if cache.whole else sequences,
             lengths.context(cache.window),
             lengths.deviation(cache.window),
             np.minimum(lengths.longest, cache.window),
             layout.case.plan.admission_sigma,
         )
+        return tokens if cache.whole else tokens / cache.ways
 
     return cache_bytes(layout, admitted)
 

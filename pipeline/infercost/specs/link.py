@@ -28,6 +28,7 @@ Exchange = Literal["direct", "pairwise", "bruck"]
 Kind = Literal[
     "ideal",
     "switch",
+    "reducing_switch",
     "full_mesh",
     "ring",
     "mesh_2d",
@@ -36,6 +37,7 @@ Kind = Literal[
     "torus_3d",
     "torus_6d",
     "fat_tree",
+    "reducing_fat_tree",
     "dragonfly",
 ]
 
@@ -48,8 +50,17 @@ SIDES = {
     "torus_6d": 6,
 }
 """Dimensions of the topologies that have sides."""
-ONE_STEP = ("ideal", "switch", "full_mesh")
+REDUCING = ("ideal", "reducing_switch", "reducing_fat_tree")
+"""Topologies whose switches can add up what passes."""
+ONE_STEP = ("ideal", "switch", "reducing_switch", "full_mesh")
 """Topologies in which any two devices are as near as the nearest."""
+
+
+def suits(algorithm: str, kind: str) -> bool:
+    """Whether an algorithm can run on a kind of topology."""
+    if algorithm == "bucket":
+        return kind in SIDES
+    return algorithm != "in_network" or kind in REDUCING
 
 
 class Topology(SourcedSpec):
@@ -61,7 +72,8 @@ class Topology(SourcedSpec):
 
     kind: Kind = "ideal"
     hop: LatencyField | None = None
-    """Time of each hop beyond those between nearest devices, which alpha holds: wire and switch."""
+    """Time of each hop, wire and switch, in place of the endpoint's `wire` share of alpha. Without
+    it alpha holds the hops, which then must be as many between any two devices."""
     radix: Annotated[int, Field(ge=4)] = 64
     """Ports of a switch of a fat tree, or of a router of a dragonfly."""
     oversubscription: RatioField = 1.0
@@ -87,13 +99,13 @@ class Endpoint(Spec):
     landing: FractionField = 0.0
     """Writing the packet to DRAM and reading it again."""
     wire: FractionField = 0.0
-    """The hops between nearest devices."""
+    """The hops between the devices that alpha was measured on."""
     keep_software: FractionField = 1.0
     keep_nic: FractionField = 1.0
     keep_landing: FractionField = 1.0
     """For packets up to `small_packet`."""
     keep_wire: FractionField = 1.0
-    """Of hops beyond the nearest too."""
+    """Of hops that the topology counts, too."""
     small_packet: BytesField = 65536.0
     """Largest packet of a step that may land in SRAM."""
 
@@ -127,7 +139,8 @@ class Link(SourcedSpec):
     transfer_energy: JoulesPerByteField
     """Energy per byte sent between nearest devices, both ends and switches included."""
     collectives: Annotated[list[Algorithm], Field(min_length=1)]
-    """Algorithms the fabric can run; the fastest is taken at each size."""
+    """Algorithms to choose from; of those that suit the topology the fastest is taken at each size.
+    `bucket` needs sides, `in_network` switches that reduce."""
     exchanges: Annotated[list[Exchange], Field(min_length=1)] = ["direct"]
     """Algorithms of all-to-all; the fastest is taken at each size."""
     payload: EfficiencyField = 1.0
@@ -139,10 +152,9 @@ class Link(SourcedSpec):
     straggling: Straggling = Straggling()
 
     @model_validator(mode="after")
-    def _algorithms_suit_the_topology(self) -> Link:
+    def _some_algorithm_suits_the_topology(self) -> Link:
         kind = self.topology.kind
-        if "in_network" in self.collectives and kind in (*SIDES, "full_mesh"):
-            raise ValueError(f"a {kind} has no switch that reduces. Leave in_network out")
-        if "bucket" in self.collectives and kind not in SIDES:
-            raise ValueError(f"bucket runs along the sides of a ring, mesh or torus, not of {kind}")
+        if not any(suits(name, kind) for name in self.collectives):
+            listed = ", ".join(self.collectives)
+            raise ValueError(f"no {kind} runs {listed}. Add ring, or change the topology")
         return self
