@@ -176,6 +176,13 @@ def test_late_ranks_lengthen_each_step() -> None:
     assert 14 * ALPHA * 1.08 < cut.latency < 14 * ALPHA * 1.1
 
 
+def test_late_messages_are_a_share_of_all() -> None:
+    """Beyond twice the mean delay 13.5 %; none without a time-out or without delays."""
+    assert fabric(straggling=Straggling(tail=0.1, timeout=2.0)).stale == pytest.approx(0.1353, 1e-3)
+    assert fabric(straggling=Straggling(tail=0.1)).stale == 0
+    assert fabric(straggling=Straggling(timeout=2.0)).stale == 0
+
+
 # --- Laws -----------------------------------------------------------------------------------------
 
 KINDS = (

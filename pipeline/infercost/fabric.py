@@ -11,7 +11,7 @@ import numpy as np
 from infercost.arrays import Array, Bytes, Count, Ratio, Seconds
 from infercost.equations import collectives as eq
 from infercost.equations import topology as topo
-from infercost.equations.availability import straggling_factor
+from infercost.equations.availability import stale_share, straggling_factor
 from infercost.specs.link import SIDES, Link, Topology, suits
 
 PATTERN = {
@@ -158,6 +158,14 @@ class Fabric:
         if self.link.topology.kind != "dragonfly":
             return self.link.domain
         return np.minimum(self.link.domain, topo.dragonfly_reach(self.link.topology.radix))
+
+    @property
+    def stale(self) -> Ratio:
+        """Share of ranks' messages that come after the time-out, for which earlier data stand."""
+        late = self.link.straggling
+        if late.timeout is None:
+            return 0.0
+        return np.where(np.asarray(late.tail) > 0.0, stale_share(late.timeout), 0.0)
 
     def shape(self, n: Count) -> Shape:
         """How a group of `n` lies in the fabric."""

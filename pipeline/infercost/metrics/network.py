@@ -52,6 +52,12 @@ def decode_all_reduce(point: Evaluation) -> Array:
     return message_terms(effective_calibration(point.layout), message).total
 
 
+@metric("1", "p_stale", always=True)
+def stale_messages(point: Evaluation) -> Array:
+    """Share of scale-up messages that come after the time-out, so that earlier data stand in."""
+    return point.layout.network.scale_up.stale
+
+
 @metric("1", "n_paid", always=True)
 def devices_with_spares(point: Evaluation) -> Array:
     """Devices of one replica and those that stand by for it."""
