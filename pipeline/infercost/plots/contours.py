@@ -48,7 +48,7 @@ def contours(
         raise data.fault("contours.levels", NONE, f"{value} is {_range(found['value'])}")
     horizontal = LogAxis.over(found["x"], 330, x_title or f"{x} (log scale)")
     vertical = LogAxis.over(found["y"], 270, y_title or f"{y} (log scale)")
-    names = [as_text(level) for level in levels]
+    names = [as_text(level) for level in levels if as_text(level) in set(shown["series"])]
     colour = colours(names, value_title or value)
 
     def drawn(rows: pd.DataFrame) -> ChartType:
@@ -77,7 +77,7 @@ def crossings(found: pd.DataFrame, levels: Sequence[float]) -> pd.DataFrame:
     """The `y` at which `value` reaches each level, at every `x` of every panel."""
     keys = [key for key in ("panel", "x") if key in found]
     rows: list[dict[str, object]] = []
-    for group, points in found.groupby(keys, sort=True, observed=True):
+    for group, points in found.groupby(keys, sort=False, observed=True):
         ordered = points.sort_values("y", kind="stable")
         y, value = ordered["y"].to_numpy(float), ordered["value"].to_numpy(float)
         for level in levels:
