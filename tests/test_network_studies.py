@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,14 @@ from infercost.stages.answer import sentences
 from infercost.studies import StudyPlan, plan_study
 
 ABOUT = {"question": "?", "digests": {"inputs": "", "code": ""}, "options": {}}
+SCRATCH = TemporaryDirectory(prefix="infercost-studies-")
 STUDIES = ("limit-study", "sync-latency", "topology", "capacity-vs-network")
 
 
 @cache
 def computed(name: str) -> tuple[StudyPlan, Version]:
     plan = plan_study(name)
-    folder = Path(mkdtemp(prefix=name))
+    folder = Path(SCRATCH.name) / name
     files = {label: folder / f"{label}.parquet" for label in plan.parts}
     for label, plain in plan.parts.items():
         write_part(plain, files[label])
