@@ -57,13 +57,14 @@ def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> 
     """Cache of `sequences` requests in flight, each window with its own room."""
 
     def admitted(cache: Cache) -> Count:
-        return admitted_context(
-            cache.sequences(sequences),
+        tokens = admitted_context(
+            cache.sequences(sequences) if cache.whole else sequences,
             lengths.context(cache.window),
             lengths.deviation(cache.window),
             np.minimum(lengths.longest, cache.window),
             layout.case.plan.admission_sigma,
         )
+        return tokens if cache.whole else tokens / cache.ways
 
     return cache_bytes(layout, admitted)
 
@@ -107,8 +108,8 @@ def broken_limit(layout: Layout, lengths: Lengths, memory: Footprint) -> Count:
 
 def reaches(layout: Layout) -> BoolArray:
     """Whether the links connect all devices of a replica."""
-    plan, hardware = layout.case.plan, layout.case.hardware
-    connected = np.maximum(hardware.scale_out.domain, hardware.scale_up.domain)
+    plan, network = layout.case.plan, layout.network
+    connected = np.maximum(network.scale_out.reach, network.scale_up.reach)
     return np.asarray(plan.tp * plan.pp * plan.dp <= connected)
 
 

@@ -110,6 +110,11 @@ class Layout:
     def peak_attention(self) -> Array:
         return _peak(self.case, attention_format(self.case))
 
+    def hidden_sum(self, tokens: Count, count: Count = 1.0) -> Message:
+        """All-reduce of the hidden state of `tokens` over the tensor-parallel group."""
+        rows = activation_bytes(tokens, self.case.model.d_model, self.activations)
+        return self.network.all_reduce("all-reduce", count, rows, self.case.plan.tp)
+
     def spilled(self, tokens: Count, width: Count) -> Bytes:
         """Memory traffic of activation rows: what does not stay on chip."""
         traffic = activation_bytes(tokens, width, self.activations)

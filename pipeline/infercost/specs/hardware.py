@@ -8,9 +8,12 @@ from pydantic import Field, model_validator
 
 from infercost.specs.fields import (
     BytesField,
+    DurationField,
     FlopsPerSecondField,
     KgCO2eField,
+    LatencyField,
     SourcedSpec,
+    Spec,
     UsdField,
     UsdPerSecondField,
     WattsField,
@@ -32,6 +35,17 @@ Family = Literal[
     "apple",
     "cpu",
 ]
+
+
+class Reliability(Spec):
+    """How often a device fails, and what that takes."""
+
+    mtbf: DurationField
+    """Mean time between failures of one device and its share of the server and network."""
+    repair: LatencyField
+    """Until a failed device, or another in its place, stands by again."""
+    failover: LatencyField
+    """For which a failure stops the replica: to notice it, move to a spare, and read weights."""
 
 
 class Hardware(SourcedSpec):
@@ -69,6 +83,8 @@ class Hardware(SourcedSpec):
     """To rent one device with the same share, power included."""
     embodied_carbon: KgCO2eField
     """Manufacturing carbon of logic, packaging, board and server share; memory is counted apart."""
+    reliability: Reliability | None = None
+    """Without it devices never fail."""
 
     @model_validator(mode="after")
     def _idle_power_leaves_room(self) -> Hardware:

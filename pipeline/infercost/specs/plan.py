@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 from infercost.errors import nearest
 from infercost.specs.fields import (
     CountField,
+    CountOrZeroField,
     FractionField,
     NonNegativeField,
     SourcedSpec,
@@ -63,9 +64,10 @@ class Plan(SourcedSpec):
     pp: CountField
     dp: CountField
     ep: CountField
-    kv_sharding: Literal["heads", "batch"]
+    kv_sharding: Literal["heads", "batch", "sequence"]
     """How a decode cache is split where devices outnumber KV heads: copies of each head on every
-    device that shares it, or each device the heads of its part of the batch."""
+    device that shares it, each device the heads of its part of the batch, or each device its part
+    of the tokens of every sequence."""
     prefill_batch: CountField
     """Prompts that one prefill pass takes together, per data-parallel group."""
     prefill_chunk: TokensField
@@ -77,3 +79,5 @@ class Plan(SourcedSpec):
     admission_sigma: NonNegativeField
     """KV room is kept for the mean total context in flight plus so many standard deviations."""
     formats: PlanFormats
+    spares: CountOrZeroField = 0
+    """Devices that stand by for a replica's failed ones, within reach of the others."""
