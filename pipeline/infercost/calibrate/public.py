@@ -13,9 +13,10 @@ from infercost.calibrate.features import features
 from infercost.calibrate.fit import Groups
 from infercost.compose import Options
 from infercost.errors import SpecError
+from infercost.measurements import read_table
 from infercost.paths import ROOT, config_dirs
 from infercost.question import Question
-from infercost.readings import Reading, Unread, read, read_table
+from infercost.readings import Reading, Unread, read
 from infercost.specs.calibration import Calibration
 
 MEASURED = ROOT / "data" / "reference" / "measured.csv"

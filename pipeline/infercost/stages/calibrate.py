@@ -74,7 +74,7 @@ def table(public: Public, error: FloatArray) -> Iterator[dict[str, Any]]:
     tier, phase = np.array(public.column("tier")), np.array(public.phases())
     yield {"tier": "all", "phase": "all", **summary(error, np.ones(error.size, dtype=bool))}
     for t in ("A", "B"):
-        for p in ("decode", "prefill", "end-to-end", "max-load"):
+        for p in ("decode", "prefill", "end-to-end", "max-load", "served"):
             mine = (tier == t) & (phase == p)
             if mine.any():
                 yield {"tier": t, "phase": p, **summary(error, mine)}
