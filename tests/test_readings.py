@@ -141,6 +141,12 @@ def test_gpt_oss_is_published_in_mxfp4_whatever_a_column_says() -> None:
     assert (gguf.weights, gguf.dense) == ("mxfp4", "q8_0")
 
 
+def test_vllm_takes_256_sequences_where_nothing_is_set() -> None:
+    offline = {**MLPERF, "scenario": "offline", "metric": "output_tokens_per_s"}
+    assert reading(**{**offline, "framework": "vLLM 0.5.2"}).limit == 256
+    assert reading(**{**offline, "load": "max 896 per engine"}).limit == 896
+
+
 # What decides the sequences in flight.
 
 
@@ -340,6 +346,10 @@ def test_attention_sharded_over_the_batch_is_a_plan() -> None:
         ("llama.cpp (May 2024) Metal", "llama-cpp-metal"),
         ("TensorRT 9.3.0, CUDA 12.2", "trt-mlperf-2024"),
         ("TensorRT 10.11.0.33, CUDA 12.9", "trt-mlperf-2025"),
+        ("Ollama", "ollama"),
+        ("DeepSeek in-house profile", "deepseek"),
+        ("PyTorch", "pytorch"),
+        ("not stated in artifact", "other"),
         ("a stack of my own", "other"),
     ],
 )

@@ -11,8 +11,8 @@ from infercost.measurements import Fault, Row, number, service_limits, stated
 
 MOST_IN_FLIGHT = 2048.0
 """Sequences per replica that a stack takes at most where it fills its memory."""
-CPU_MOST_IN_FLIGHT = 256.0
-"""The same of a server without accelerators, as vLLM's default; assumed."""
+DEFAULT_IN_FLIGHT = 256.0
+"""The same of vLLM where nothing is set (`max_num_seqs`), and of CPUs (assumed)."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,10 @@ def is_mlperf(row: Row) -> bool:
 def _mlperf(row: Row) -> Load:
     """Offline: all samples are queued. Server: the largest rate that keeps TTFT and TPOT."""
     engine = stated(row, "load", r"max (\d+) per engine")
-    limit = MOST_IN_FLIGHT if math.isnan(engine) else engine
-    if is_cpu(row):
-        limit = CPU_MOST_IN_FLIGHT
+    default = is_cpu(row) or row["framework"].startswith("vLLM")
+    limit = DEFAULT_IN_FLIGHT if default else MOST_IN_FLIGHT
+    if engine >= 1:
+        limit = engine
     if row["scenario"] == "offline":
         return Load(filled=True, limit=limit)
     if row["scenario"] == "latency":  # SingleStream: one query after the other

@@ -168,9 +168,10 @@ def _check_options(row: Row, dirs: tuple[str, ...]) -> None:
 def _weights(row: Row, era: str) -> tuple[str, str]:
     """Formats of a row's weights and, where it differs, of what is not a routed expert.
 
-    gpt-oss is published in MXFP4 experts and bf16 for the rest (gpt-oss-repo), which GGUF files
-    keep in Q8_0 (their size tells: 11.27 GiB). Hopper has no FP4 unit: a table's FP8 column holds
-    the same checkpoint, its experts widened to bf16 in the kernel (recalled).
+    gpt-oss is published in MXFP4 experts and bf16 for the rest (gpt-oss-repo), which llama.cpp's
+    files keep in Q8_0 (11.27 GiB) and Ollama's in bf16 (its size is recalled). Hopper has no FP4
+    unit: a table's FP8 column holds the same checkpoint, whose experts the kernel widens to bf16
+    (recalled).
     """
     weights = row["weight_format"] or "native"
     if not row["model"].startswith("gpt-oss"):

@@ -15,6 +15,7 @@ import numpy as np
 
 from infercost.arrays import FloatArray
 from infercost.cost import Evaluation
+from infercost.loads import DEFAULT_IN_FLIGHT
 from infercost.placement import cache_bytes
 from infercost.readings import Reading, Unread
 from infercost.specs.case import Case
@@ -33,8 +34,6 @@ TP1) and TP1 of 141 GB (50 %), Mixtral 8x7B in FP8 TP1 of 80 GB (58 %).
 """
 NODE = 8
 """Devices of a node: beyond it, a replica adds stages."""
-ADMITTED = 256.0
-"""Sequences that an open-loop service takes at most: vLLM's default of `max_num_seqs`."""
 STABLE = 0.5
 """Share of time in prefill beyond which an M/D/1 queue of prompts is not trusted."""
 
@@ -152,12 +151,12 @@ def _served(readings: Sequence[Reading], typical: Bind, lost: list[Unread]) -> l
     prefill = _column(one.prefill_time, size)
     others = np.zeros(size)
     for _ in range(30):
-        batch = np.minimum(1.0 + others, ADMITTED)
+        batch = np.minimum(1.0 + others, DEFAULT_IN_FLIGHT)
         others = rate * (prefill + output * _tpot(readings, typical, batch))
     busy = rate * prefill
     result = []
     for k, reading in enumerate(readings):
-        if others[k] >= ADMITTED or busy[k] > STABLE:
+        if others[k] >= DEFAULT_IN_FLIGHT or busy[k] > STABLE:
             lost.append(Unread(reading.id, "close to saturation: needs a queueing model"))
         elif reading.steps:
             share = others[k] / (1.0 + others[k])  # a request's own prefill is not in its TPOT
