@@ -115,6 +115,7 @@ def test_a_layer_split_is_a_pipeline() -> None:
         ({"load": "production mix"}, "a production average"),
         ({"tp": "8", "n_devices": "4"}, "exceeds 4 devices"),
         ({"tp": "", "parallelism": "ZeRO-3"}, "'ZeRO-3' is outside"),
+        ({"tp": "", "parallelism": "2D weight-stationary"}, "'2D weight-stationary' is outside"),
         ({"notes": "Per node; MTP (NEXTN, 1 step) ON."}, "speculative decoding"),
         ({"scenario": "offline", "metric": "output_tokens_per_s", "output_tokens": ""}, "output"),
     ],
@@ -325,11 +326,6 @@ def test_all_tokens_of_a_request_are_its_prompt_and_its_output() -> None:
     """(512 + 128) x 8 tokens at 2,560 tokens/s take 2 s."""
     found = reading(scenario="offline", metric="total_tokens_per_s", value="2560")
     assert found.time_s == pytest.approx(2.0)
-
-
-def test_attention_sharded_over_the_batch_is_a_plan() -> None:
-    found = reading(n_devices="64", tp="", parallelism="2D weight-stationary")
-    assert (found.tp, found.kv_sharding) == (64, "batch")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ class Layout:
     ep: int = 1
     cores: int = 1
     """Ranks of one device."""
-    kv_sharding: str = "heads"
     open: bool = False
 
     @property
@@ -37,6 +36,8 @@ def layout_of(row: Row, devices: int) -> Layout:
     if layout is not None:
         return layout
     if re.search(r"EP\d|ZeRO|weight-", words):
+        # Weights gathered at each step, or products and messages split along two dimensions: read
+        # as one ring, the latter comes out at twice its time.
         raise Fault(f"parallelism '{words}' is outside what rows are read as")
     tp, pp, dp = (_degree(row, name) for name in ("tp", "pp", "dp"))
     if is_mlperf(row) and not tp:
@@ -54,10 +55,6 @@ def _by_words(words: str, devices: int) -> Layout | None:
         return Layout(1, devices)
     if "NeuronCores" in words:
         return Layout(2 * devices, cores=2)
-    if re.search(r"\b[12]D weight-stationary", words):
-        # Weights and arithmetic per chip are those of TP; messages are taken as one ring. The
-        # cache of its multi-query models is sharded over the batch (Pope et al. 2022).
-        return Layout(devices, kv_sharding="batch")
     return None
 
 

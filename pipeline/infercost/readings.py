@@ -73,8 +73,6 @@ class Reading:
     """Number format of what is not a routed expert, where it differs from `weights`."""
     dispatch: str = "native"
     """Number format of activations on their way to experts."""
-    kv_sharding: str = "heads"
-    """How a cache is split where devices outnumber KV heads, as in a plan."""
     devices: int = 0
     """Devices of the system where nobody says how the model lies on them; else 0."""
 
@@ -146,7 +144,6 @@ def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
         depth=_depth(row),
         dense=dense,
         dispatch="fp8" if _deep_ep(row) else "native",
-        kv_sharding=layout.kv_sharding,
         devices=devices if layout.open else 0,
     )
 

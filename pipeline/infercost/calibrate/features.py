@@ -180,7 +180,7 @@ def _groups(readings: Sequence[Reading]) -> Iterator[list[Reading]]:
     """Readings that differ in numbers alone."""
     groups: dict[tuple[object, ...], list[Reading]] = {}
     for r in readings:
-        key = (*_formats(r).items(), r.hardware, r.model, r.cores_per_device, r.kv_sharding)
+        key = (*_formats(r).items(), r.hardware, r.model, r.cores_per_device)
         groups.setdefault(key, []).append(r)
     yield from groups.values()
 
@@ -201,8 +201,7 @@ def case_of(cases: Cases, reading: Reading) -> Case:
     """The case of one reading, its numbers aside: formats, and cores as devices where they rank."""
     case = cases[reading.hardware, reading.model]
     formats = case.plan.formats.model_copy(update=_formats(reading))
-    plan = {"formats": formats, "kv_sharding": reading.kv_sharding}
-    changes: dict[str, Any] = {"plan": case.plan.model_copy(update=plan)}
+    changes: dict[str, Any] = {"plan": case.plan.model_copy(update={"formats": formats})}
     if reading.cores_per_device > 1:
         changes["hardware"] = _core(case.hardware, reading.cores_per_device)
     return case.model_copy(update=changes)
