@@ -12,10 +12,11 @@ import pytest
 
 import infercost
 from infercost.__main__ import main
+from infercost.calibrate.cases import calibration
 from infercost.calibrate.examine import interval
 from infercost.calibrate.fit import PRIOR, restored, transformed
 from infercost.calibrate.options import option_of
-from infercost.calibrate.public import MEASURED, Public, calibration, load
+from infercost.calibrate.public import MEASURED, Public, load
 from infercost.passes import specialised
 from infercost.question import ask
 from infercost.specs.calibration import PARAMETERS, SHARES

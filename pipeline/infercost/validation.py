@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from infercost.arrays import FloatArray
+from infercost.calibrate.cases import calibration
 from infercost.calibrate.features import calibration_at
 from infercost.calibrate.options import option_of
-from infercost.calibrate.public import OF_FORMAT, Public, calibration, load
+from infercost.calibrate.public import OF_FORMAT, Public, load
 from infercost.passes import specialised
 from infercost.paths import ROOT, config_dirs
 from infercost.question import option_names

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from infercost.calibrate.cases import Cases, calibration, case_of, cases_of
 from infercost.calibrate.examine import Examination
-from infercost.calibrate.features import Cases, case_of, cases_of, features
+from infercost.calibrate.features import features
 from infercost.calibrate.fit import Groups
-from infercost.compose import Options
 from infercost.errors import SpecError
+from infercost.measurements import read_table
 from infercost.operators.base import stored_format
-from infercost.paths import ROOT, config_dirs
-from infercost.question import Question
-from infercost.readings import Reading, Unread, read, read_table
-from infercost.specs.calibration import Calibration
+from infercost.paths import ROOT
+from infercost.readings import Reading, Unread, read
 
 MEASURED = ROOT / "data" / "reference" / "measured.csv"
 
@@ -70,7 +69,7 @@ def load(
         )
     unread = [entry for entry in found if isinstance(entry, Unread)]
     cases = cases_of(readings, dirs)
-    stacked, refused = features(readings, cases)
+    stacked, refused = features(readings, cases, calibration("typical", dirs))
     kept = stacked.readings
     groups = Groups.of(_labels(kept, cases, name))
     rows = tuple(table[r.id] for r in kept)
@@ -113,12 +112,6 @@ def _reason(entry: Reading | Unread) -> str:
 def stack_name(family: str, era: str) -> str:
     """The calibration option of a family's devices under an era's software."""
     return f"{family}-{era}"
-
-
-def calibration(name: str, dirs: tuple[str, ...] = ()) -> Calibration:
-    """A calibration option by name."""
-    question = Question({"calibration": (name,)}, dirs=config_dirs(dirs))
-    return next(Options(question).cases()).case.calibration
 
 
 def block_weights(blocks: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
