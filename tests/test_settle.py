@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from infercost.calibrate.cases import calibration, cases_of
-from infercost.calibrate.features import features
+from infercost.calibrate.features import Features, features
 from infercost.errors import SpecError
-from infercost.readings import Reading
+from infercost.readings import Reading, Unread
 
 GPU = Reading(
     id="r",
@@ -38,8 +38,12 @@ GPU = Reading(
 )
 
 
+def laid_out(readings: list[Reading]) -> tuple[Features, list[Unread]]:
+    return features(readings, cases_of(readings, ()), calibration("typical"))
+
+
 def settle(reading: Reading) -> Reading:
-    stacked, lost = features([reading], cases_of([reading], ()), calibration("typical"))
+    stacked, lost = laid_out([reading])
     assert not lost, lost
     return stacked.readings[0]
 
@@ -97,7 +101,7 @@ def test_a_rate_beyond_what_can_be_served_is_not_read() -> None:
     flooded = replace(
         GPU, id="flooded", filled=False, devices=0, rate=1e4, steps=1.0, phase="served"
     )
-    stacked, lost = features([GPU, flooded])
+    stacked, lost = laid_out([GPU, flooded])
     assert len(stacked.readings) == 1
     assert "saturation" in lost[0].reason
 
@@ -109,7 +113,7 @@ def test_depth_adds_the_attention_to_what_is_cached() -> None:
         GPU, filled=False, devices=0, batch=1.0, steps=0.0, phase="prefill", prompt=4096.0
     )
     deep = replace(prompt, id="deep", depth=8 * 4096.0)
-    stacked, _ = features([prompt, deep])
+    stacked, _ = laid_out([prompt, deep])
     attention = next(s for s in stacked.stacks if s.operator.kind == "prefill_attention")
     shallow, after = np.asarray(attention.operator.flops)
     assert after / shallow == pytest.approx(17.0, rel=0.01)
@@ -117,4 +121,4 @@ def test_depth_adds_the_attention_to_what_is_cached() -> None:
 
 def test_a_table_of_which_nothing_is_left_says_why() -> None:
     with pytest.raises(SpecError, match="no row is left to predict: the weights leave no room"):
-        features([replace(GPU, devices=0, tp=1, model="llama-3.1-405b")])
+        laid_out([replace(GPU, devices=0, tp=1, model="llama-3.1-405b")])
