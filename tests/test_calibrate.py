@@ -19,7 +19,7 @@ from infercost.calibrate.options import option_of
 from infercost.calibrate.public import MEASURED, Public, load
 from infercost.passes import specialised
 from infercost.question import ask
-from infercost.specs.calibration import PARAMETERS, SHARES
+from infercost.specs.calibration import PARAMETERS, SHARES, FormatNumbers
 from infercost.validation import validate
 
 
@@ -194,19 +194,19 @@ def test_the_nearest_calibration_is_chosen() -> None:
     assert option_of("tpu", "jetstream", known) == ("common", "common")
 
 
-def test_factors_multiply_odds_of_shares_and_amounts() -> None:
-    """Odds of 0.8 are 4; twice that is 8 / 9. Of both factors on 8 us: 8 · 1.5 · 2 = 24 us."""
-    plain = calibration("typical").model_copy(update={"decode_overhead": 8e-6})
+def test_an_architecture_multiplies_what_a_format_has_of_its_own() -> None:
+    """Odds of 0.8 are 4; twice that is 8 / 9. FP8's own 16 us times 1.5 are 24 us."""
+    plain = calibration("typical")
     special = plain.model_copy(
         update={
             "architectures": {"hopper": {"memory_efficiency": 2.0, "decode_overhead": 1.5}},
-            "formats": {"fp8": {"decode_overhead": 2.0}},
+            "formats": {"fp8": FormatNumbers(decode_overhead="16 us")},
         }
     )
     found = specialised(special, "hopper", "fp8")
     assert found.memory_efficiency == pytest.approx(8.0 / 9.0)
     assert found.decode_overhead == pytest.approx(24e-6)
-    assert specialised(special, "ada", "bf16").memory_efficiency == plain.memory_efficiency
+    assert specialised(special, "ada", "bf16") == special
 
 
 def test_no_factor_lifts_a_share_above_one() -> None:

@@ -45,16 +45,13 @@ def effective_calibration(layout: Layout) -> Calibration:
 
 
 def specialised(calibration: Calibration, architecture: str, weights: str) -> Calibration:
-    """A calibration with the factors of an architecture and of a format of weights."""
-    changed: dict[str, Array] = {}
-    for factors in (
-        calibration.architectures.get(architecture, {}),
-        calibration.formats.get(weights, {}),
-    ):
-        for name, factor in factors.items():
-            value = changed.get(name, getattr(calibration, name))
-            share = name in SHARES
-            changed[name] = roofline.scaled_odds(value, factor) if share else value * factor
+    """A calibration with a format's own numbers, and the factors of an architecture on all."""
+    own = calibration.formats.get(weights)
+    changed: dict[str, Array] = own.model_dump(exclude_none=True) if own else {}
+    for name, factor in calibration.architectures.get(architecture, {}).items():
+        value = changed.get(name, getattr(calibration, name))
+        share = name in SHARES
+        changed[name] = roofline.scaled_odds(value, factor) if share else value * factor
     return calibration.model_copy(update=changed)
 
 

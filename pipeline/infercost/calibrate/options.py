@@ -34,29 +34,24 @@ def texts(public: Public, fitted: Fit) -> Iterator[tuple[str, str]]:
         architecture: fitted.deviations["architecture"][k]
         for k, architecture in enumerate(names["architecture"])
     }
-    yield _text(
-        COMMON_NAME, "Common to all systems", fitted.common, {"architectures": built}, error
-    )
+    yield _text(COMMON_NAME, "Common to all systems", fitted.common, built, {}, error)
     for place, family in enumerate(names["family"]):
         mine = index["family"] == place
         line = fitted.line({"family": place})
-        factors = {"architectures": {a: built[a] for a in _labels(fitted, "architecture", mine)}}
-        yield _text(family, f"{family}, any software", line, factors, error[mine])
+        of_family = {a: built[a] for a in _labels(fitted, "architecture", mine)}
+        yield _text(family, f"{family}, any software", line, of_family, {}, error[mine])
     for place, stack in enumerate(names["stack"]):
         if stack.endswith(f"-{UNKNOWN_ERA}"):
             continue  # software that was not stated is no stack to choose
         mine = index["stack"] == place
         above = int(index["family"][mine][0])
         line = fitted.line({"family": above, "stack": place})
-        of_family = _labels(fitted, "architecture", index["family"] == above)
-        factors = {
-            "architectures": {a: built[a] for a in of_family},
-            "formats": {
-                kind.split(OF_FORMAT)[1]: fitted.deviations["format"][names["format"].index(kind)]
-                for kind in _labels(fitted, "format", mine)
-            },
+        theirs = _labels(fitted, "architecture", index["family"] == above)
+        formats = {
+            kind.split(OF_FORMAT)[1]: fitted.deviations["format"][names["format"].index(kind)]
+            for kind in _labels(fitted, "format", mine)
         }
-        yield _text(stack, stack, line, factors, error[mine])
+        yield _text(stack, stack, line, {a: built[a] for a in theirs}, formats, error[mine])
 
 
 def _labels(fitted: Fit, level: str, mine: BoolArray) -> list[str]:
@@ -87,16 +82,17 @@ def _text(
     name: str,
     title: str,
     line: FloatArray,
-    factors: Mapping[str, Mapping[str, FloatArray]],
+    built: Mapping[str, FloatArray],
+    formats: Mapping[str, FloatArray],
     error: FloatArray,
 ) -> tuple[str, str]:
     """One option: numbers to three digits, and in `sources` what they were fitted to."""
     content: dict[str, object] = {"name": title}
-    content |= {p: _plain(p, float(restored(p, line[k]))) for k, p in enumerate(PARAMETERS)}
+    content |= _numbers(line)
     content |= {"step_overhead": f"{STEP_OVERHEAD * 1e6:g} us", "memory_utilisation": 0.9}
-    for kind, deviations in factors.items():
-        found = {label: _factors(deviation) for label, deviation in deviations.items()}
-        content[kind] = {label: numbers for label, numbers in found.items() if numbers}
+    content["architectures"] = {label: _factors(d) for label, d in built.items() if d.any()}
+    if formats:
+        content["formats"] = {label: _numbers(line + d) for label, d in formats.items()}
     content["sources"] = {
         "default": (
             f"derived: fitted to {error.size} rows of data/reference/measured.csv, median error"
@@ -107,6 +103,10 @@ def _text(
     }
     head = f"# Written by `make calibrate`; {name} is chosen by name or by `infercost validate`.\n"
     return name, head + yaml.safe_dump(content, sort_keys=False, width=100)
+
+
+def _numbers(line: FloatArray) -> dict[str, object]:
+    return {p: _plain(p, float(restored(p, line[k]))) for k, p in enumerate(PARAMETERS)}
 
 
 def _factors(deviation: FloatArray) -> dict[str, float]:

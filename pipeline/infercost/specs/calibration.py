@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, create_model
 
 from infercost.errors import nearest
 from infercost.specs.fields import (
@@ -14,6 +14,7 @@ from infercost.specs.fields import (
     NonNegativeField,
     PositiveField,
     SourcedSpec,
+    Spec,
 )
 from infercost.specs.formats import known_format
 
@@ -50,14 +51,9 @@ Factors = dict[Annotated[str, AfterValidator(_known_parameter)], PositiveField]
 """Factors on parameters: on the odds of `SHARES`, on `AMOUNTS` as they are."""
 
 
-class Calibration(SourcedSpec):
-    """Efficiencies and fixed times of one class of system and era of software.
+class Numbers(Spec):
+    """Efficiencies and fixed times."""
 
-    `ideal` is efficiency 1 and no fixed time: the physical floor. No calibration passes it, since
-    an efficiency is at most 1 and no time is negative.
-    """
-
-    name: str
     memory_efficiency: EfficiencyField
     """Share of peak bandwidth that streams of weights and activations reach."""
     compute_efficiency: EfficiencyField
@@ -93,7 +89,24 @@ class Calibration(SourcedSpec):
     closely as dependencies allow, 0 one chunk at a time."""
     memory_utilisation: EfficiencyField
     """Share of a device's memory that the stack may fill with weights, KV and activations."""
+
+
+_OPTIONAL: dict[str, Any] = {
+    name: (kind | None, None) for name, kind in get_type_hints(Numbers, include_extras=True).items()
+}
+FormatNumbers: Any = create_model("FormatNumbers", __base__=Spec, **_OPTIONAL)
+"""Those of `Numbers` that differ with a number format of the weights."""
+
+
+class Calibration(Numbers, SourcedSpec):
+    """Efficiencies and fixed times of one class of system and era of software.
+
+    `ideal` is efficiency 1 and no fixed time: the physical floor. No calibration passes it, since
+    an efficiency is at most 1 and no time is negative.
+    """
+
+    name: str
     architectures: dict[str, Factors] = {}
     """By architecture of the device: kernels are written for it, and it sustains its own share."""
-    formats: dict[Annotated[str, AfterValidator(known_format)], Factors] = {}
-    """By number format of the weights: kernels and dequantisation differ."""
+    formats: dict[Annotated[str, AfterValidator(known_format)], FormatNumbers] = {}
+    """Numbers that differ with the number format of the weights: kernels and dequantisation."""
