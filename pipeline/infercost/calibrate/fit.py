@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve
 from scipy.sparse import csr_array
 
 from infercost.arrays import BoolArray, FloatArray
@@ -70,6 +71,8 @@ LEVELS = (
 """From the widest to the narrowest. Architectures cross families' software: what a chip sustains
 of its sheet under any of its stacks."""
 
+_MOST_DAMPING = 1e6
+"""Damping beyond which no step is left to gain by."""
 _SCALE = 0.1
 """Size of a log error that counts as one."""
 _KNEE = 0.2
@@ -198,22 +201,22 @@ class _Problem:
     ridge: FloatArray
 
     def minimised(self, theta: FloatArray, rounds: int) -> FloatArray:
-        """Levenberg-Marquardt from `theta`."""
-        damping, value = 1e-2, self.value(theta)
+        """Levenberg-Marquardt from `theta`, until two rounds in a row gain next to nothing."""
+        damping, value, small = 1e-2, self.value(theta), 0
         for _ in range(rounds):
             normal, target = self.normal_equations(theta)
-            for _ in range(6):
+            while damping < _MOST_DAMPING:
                 damped = normal + damping * np.diag(np.diag(normal))
-                step = np.linalg.solve(damped, target)
+                step = solve(damped, target, assume_a="pos", check_finite=False)
                 candidate = self.value(theta + step)
                 if candidate < value:
                     break
-                damping *= 5.0
+                damping *= 8.0
             else:
                 return theta
-            gain, theta, value = value - candidate, theta + step, candidate
-            damping = max(damping / 4.0, 1e-6)
-            if gain < 1e-5 * value:
+            small = small + 1 if value - candidate < 1e-5 * value else 0
+            theta, value, damping = theta + step, candidate, max(damping / 4.0, 1e-6)
+            if small == 2:
                 break
         return theta
 
