@@ -24,7 +24,7 @@ from infercost.passes import specialised
 from infercost.paths import ROOT, config_dirs
 from infercost.question import option_names
 from infercost.readings import Reading
-from infercost.specs.calibration import PARAMETERS
+from infercost.specs.calibration import NUMBERS
 
 REPORT = ROOT / "data" / "reference" / "calibration_report.json"
 BATCHES = (1, 8, 64, 512)
@@ -59,7 +59,7 @@ def _predicted(public: Public, names: list[str], dirs: tuple[str, ...]) -> Float
     }
     values = {
         parameter: np.array([getattr(found[kind], parameter) for kind in kinds])
-        for parameter in (*PARAMETERS, "step_overhead")
+        for parameter in NUMBERS
     }
     base = public.examination.base
     return public.examination.features.predicted(calibration_at(base, values))

@@ -70,7 +70,9 @@ class Features:
             index = stack.row.astype(np.intp)
             calibration = at(stack.row)
             time = operator_time(calibration, stack.operator, stack.bandwidth, stack.decode)
-            each = time.terms.total + launch_overhead(calibration, stack.decode)
+            each = time.terms.total + launch_overhead(
+                calibration, stack.operator, stack.bandwidth, stack.decode
+            )
             phase = total if stack.decode else prefill
             phase += np.bincount(index, np.asarray(each) * stack.times, size)
         calibration = at(self.message_row)
@@ -155,6 +157,8 @@ def _stacked(kind: str, decode: bool, table: dict[str, FloatArray]) -> Stack:
         table["rows"],
         table["sharing"],
         table["scores"],
+        table["depth"],
+        table["context"],
     )
     return Stack(operator, decode, table["row"], table["times"], table["bandwidth"])
 
@@ -205,6 +209,8 @@ def _stack(
                     rows=op.rows,
                     sharing=op.sharing,
                     scores=op.scores,
+                    depth=op.depth,
+                    context=op.context,
                     bandwidth=point.case.hardware.tier.bandwidth,
                     **{stream: op.traffic.get(stream, 0.0) for stream in STREAMS},
                 )
