@@ -7,6 +7,7 @@ rows under another calibration is then a few array operations, by the same `oper
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -109,7 +110,8 @@ class _Growing:
             self.columns.setdefault(name, []).append(np.broadcast_to(flat, (size,)))
 
     def done(self) -> dict[str, FloatArray]:
-        return {name: np.concatenate(pieces) for name, pieces in self.columns.items()}
+        found = {name: np.concatenate(pieces) for name, pieces in self.columns.items()}
+        return defaultdict(lambda: np.zeros(0), found)
 
 
 def features(readings: Sequence[Reading], cases: Cases) -> tuple[Features, list[Unread]]:

@@ -115,10 +115,25 @@ def stack_name(family: str, era: str) -> str:
     return f"{family}-{era}"
 
 
+def families(hardware: Sequence[str], dirs: tuple[str, ...] = ()) -> list[str]:
+    """The family of each device."""
+    names = tuple(dict.fromkeys(hardware))
+    if not names:
+        return []
+    options = Options(Question({"hardware": names}, dirs=config_dirs(dirs)))
+    known = {c.options["hardware"]: c.case.hardware.family for c in options.cases()}
+    return [known[name] for name in hardware]
+
+
 def calibration(name: str, dirs: tuple[str, ...] = ()) -> Calibration:
     """A calibration option by name."""
-    question = Question({"calibration": (name,)}, dirs=config_dirs(dirs))
-    return next(Options(question).cases()).case.calibration
+    return calibrations([name], dirs)[name]
+
+
+def calibrations(names: Sequence[str], dirs: tuple[str, ...] = ()) -> dict[str, Calibration]:
+    """Calibration options by name."""
+    question = Question({"calibration": tuple(dict.fromkeys(names))}, dirs=config_dirs(dirs))
+    return {c.options["calibration"]: c.case.calibration for c in Options(question).cases()}
 
 
 def block_weights(blocks: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

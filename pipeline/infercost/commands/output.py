@@ -29,7 +29,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for position, name in enumerate(columns):
-        numeric = all(row[position][:1].isdigit() or row[position] in ("", "-") for row in rows)
+        cells = [row[position].lstrip("+-") for row in rows]
+        numeric = all(cell[:1].isdigit() or not cell for cell in cells)
         table.add_column(Text(name), justify="right" if numeric and rows else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
