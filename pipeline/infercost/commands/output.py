@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+WIDEST = 10_000
+"""Columns that no table needs."""
+
+
 def console() -> Console:
     """A console as wide as the terminal, or wide enough for any table in a pipe."""
     from rich.console import Console
@@ -35,7 +39,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out = console()
-    out.width = max(out.width, out.measure(table).maximum)  # wrap at the terminal, cut nothing
+    wide = out.options.update(max_width=WIDEST)
+    out.width = max(out.width, out.measure(table, options=wide).maximum)  # wrap, cut nothing
     if title:
         out.print(f"\n{title}", style="bold", markup=False)
     out.print(table)
