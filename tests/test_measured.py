@@ -169,6 +169,15 @@ def test_another_table_is_another_part(few: Measurements, tmp_path: Path) -> Non
     )
 
 
+def test_a_table_that_changes_under_a_job_is_refused(few: Measurements, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(Path(few.table).read_text())
+    plain = described(Measurements(table=str(table)))
+    table.write_text(table.read_text().replace("30354.0", "30355.0"))
+    with pytest.raises(SpecError, match="has changed since the study was planned"):
+        write_measured(plain, (), tmp_path / "part.parquet")
+
+
 def test_the_plan_is_made_again_when_the_table_changes(few: Measurements, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text(Path(few.table).read_text())

@@ -85,6 +85,10 @@ def write_measured(plain: Plain, dirs: tuple[str, ...], target: Path) -> int:
     import pyarrow.parquet as pq
 
     study = Measurements.model_validate(plain["measurements"])
+    for name, digest in file_digests(study).items():
+        if plain["options"]["reference"][name]["sha256"] != digest:
+            fault = "has changed since the study was planned"
+            raise SpecError(name, "", fault, "Run the study again")
     table = to_arrow(measured_rows(study, dirs))
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".{target.name}.{os.getpid()}")

@@ -82,13 +82,15 @@ SHARE = 0.8
 """Share of rows that an interval is to cover."""
 
 
-def interval(errors: FloatArray) -> tuple[float, float]:
+def interval(errors: FloatArray, units: int | None = None) -> tuple[float, float]:
     """Factors on a prediction between which `SHARE` of stated values lie, from its log errors.
 
-    With few errors the interval is widened, as a quantile of n + 1 (conformal prediction).
+    With few units the interval is widened, as a quantile of n + 1 (conformal prediction). Units are
+    what was left out together (blocks, stacks), since their errors come together: not every error
+    tells something new. Without `units` each error does.
     """
     tail = (1.0 - SHARE) / 2.0
-    spare = 1.0 / (errors.size + 1.0)
+    spare = 1.0 / ((errors.size if units is None else units) + 1.0)
     low, high = np.quantile(errors, [max(tail - spare, 0.0), min(1.0 - tail + spare, 1.0)])
     return float(np.exp(-high)), float(np.exp(-low))
 
@@ -104,7 +106,7 @@ def covered(examined: Examined, kinds: Sequence[str], blocks: Sequence[str]) -> 
             others = mine & (block != name)
             if others.sum() < 5:  # too few to tell: all of the level
                 others = (np.array(examined.level) == key.split("|")[0]) & (block != name)
-            low, high = interval(examined.error[others])
+            low, high = interval(examined.error[others], np.unique(block[others]).size)
             rows = mine & (block == name)
             ratio = np.exp(-examined.error[rows])
             inside[rows] = (low <= ratio) & (ratio <= high)

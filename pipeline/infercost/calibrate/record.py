@@ -20,8 +20,12 @@ from infercost.errors import SpecError, nearest
 from infercost.paths import ROOT, shown
 
 EXAMINATION = ROOT / "data" / "reference" / "examination.csv"
-TEXTS = ("id", "tier", "phase", "family", "stack", "level_out_of_block", "level_out_of_stack")
-"""What a reading is, and how near to it the fits without its block and its stack had been."""
+TEXTS = (
+    *("id", "tier", "phase", "family", "stack", "block"),
+    *("level_out_of_block", "level_out_of_stack"),
+)
+"""What a reading is (blocks by number), and how near to it the fits without its block and its stack
+had been."""
 LEFT_OUT = ("block", "system", "model", "stack")
 ERRORS = ("ideal", "typical", "in_sample", *(f"out_of_{what}" for what in LEFT_OUT))
 """Calibrations that saw no row, the fit to all rows, and fits to all but a whole of each kind."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from infercost.calibrate.options import write_options
 from infercost.calibrate.public import Public, calibration, load
 from infercost.calibrate.record import LEFT_OUT, Record, rounded, write_record
 
-FEWEST = 8
-"""Errors that an interval needs; with fewer it is taken from all phases together."""
+FEWEST = 20
+"""Units left out that an interval of a phase needs, so that no end hangs on a single one. With
+fewer it is taken from all phases together."""
 COLUMN_OF = {"block": "block", "system": "hardware", "model": "model"}
 """What is left out -> column of the public table that names it; a stack has no column."""
 
@@ -55,6 +56,7 @@ def examined(public: Public, fitted: Fit, workers: int) -> Record:
         "phase": public.phases(),
         "family": family,
         "stack": stack,
+        "block": _numbered(public.column("block")),
         **{f"level_out_of_{what}": without[what].level for what in ("block", "stack")},
     }
     errors = {
@@ -64,8 +66,14 @@ def examined(public: Public, fitted: Fit, workers: int) -> Record:
         **{f"out_of_{what}": found.error for what, found in without.items()},
     }
     record = rounded(texts, errors)
-    inside = covered(out_of(record, "block"), public.phases(), public.column("block"))
+    inside = covered(out_of(record, "block"), public.phases(), record.texts["block"])
     return replace(record, covered=inside.astype(bool))
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """Names as numbers, in the order of their first appearance."""
+    numbers = {name: str(number) for number, name in enumerate(dict.fromkeys(names), start=1)}
+    return [numbers[name] for name in names]
 
 
 def out_of(record: Record, what: str) -> Examined:
@@ -82,8 +90,8 @@ def told(record: Record) -> dict[str, Any]:
         "leave_out": {what: list(table(record, f"out_of_{what}")) for what in LEFT_OUT},
         "coverage": float(record.covered.mean()),
         "intervals": {
-            **intervals(by_stack, phases),
-            KNOWN: intervals(_known(by_block), phases)[KNOWN],
+            **intervals(by_stack, phases, record.texts["stack"]),
+            KNOWN: intervals(_known(by_block), phases, record.texts["block"])[KNOWN],
         },
     }
 
@@ -130,15 +138,20 @@ def summary(record: Record, name: str, mine: BoolArray) -> dict[str, float]:
     return found
 
 
-def intervals(examined: Examined, phases: tuple[str, ...]) -> dict[str, dict[str, list[float]]]:
-    """Factors on a predicted time by level and phase, from errors out of block."""
-    level, phase = np.array(examined.level), np.array(phases)
+def intervals(
+    examined: Examined, phases: Sequence[str], units: Sequence[str]
+) -> dict[str, dict[str, list[float]]]:
+    """Factors on a predicted time by level and phase, from errors with whole units left out."""
+    level, phase, unit = np.array(examined.level), np.array(phases), np.array(units)
+    known = np.isfinite(examined.error)
     found: dict[str, dict[str, list[float]]] = {}
     for name in dict.fromkeys(examined.level):
-        whole = examined.error[(level == name) & np.isfinite(examined.error)]
-        found[name] = {"any": [round(v, 3) for v in interval(whole)]}
-        for p in dict.fromkeys(phases):
-            mine = examined.error[(level == name) & (phase == p) & np.isfinite(examined.error)]
-            if mine.size >= FEWEST:
-                found[name][p] = [round(v, 3) for v in interval(mine)]
+        whole = (level == name) & known
+        kinds = {"any": whole} | {p: whole & (phase == p) for p in dict.fromkeys(phases)}
+        units_of = {kind: np.unique(unit[mine]).size for kind, mine in kinds.items()}
+        found[name] = {
+            kind: [round(v, 3) for v in interval(examined.error[mine], units_of[kind])]
+            for kind, mine in kinds.items()
+            if kind == "any" or units_of[kind] >= FEWEST
+        }
     return found
