@@ -60,7 +60,8 @@ def trust_of(manifest: Mapping[str, Any]) -> Trust:
     known = set(record.texts["id"])
     measured = frozenset(row["hardware"] for row in read_table(MEASURED) if row["id"] in known)
     axes = manifest["definition"]["axes"]
-    changed = [*axes, *(text.lstrip("+~").partition("=")[0] for text in manifest["chosen"])]
+    targets = (text.lstrip("+~").partition("=")[0] for text in manifest["chosen"])
+    changed = [*axes, *(target.rpartition("@")[2] for target in targets)]
     return trust(manifest["options"], changed, record, measured)
 
 
