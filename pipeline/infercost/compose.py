@@ -19,6 +19,7 @@ from infercost.faults import Explained, Raw, file_fault, not_yaml, spec_faults
 from infercost.paths import CONF, shown
 from infercost.places import option_file, place_of
 from infercost.question import ROOT_KEYS, Axis, Question
+from infercost.resolve import content_of
 from infercost.specs.case import GROUPS, Case
 from infercost.specs.study import Study
 from infercost.witnesses import adapter, fields_at, missing_witnesses
@@ -70,6 +71,13 @@ class Options:
                     for group, names in question.options.items()
                     if turn < len(names)
                 }
+                told = self._told(picked) if turn else {}
+                for group, content in told.items():
+                    raw.setdefault(group, {})[picked[group]] = content
+                    chosen[group] = (*chosen.get(group, ()), picked[group])
+                picked = {group: name for group, name in picked.items() if group not in told}
+                if turn and not picked:
+                    continue
                 readable.picked = picked
                 overrides = [f"{group}={name}" for group, name in picked.items()]
                 concerned = [
@@ -83,6 +91,15 @@ class Options:
                     raw.setdefault(group, {})[name] = content
                     chosen[group] = (*chosen.get(group, ()), name)
         return raw, chosen
+
+    def _told(self, picked: Mapping[str, str]) -> dict[str, Raw]:
+        """By group, the content of options for which neither file nor override needs Hydra."""
+        found = {
+            group: content_of(self.question.dirs, group, name)
+            for group, name in picked.items()
+            if not any(_concerns(text, {group: name}) for text in self.question.fixed)
+        }
+        return {group: content for group, content in found.items() if content is not None}
 
     def cases(self) -> Iterator[ComposedCase]:
         """Every combination of options and text-axis values, in the order of the question."""

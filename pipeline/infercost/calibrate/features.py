@@ -7,6 +7,7 @@ rows under another calibration is then a few array operations, by the same `oper
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +18,6 @@ from infercost.calibrate.cases import Cases, bound, case_of, formats_of, with_ca
 from infercost.calibrate.settle import Bind, settled
 from infercost.cost import Evaluation
 from infercost.equations.serving import pipelined_share
-from infercost.errors import SpecError
 from infercost.network import Message
 from infercost.operators.base import Operator, Pass
 from infercost.operators.stack import blocks
@@ -98,7 +98,8 @@ class _Growing:
             self.columns.setdefault(name, []).append(np.broadcast_to(flat, (size,)))
 
     def done(self) -> dict[str, FloatArray]:
-        return {name: np.concatenate(pieces) for name, pieces in self.columns.items()}
+        found = {name: np.concatenate(pieces) for name, pieces in self.columns.items()}
+        return defaultdict(lambda: np.zeros(0), found)
 
 
 def features(
@@ -120,10 +121,6 @@ def features(
         if placed:
             _stack(bind, placed, len(kept), operators, messages, hosts)
             kept += placed
-    if not kept:
-        raise SpecError(
-            "measurements", refused[0].id, f"no row is left to predict: {refused[0].reason}"
-        )
     sent, host = messages.done(), hosts.done()
     message = Message("", 1.0, sent["latency"], sent["bandwidth"], 0.0, 0.0, sent["synchronised"])
     return (

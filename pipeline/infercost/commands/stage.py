@@ -29,6 +29,7 @@ def add_parser(commands: Any) -> None:
     calibrate = steps.add_parser("calibrate")
     calibrate.add_argument("common", type=Path, help="option file; others land beside it")
     calibrate.add_argument("report", type=Path)
+    calibrate.add_argument("examination", type=Path)
     calibrate.add_argument("--workers", type=int, default=1)
     calibrate.set_defaults(run=_calibrate)
     kernels = steps.add_parser("kernels")
@@ -95,7 +96,7 @@ def _figure(a: argparse.Namespace) -> int:
 def _calibrate(a: argparse.Namespace) -> int:
     from infercost.stages.calibrate import run
 
-    run(a.common.parent, a.report, a.workers)
+    run(a.common.parent, a.report, a.examination, a.workers)
     return 0
 
 
