@@ -17,18 +17,22 @@ from infercost.passes import (
     message_terms,
     operator_time,
 )
+from infercost.phases import encoder_passes
 
 Row = dict[str, Any]
 
 
 def operator_rows(point: Evaluation) -> list[Row]:
-    """One row per operator and message of a decode step and of the median prompt's prefill.
+    """One row per operator and message of a decode step, of the median prompt's prefill, and of
+    the encoders in front of it.
 
     Amounts are per device and for all layers of a block together; the median prompt is one of
     `lengths.QUANTILES`.
     """
     decode = _phase(point, "decode", point.decode_pass, 1.0)
-    return decode + _phase(point, "prefill", point.prefill_pass, point.prompt_passes)
+    prefill = _phase(point, "prefill", point.prefill_pass, point.prompt_passes)
+    encoders = (_phase(point, "encode", step, 1.0) for step in encoder_passes(point.layout))
+    return sum(encoders, start=decode + prefill)
 
 
 def _phase(point: Evaluation, phase: str, step: Pass, passes: Array) -> list[Row]:
@@ -39,14 +43,16 @@ def _phase(point: Evaluation, phase: str, step: Pass, passes: Array) -> list[Row
     rows: list[Row] = []
     for block in blocks(point.layout, step):
         for operator in block.operators:
-            rows.append(_operator_row(point.layout, phase, block, operator, number))
+            rows.append(_operator_row(point.layout, phase, step, block, operator, number))
         for message in block.messages:
             rows.append(_message_row(point.layout, phase, block, message, number))
     return [row for row in rows if row["time_s"] > 0]
 
 
-def _operator_row(layout: Layout, phase: str, block: Block, operator: Operator, number: Any) -> Row:
-    calibration, decode = effective_calibration(layout), phase == "decode"
+def _operator_row(
+    layout: Layout, phase: str, step: Pass, block: Block, operator: Operator, number: Any
+) -> Row:
+    calibration, decode = effective_calibration(layout), step.decode
     bandwidth = layout.case.hardware.tier.bandwidth
     time = operator_time(calibration, operator, bandwidth, decode)
     moved = {f"{s}_b": number(b, operator.count) for s, b in operator.traffic.items()}

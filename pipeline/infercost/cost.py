@@ -7,15 +7,16 @@ replica is busy per output token, what that time and energy cost.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 
 from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, UsdPerSecond
 from infercost.equations import availability, carbon, energy, money, serving
-from infercost.lengths import Lengths, lengths_of
+from infercost.lengths import Lengths
 from infercost.operators.base import Layout, Pass
 from infercost.passes import PassCost, pass_cost
+from infercost.phases import encoder_passes, paced_lengths, step_pass
 from infercost.placement import (
     Footprint,
     broken_limit,
@@ -45,7 +46,7 @@ class Evaluation:
         self.case = case
         self.capacity_share = capacity_share
         self.layout = Layout(case)
-        self.lengths: Lengths = lengths_of(case.workload, case.trend)
+        self.lengths: Lengths = paced_lengths(case)
 
     @cached_property
     def devices(self) -> Count:
@@ -87,21 +88,21 @@ class Evaluation:
 
     @cached_property
     def decode_pass(self) -> Pass:
-        """A decode pass of the busiest data-parallel group."""
-
-        def visible(window: float) -> Count:
-            return self.sequences * self.lengths.context(window)
-
-        return Pass(self.sequences, self.sequences, visible, visible, decode=True)
+        """A decode or denoising pass of the busiest data-parallel group."""
+        return step_pass(self.layout, self.lengths, self.sequences)
 
     @cached_property
     def decode(self) -> PassCost:
-        """Cost of one decode pass, which gives every sequence in it one token."""
+        """Cost of one decode pass, which gives every sequence in it its tokens of a step."""
         return pass_cost(self.layout, self.decode_pass)
 
     @cached_property
     def prompt_passes(self) -> Count:
         """Passes that the prefill of one batch of prompts takes, by prompt stratum."""
+        return self._prompt_chunks if self.lengths.cached else 0.0
+
+    @cached_property
+    def _prompt_chunks(self) -> Count:
         plan = self.case.plan
         return serving.chunk_passes(plan.prefill_batch * self.lengths.prompt, plan.prefill_chunk)
 
@@ -109,7 +110,7 @@ class Evaluation:
     def prefill_pass(self) -> Pass:
         """One of the passes of a prefill, by prompt stratum."""
         plan, prompt = self.case.plan, self.lengths.prompt
-        tokens, passes = plan.prefill_batch * prompt, self.prompt_passes
+        tokens, passes = plan.prefill_batch * prompt, self._prompt_chunks
         rounds = serving.chunk_passes(prompt, plan.prefill_chunk)
 
         def read(window: float) -> Count:
@@ -120,7 +121,16 @@ class Evaluation:
         def pairs(window: float) -> Count:
             return plan.prefill_batch * self.lengths.pairs(window) / passes
 
-        return Pass(tokens / passes, plan.prefill_batch / passes, read, pairs, decode=False)
+        encoded = self.layout.encoded
+        return Pass(
+            tokens / passes,
+            plan.prefill_batch / passes,
+            read,
+            pairs,
+            decode=False,
+            encoded=encoded,
+            encodes=plan.prefill_batch * encoded / passes,
+        )
 
     @cached_property
     def prefill(self) -> PassCost:
@@ -138,19 +148,42 @@ class Evaluation:
         return self.decode.time["power"]
 
     @cached_property
+    def encoders(self) -> tuple[PassCost, ...]:
+        """Cost of the encoders' passes in front of one prefill; none for text."""
+        return tuple(pass_cost(self.layout, step) for step in encoder_passes(self.layout))
+
+    @cached_property
+    def encoder_time(self) -> Seconds:
+        """Time that images and sound of a prefill's requests spend in encoders."""
+        return sum((cost.time.total for cost in self.encoders), start=0.0)
+
+    @cached_property
     def prefill_time(self) -> Seconds:
         """Time of one prefill, by prompt stratum: of a prompt alone, without queueing.
 
         Its chunks may follow one another through the stages of a pipeline.
         """
         plan, overlap = self.case.plan, self.case.calibration.pipeline_overlap
-        share = serving.pipelined_share(self.prompt_passes, plan.pp, overlap)
-        return self.prefill.time.total * self.prompt_passes * share
+        share = serving.pipelined_share(self._prompt_chunks, plan.pp, overlap)
+        return self.prefill.time.total * self.prompt_passes * share + self.encoder_time
 
     @cached_property
     def prefill_terms(self) -> Terms:
-        """Mean time of one prefill by resource."""
-        return self.prefill.time.each(self._mean_over_prompts)
+        """Mean time of one prefill by resource, encoders included."""
+        prefill = self.prefill.time.each(self._mean_over_prompts)
+        return reduce(Terms.plus, (cost.time for cost in self.encoders), prefill)
+
+    @cached_property
+    def first_output_time(self) -> Seconds:
+        """Time from the end of prefill to the first readable output: steps of its block, or all."""
+        return self.lengths.first_steps * self.step_time
+
+    @cached_property
+    def ttft_terms(self) -> Terms:
+        """Mean time to the first readable output by resource."""
+        if np.all(np.asarray(self.lengths.first_steps) == 0):
+            return self.prefill_terms
+        return self.prefill_terms.plus(self.decode.time.times(self.lengths.first_steps))
 
     def _mean_over_prompts(self, per_pass: Array) -> Array:
         """Mean over requests of what all passes of a prefill take together."""
@@ -190,6 +223,7 @@ class Evaluation:
         paid = self.devices * share * self.provision
         time = self.prefill_terms.times(self._occupancy(1.0) * paid)
         dynamic = self.prefill.energy.each(self._mean_over_prompts)
+        dynamic = reduce(Terms.plus, (cost.energy for cost in self.encoders), dynamic)
         return self._per_token(time, dynamic.times(plan.tp / plan.prefill_batch * share))
 
     def _per_token(self, time: Terms, dynamic: Terms) -> PerToken:
@@ -249,6 +283,10 @@ class Evaluation:
         """USD per output token by resource, both phases, memory capacity included."""
         terms, share = self.cost_terms(self.per_token), self.capacity_share
         return terms.times(1.0 - share).plus(Terms(capacity=terms.total * share))
+
+    def of_tokens(self, per_output: Array) -> Array:
+        """A quantity per output token; not a number where the output is a picture."""
+        return per_output if self.lengths.makes_tokens else per_output * np.nan
 
     @cached_property
     def device_seconds(self) -> Seconds:

@@ -13,14 +13,15 @@ from infercost.errors import SpecError, as_written, closest, nearest
 from infercost.paths import shown
 from infercost.places import mounted, option_file, with_line
 from infercost.question import option_names
+from infercost.specs.case import Case
 from infercost.units import UnitError
-from infercost.witnesses import adapter, fields_at
+from infercost.witnesses import adapter, discriminators, fields_at
 
 Raw = dict[str, Any]
 Explained = tuple[str, str, str]
 
 _UNKNOWN, _MISSING = "unknown key", "required key is missing"
-_TAGS = {"gqa", "mla", "dense", "moe", "trace", "fixed", "snapshot", "owner", "rental"}
+_TAGS = set(discriminators(Case))
 """Discriminators, which pydantic adds to the location of a fault."""
 _NOT_KEYS = ("dict_type", "model_type", "model_attributes_type")
 """Pydantic's names for a value where a mapping belongs."""

@@ -21,7 +21,7 @@ from infercost.equations.attention import attended_pairs
 from infercost.errors import SpecError
 from infercost.paths import data_file
 from infercost.specs.trend import Trend
-from infercost.specs.workload import FixedLengths, Snapshot, TraceLengths, Workload
+from infercost.specs.workload import FixedLengths, Snapshot, TraceLengths
 
 UNLIMITED = 1e15
 """A window that sees everything: larger than any context, small enough to square."""
@@ -50,6 +50,18 @@ class Lengths:
     output_mean: Array
     prefills_per_step: Array
     tokens_per_step: Array
+    whole: Callable[[int], Array]
+    """Mean over steps of a power of a request's tokens, prompt and output together."""
+    per_step: Array = 1.0
+    """Tokens of one sequence that a step takes through the model."""
+    at_once: Array = 1.0
+    """Output tokens that become readable together: one, a block, or all."""
+    first_steps: Array = 0.0
+    """Steps before the first of them; none where the prefill gives it."""
+    cached: bool = True
+    """Whether steps read a cache, and prompts are prefilled into it."""
+    makes_tokens: bool = True
+    """Whether the output is text; else pictures or clips, counted one by one."""
 
     def mean(self, per_prompt: Array) -> Array:
         """Mean over requests of a quantity that is known per stratum."""
@@ -66,7 +78,7 @@ class Lengths:
         return value[..., index : index + 1]
 
 
-def lengths_of(workload: Workload, trend: Trend) -> Lengths:
+def lengths_of(workload: FixedLengths | TraceLengths | Snapshot, trend: Trend) -> Lengths:
     """The length statistics of `workload` with the tokens that `trend` adds to each request."""
     if isinstance(workload, Snapshot):
         return _snapshot(workload, trend)
@@ -98,6 +110,7 @@ def _snapshot(workload: Snapshot, trend: Trend) -> Lengths:
         output_mean=float("nan"),
         prefills_per_step=0.0,
         tokens_per_step=1.0,
+        whole=lambda power: context**power,
     )
 
 
@@ -130,6 +143,7 @@ def _fixed(prompt: Array, output: Array) -> Lengths:
         output_mean=output,
         prefills_per_step=1.0 / steps,
         tokens_per_step=output / steps,
+        whole=lambda power: (prompt + output) ** power,
     )
 
 
@@ -164,6 +178,10 @@ class _Requests:
         steps = self.output - 1.0
         total = values(self.prompt + steps) - values(self.prompt)
         return float(total.sum() / steps.sum())
+
+    def weighted(self, values: FloatArray) -> float:
+        """Mean per step of a quantity that a request keeps over all its steps."""
+        return float((values * self.output).sum() / self.output.sum())
 
 
 @lru_cache(maxsize=16)
@@ -263,4 +281,5 @@ def _trace(workload: TraceLengths, trend: Trend) -> Lengths:
         output_mean=output_mean,
         prefills_per_step=1.0 / (output_mean - 1.0),
         tokens_per_step=output_mean / (output_mean - 1.0),
+        whole=lambda power: on(lambda r: r.weighted((r.prompt + r.output) ** power)),
     )

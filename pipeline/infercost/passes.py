@@ -80,7 +80,12 @@ def launch_overhead(
 
 
 def pass_overhead(calibration: Calibration, step: Pass) -> Seconds:
-    """Fixed time of one pass: host work, and what each sequence of a decode pass adds."""
+    """Fixed time of one pass: host work, and what each sequence of a decode pass adds.
+
+    Encoders are launched with the prefill that they stand in front of.
+    """
+    if step.encoder:
+        return 0.0
     if not step.decode:
         return calibration.step_overhead
     return calibration.step_overhead + calibration.sequence_overhead * step.sequences

@@ -12,8 +12,9 @@ from infercost.equations.memory import admitted_context
 from infercost.equations.serving import chunk_tokens
 from infercost.equations.transformer import activation_bytes, shard
 from infercost.lengths import Lengths
-from infercost.operators.attention import Cache, mixer_cache
-from infercost.operators.base import Layout, is_sparse
+from infercost.media import is_served
+from infercost.operators.attention import mixer_caches, mixer_heads
+from infercost.operators.base import Cache, Layout, is_sparse
 from infercost.operators.stack import weight_bytes_per_device, widest_rows
 
 
@@ -44,17 +45,22 @@ def footprint(layout: Layout, lengths: Lengths) -> Footprint:
 
 
 def cache_bytes(layout: Layout, held: Callable[[Cache], Count]) -> Bytes:
-    """Cache on one device of a stage, where `held(cache)` tokens of each layer's kind are kept."""
+    """Cache on one device of a stage, where `held(cache)` tokens of each layer's kind are kept.
+
+    A state is a cache whose window is one token (see `operators.base.Cache`).
+    """
     case = layout.case
     total: Bytes = 0.0
     for layer in case.model.layers.values():
-        cache = mixer_cache(layout, case.model.mixers[layer.mixer], case.plan.tp)
-        total = total + layer.count * held(cache) * cache.bytes_per_token
+        for cache in mixer_caches(layout, case.model.mixers[layer.mixer], case.plan.tp):
+            total = total + layer.count * held(cache) * cache.bytes_per_token
     return shard(total, case.plan.pp)
 
 
 def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> Bytes:
     """Cache of `sequences` requests in flight, each window with its own room."""
+    if not lengths.cached:
+        return 0.0
 
     def admitted(cache: Cache) -> Count:
         tokens = admitted_context(
@@ -71,6 +77,8 @@ def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> 
 
 def kv_bytes_per_sequence(layout: Layout, lengths: Lengths) -> Bytes:
     """Cache that one sequence at its mean context takes on one device of its stage."""
+    if not lengths.cached:
+        return 0.0
     return cache_bytes(layout, lambda cache: lengths.context(cache.window) / cache.ways)
 
 
@@ -83,11 +91,11 @@ def _workspace(layout: Layout, lengths: Lengths) -> Bytes:
     prompts = chunk_tokens(plan.prefill_batch * lengths.longest, plan.prefill_chunk)
     decode = np.ceil(layout.case.batch / (np.asarray(plan.dp) * plan.pp))
     prefills = np.asarray(lengths.prefills_per_step) > 0
-    tokens = np.maximum(np.where(prefills, prompts, 0.0), decode)
+    tokens = np.maximum(np.where(prefills, prompts, 0.0), decode * lengths.per_step)
     return activation_bytes(tokens, widest_rows(layout), layout.activations)
 
 
-LIMITS = ("", "plan", "reach", "context", "capacity", "tpot", "ttft")
+LIMITS = ("", "modality", "plan", "reach", "context", "capacity", "tpot", "ttft")
 """Why a point is infeasible, by code; the empty text is a feasible one."""
 
 
@@ -95,6 +103,7 @@ def broken_limit(layout: Layout, lengths: Lengths, memory: Footprint) -> Count:
     """Code of the first limit that a point breaks, 0 where it breaks none."""
     case = layout.case
     broken = {
+        "modality": ~is_served(case),
         "plan": ~is_whole(layout),
         "reach": ~reaches(layout),
         "context": np.asarray(lengths.longest > np.asarray(case.model.max_context)),
@@ -121,7 +130,7 @@ def is_whole(layout: Layout) -> BoolArray:
     case = layout.case
     plan, model = case.plan, case.model
     tp, pp, dp, ep = (np.asarray(x, dtype=float) for x in (plan.tp, plan.pp, plan.dp, plan.ep))
-    heads = min(np.min(np.asarray(mixer.n_q_heads)) for mixer in model.mixers.values())
+    heads = min(np.min(np.asarray(mixer_heads(mixer))) for mixer in model.mixers.values())
     whole = (tp <= heads) & (pp <= sum(layer.count for layer in model.layers.values()))
     if not is_sparse(case):
         return np.asarray(whole & (ep == 1))

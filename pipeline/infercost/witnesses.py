@@ -100,6 +100,19 @@ def fields_at(group: str, steps: list[str], content: Any) -> set[str]:
     return {str(name) for name in names}
 
 
+def discriminators(annotation: Any) -> Iterator[str]:
+    """Every word that tells specs of one place apart, in an annotation and below it."""
+    for kind in _specs(annotation):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            for name, field in kind.model_fields.items():
+                if name in ("kind", "basis"):
+                    yield from get_args(field.annotation)
+                else:
+                    yield from discriminators(field.annotation)
+        elif get_origin(kind) is dict:
+            yield from discriminators(get_args(kind)[1])
+
+
 def _tag_fits(kind: type[BaseModel], tag: object) -> bool:
     for name in ("kind", "basis"):
         if name in kind.model_fields:

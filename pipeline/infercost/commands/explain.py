@@ -12,17 +12,24 @@ from infercost.errors import SpecError
 if TYPE_CHECKING:
     from infercost.compose import ComposedCase
     from infercost.cost import Evaluation
+    from infercost.specs.case import Case
 
 HEADLINES = (
     ("time to first token, mean", "ttft_s"),
     ("time to first token, p90", "ttft_p90_s"),
+    ("  of which encoders", "encoder_time_s"),
     ("time per output token", "tpot_s"),
-    ("decode step", "decode_step_s"),
+    ("arrival to last output", "e2e_latency_s"),
+    ("decode or denoising step", "decode_step_s"),
+    ("steps per request", "steps_per_request"),
     ("output tokens/s per user", "user_throughput_per_s"),
     ("output tokens/s per device", "throughput_per_device_per_s"),
     ("cost per million output tokens", "cost_per_mtoken_usd"),
     ("  of which decode", "decode_cost_per_moutput_usd"),
     ("cost of prefill per million prompt tokens", "prefill_cost_per_minput_usd"),
+    ("cost per request", "cost_per_request_usd"),
+    ("cost per second of video", "cost_per_video_second_usd"),
+    ("energy per request", "energy_per_request_j"),
     ("energy per million output tokens", "energy_per_mtoken_j"),
     ("operational carbon per million output tokens", "operational_carbon_per_mtoken_kgco2e"),
     ("embodied carbon per million output tokens", "embodied_carbon_per_mtoken_kgco2e"),
@@ -117,20 +124,26 @@ def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
         markup=False,
     )
     if not content["feasible"]:
-        out.print(f"\nINFEASIBLE: {_why(content)}", style="bold red", markup=False)
+        out.print(f"\nINFEASIBLE: {_why(case, content)}", style="bold red", markup=False)
+        if content["limited_by"] == "modality":
+            return
     _print_memory(case.hardware.tier.technology, content["memory"])
     if content["feasible"]:
         _print_totals(metrics)
         _print_stress(metrics)
-    _print_operators(content["operators"])
+    denoises = case.model.generation.kind != "autoregressive"
+    _print_operators(content["operators"], "denoising" if denoises else "decode")
 
 
-def _why(content: dict[str, Any]) -> str:
+def _why(case: Case, content: dict[str, Any]) -> str:
+    from infercost.media import unserved
+
     needed, room = (
         sum(content["memory"][f"{k}_b"] for k in ("weights", "kv", "activations")),
         content["memory"]["room_b"],
     )
     return {
+        "modality": unserved(case),
         "plan": "the plan does not fit the model: tp needs as many heads, pp as many layers; ep"
         " must be a multiple of dp, divide tp x dp and not exceed the experts (1 without any)",
         "reach": "the links do not connect that many devices",
@@ -145,7 +158,7 @@ def _print_memory(technology: str, memory: dict[str, float]) -> None:
         [label, f"{memory[key] / 1e9:.2f}", f"{memory[key] / room:.1%}", bar(memory[key] / room)]
         for label, key in (
             ("weights", "weights_b"),
-            ("KV cache", "kv_b"),
+            ("KV cache and states", "kv_b"),
             ("activations", "activations_b"),
         )
     ]
@@ -162,7 +175,8 @@ def _print_totals(metrics: dict[str, float]) -> None:
     rows = []
     for label, names in HEADLINES:
         values = [show(metrics[name], _shown_unit(quantity(name).unit)) for name in names.split()]
-        if not any(value.startswith("nan") for value in values):
+        silent = names == "encoder_time_s" and metrics[names] == 0
+        if not silent and not any(value.startswith("nan") for value in values):
             rows.append([label, " / ".join(values)])
     print_table("Totals", ["", "value"], rows)
 
@@ -188,14 +202,17 @@ def _print_stress(metrics: dict[str, float]) -> None:
     )
 
 
-def _print_operators(operators: list[dict[str, Any]]) -> None:
+def _print_operators(operators: list[dict[str, Any]], step: str) -> None:
     from infercost.units import show
 
     for phase, title in (
-        ("decode", "One decode step, per device"),
+        ("encode", "Encoders in front of one prefill, per device"),
+        ("decode", f"One {step} step, per device"),
         ("prefill", "Prefill of the median prompt, per device"),
     ):
         mine = [row for row in operators if row["phase"] == phase]
+        if not mine:
+            continue
         whole = sum(row["time_s"] for row in mine) or 1.0
         rows = [
             [

@@ -92,3 +92,45 @@ def latent_down_elements(d_model: Count, q_rank: Count, kv_rank: Count, d_rope: 
 def latent_up_elements(n_q_heads: Count, kv_rank: Count, d_nope: Count, d_value: Count) -> Count:
     """Entries of MLA's projections from the latent vector up to keys and values."""
     return kv_rank * n_q_heads * (d_nope + d_value)
+
+
+def indexer_elements(d_model: Count, d_query: Count, n_heads: Count, d_index: Count) -> Count:
+    """Entries of an indexer: queries, one key for all heads, and a weight per head.
+
+        D_q H_i d_i + D d_i + D H_i
+
+    Source: DeepSeek-V3.2-Exp, inference/model.py; technical report, section 2.
+    """
+    return d_query * n_heads * d_index + d_model * (d_index + n_heads)
+
+
+def index_flops(pairs: Count, n_heads: Count, d_index: Count) -> Flops:
+    """FLOPs of the index scores of `pairs` query-key pairs.
+
+        F = 2 H_i (d_i + 1) pairs
+
+    A dot product per head, and their weighted sum. Source: DeepSeek-V3.2-Exp report, equation 1.
+    """
+    return FLOPS_PER_MAC * pairs * n_heads * (d_index + 1.0)
+
+
+def grouped_output_elements(
+    n_heads: Count, d_head: Count, groups: Count, rank: Count, d_model: Count
+) -> Count:
+    """Entries of an output projection in two steps: each group of heads to a rank, then together.
+
+        N H r + g r D
+
+    Each of g groups maps N H / g to r. Source: DeepSeek-V4 configuration (o_groups, o_lora_rank).
+    """
+    return n_heads * d_head * rank + groups * rank * d_model
+
+
+def compressor_elements(d_model: Count, d_entry: Count, overlap: Count) -> Count:
+    """Entries of the projections that compress groups of tokens: values and weights of each.
+
+        2 o D d
+
+    Each token counts in `overlap` groups. Source: DeepSeek-V4 configuration.
+    """
+    return 2.0 * overlap * d_model * d_entry

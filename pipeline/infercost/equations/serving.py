@@ -61,9 +61,11 @@ def interrupted_tpot(
     return step + interrupts * batch * prefills_per_step * prefill
 
 
-def end_to_end_latency(ttft: Seconds, tpot: Seconds, output_tokens: Count) -> Seconds:
-    """Arrival to last token: TTFT + (n - 1) TPOT."""
-    return ttft + (output_tokens - 1.0) * tpot
+def end_to_end_latency(
+    ttft: Seconds, tpot: Seconds, output_tokens: Count, at_once: Count = 1.0
+) -> Seconds:
+    """Arrival to last token: TTFT + (n - f) TPOT, where the first f tokens come together."""
+    return ttft + np.maximum(output_tokens - at_once, 0.0) * tpot
 
 
 def chunk_tokens(tokens: Count, chunk: Count) -> Count:

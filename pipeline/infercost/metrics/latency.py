@@ -12,25 +12,25 @@ from infercost.registry import metric
 
 @metric("s", "t_TTFT")
 def ttft(point: Evaluation) -> Array:
-    """Mean time to first token of a prompt, with its prefill batch but without queueing."""
-    return point.lengths.mean(point.prefill_time)
+    """Mean time to first readable output of a prompt, with its prefill batch, without queueing."""
+    return point.lengths.mean(point.prefill_time) + point.first_output_time
 
 
 @metric("s", "t_TTFT,p90")
 def ttft_p90(point: Evaluation) -> Array:
-    """Time to first token at the 90th percentile of prompt lengths, without queueing."""
-    return point.lengths.quantile(point.prefill_time, 0.9)
+    """Time to first readable output at the 90th percentile of prompts, without queueing."""
+    return point.lengths.quantile(point.prefill_time, 0.9) + point.first_output_time
 
 
 @metric("s", "t_TPOT")
 def tpot(point: Evaluation) -> Array:
     """Mean time per output token that a user sees, interruptions by prefill included."""
-    return point.tpot
+    return point.of_tokens(point.tpot)
 
 
 @metric("s", "t_step")
 def decode_step(point: Evaluation) -> Array:
-    """Time of one decode step, in which every sequence in flight gets one token."""
+    """Time of one decode or denoising step of all sequences in flight."""
     return point.step_time
 
 
@@ -60,26 +60,27 @@ def decode_communication_exposed(point: Evaluation) -> Array:
 
 @metric("s", "t_E2E")
 def e2e_latency(point: Evaluation) -> Array:
-    """Mean time from arrival to last token, without queueing; none for a snapshot."""
-    return serving.end_to_end_latency(ttft(point), point.tpot, point.lengths.output_mean)
+    """Mean time from arrival to last token or picture, without queueing; none for a snapshot."""
+    lengths = point.lengths
+    return serving.end_to_end_latency(ttft(point), point.tpot, lengths.output_mean, lengths.at_once)
 
 
 @metric("token/s", "X_user")
 def user_throughput(point: Evaluation) -> Array:
     """Output tokens per second that one user sees: 1 / TPOT."""
-    return 1.0 / point.tpot
+    return 1.0 / point.of_tokens(point.tpot)
 
 
 @metric("token/s", "X")
 def throughput(point: Evaluation) -> Array:
     """Output tokens per second of one replica, prefill time and outages included."""
-    return (point.devices + point.case.plan.spares) / point.device_seconds
+    return (point.devices + point.case.plan.spares) / point.of_tokens(point.device_seconds)
 
 
 @metric("token/s", "X/n")
 def throughput_per_device(point: Evaluation) -> Array:
     """Output tokens per second and device, prefill time, spares and outages included."""
-    return 1.0 / point.device_seconds
+    return 1.0 / point.of_tokens(point.device_seconds)
 
 
 @metric("1", "MFU")
@@ -98,7 +99,9 @@ def decode_mbu(point: Evaluation) -> Array:
 def prefill_mfu(point: Evaluation) -> Array:
     """Model FLOPs of prefill over what the devices' dense peak gives in its time."""
     flops = point.lengths.mean(point.prefill.flops * point.prompt_passes)
-    return flops / (point.lengths.mean(point.prefill_time) * point.layout.peak)
+    flops = sum((cost.flops for cost in point.encoders), start=flops)
+    with np.errstate(invalid="ignore"):
+        return flops / np.asarray(point.lengths.mean(point.prefill_time) * point.layout.peak)
 
 
 @metric("FLOP", "F_step")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from infercost.arrays import Array
 from infercost.cost import Evaluation
 from infercost.equations.memory import devices_for_capacity
 from infercost.lengths import UNLIMITED
-from infercost.operators.stack import kv_bytes_per_token, parameters
+from infercost.operators.stack import (
+    draft_parameters,
+    kv_bytes_per_token,
+    parameters,
+    state_bytes_per_sequence,
+)
 from infercost.registry import metric
 
 
@@ -30,8 +37,20 @@ def active_parameter_count(point: Evaluation) -> Array:
 
 @metric("B", "q_KV", always=True)
 def kv_per_token(point: Evaluation) -> Array:
-    """Bytes of KV cache per token over all layers, kept once."""
-    return kv_bytes_per_token(point.layout)
+    """Bytes of KV cache per token over all layers, kept once; none where nothing is cached."""
+    return kv_bytes_per_token(point.layout) if point.lengths.cached else 0.0
+
+
+@metric("B", "q_state", always=True)
+def state_per_sequence(point: Evaluation) -> Array:
+    """Bytes per sequence that do not grow with context over all layers: recurrent states."""
+    return state_bytes_per_sequence(point.layout)
+
+
+@metric("1", "N_mtp", always=True)
+def draft_parameter_count(point: Evaluation) -> Array:
+    """Parameters of multi-token-prediction modules, read only where drafts are decoded."""
+    return draft_parameters(point.layout)
 
 
 @metric("1", "S", always=True)
@@ -80,4 +99,9 @@ def devices_for_memory(point: Evaluation) -> Array:
 def batch_for_memory(point: Evaluation) -> Array:
     """Sequences at the mean context whose KV cache fills the replica's free memory."""
     free = point.memory.room - point.memory.weights - point.memory.activations
-    return free * point.case.plan.dp / point.kv_bytes_per_sequence
+    return free * point.case.plan.dp / _known(point.kv_bytes_per_sequence)
+
+
+def _known(size: Array) -> Array:
+    """Bytes where there are any; not a number where nothing is cached."""
+    return np.where(np.asarray(size) > 0, size, np.nan)

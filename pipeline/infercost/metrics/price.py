@@ -14,7 +14,7 @@ MILLION = 1e6
 @metric("J", "E")
 def energy_per_mtoken(point: Evaluation) -> Array:
     """Energy at the meter per million output tokens, prefill, idle time and PUE included."""
-    return MILLION * point.per_token.energy.total
+    return MILLION * point.of_tokens(point.per_token.energy.total)
 
 
 @metric("W", "P")
@@ -26,25 +26,25 @@ def decode_power(point: Evaluation) -> Array:
 @metric("USD", "K")
 def cost_per_mtoken(point: Evaluation) -> Array:
     """All-in cost per million output tokens: decode, and the prefill of the prompts behind them."""
-    return MILLION * point.cost_terms(point.per_token).total
+    return MILLION * point.of_tokens(point.cost_terms(point.per_token).total)
 
 
 @metric("USD", "K_C")
 def capacity_cost_per_mtoken(point: Evaluation) -> Array:
     """Cost that unlimited memory of the same speed would save at a study's best point, else 0."""
-    return MILLION * point.per_token_cost["capacity"]
+    return MILLION * point.of_tokens(point.per_token_cost["capacity"])
 
 
 @metric("USD", "K_out")
 def decode_cost_per_moutput(point: Evaluation) -> Array:
     """Cost of decode alone per million output tokens."""
-    return MILLION * point.cost_terms(point.decode_per_token).total
+    return MILLION * point.of_tokens(point.cost_terms(point.decode_per_token).total)
 
 
 @metric("USD", "K_in")
 def prefill_cost_per_minput(point: Evaluation) -> Array:
     """Cost of prefill alone per million prompt tokens; none for a snapshot."""
-    cost = MILLION * point.cost_terms(point.prefill_per_token).total
+    cost = MILLION * point.of_tokens(point.cost_terms(point.prefill_per_token).total)
     with np.errstate(invalid="ignore"):
         return cost / np.asarray(point.inputs_per_output)
 
@@ -58,10 +58,10 @@ def cost_per_mtotal(point: Evaluation) -> Array:
 @metric("kgCO2e", "G_op")
 def operational_carbon_per_mtoken(point: Evaluation) -> Array:
     """Operational carbon per million output tokens."""
-    return MILLION * point.operational_terms(point.per_token).total
+    return MILLION * point.of_tokens(point.operational_terms(point.per_token).total)
 
 
 @metric("kgCO2e", "G_emb")
 def embodied_carbon_per_mtoken(point: Evaluation) -> Array:
     """Embodied carbon of the devices per million output tokens."""
-    return MILLION * point.embodied_terms(point.per_token).total
+    return MILLION * point.of_tokens(point.embodied_terms(point.per_token).total)

@@ -1,7 +1,7 @@
 """Stress: the share of a total that each resource bounds.
 
-Four totals: the decode step, the mean prefill, energy and cost per output token. Shares of one
-total sum to 1. The terms themselves are share times total. Only money knows capacity: what
+Four totals: the decode step, the mean time to first token, energy and cost per output token. Shares
+of one total sum to 1. The terms themselves are share times total. Only money knows capacity: what
 unlimited memory would save, known where a study has chosen the point, else 0.
 """
 
@@ -16,7 +16,7 @@ from infercost.terms import RESOURCES, Terms
 
 _TOTALS: dict[str, tuple[str, Callable[[Evaluation], Terms]]] = {
     "decode": ("the time of a decode step", lambda point: point.decode.time),
-    "prefill": ("the mean time to first token", lambda point: point.prefill_terms),
+    "prefill": ("the mean time to first token", lambda point: point.ttft_terms),
     "energy": ("energy per output token", lambda point: point.per_token.energy),
     "cost": ("cost per output token", lambda point: point.per_token_cost),
 }

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 
 from infercost.arrays import Array, Bytes, Count
@@ -12,27 +9,9 @@ from infercost.equations import attention as eq
 from infercost.equations.transformer import activation_bytes, shard
 from infercost.lengths import UNLIMITED
 from infercost.network import Message
-from infercost.operators.base import Kind, Layout, Operator, Pass
-from infercost.specs.model import GroupedQueryAttention, LatentAttention, Mixer
-
-
-@dataclass(frozen=True)
-class Cache:
-    """What a mixer keeps per token and layer on one device, and how far back it looks.
-
-    A device keeps it for one in `ways` of the sequences of its data-parallel group, or for one in
-    `ways` of the tokens of each where they are not kept whole.
-    """
-
-    bytes_per_token: Bytes
-    window: float
-    ways: Count
-    whole: bool = True
-
-    def sequences(self, sequences: Count) -> Count:
-        """Sequences of the group whose cache the busiest device holds; parts of them add up."""
-        shared = sequences / np.asarray(self.ways)
-        return np.ceil(shared) if self.whole else shared
+from infercost.operators import compressed, cross, joint, linear_attention, sparse, state_space
+from infercost.operators.base import Cache, Layout, MixerKind, Operator, Pass, core_kind
+from infercost.specs.mixers import GroupedQueryAttention, LatentAttention, Mixer, NoMixer
 
 
 def mixer_elements(layout: Layout, mixer: Mixer) -> Count:
@@ -45,9 +24,14 @@ def mixer_elements_per_device(layout: Layout, mixer: Mixer) -> Count:
     return _KINDS[mixer.kind].elements(layout, mixer, layout.case.plan.tp)
 
 
-def mixer_cache(layout: Layout, mixer: Mixer, tp: Count) -> Cache:
-    """The cache that one of `tp` devices keeps for one layer."""
-    return _KINDS[mixer.kind].cache(layout, mixer, tp)
+def mixer_caches(layout: Layout, mixer: Mixer, tp: Count) -> tuple[Cache, ...]:
+    """The caches that one of `tp` devices keeps for one layer: of tokens, windows and states."""
+    return _KINDS[mixer.kind].caches(layout, mixer, tp)
+
+
+def mixer_heads(mixer: Mixer) -> Count:
+    """Devices that one layer's mixer can be split over at most."""
+    return _KINDS[mixer.kind].heads(mixer)
 
 
 def mixer_messages(layout: Layout, mixer: Mixer, count: Array, step: Pass) -> tuple[Message, ...]:
@@ -57,11 +41,14 @@ def mixer_messages(layout: Layout, mixer: Mixer, count: Array, step: Pass) -> tu
     its keys and values in parts, take the queries of all, and give their part of all results.
     """
     plan, network, kind = layout.case.plan, layout.network, _KINDS[mixer.kind]
-    if plan.kv_sharding == "heads" or (plan.kv_sharding == "batch" and not step.decode):
+    caches = mixer_caches(layout, mixer, plan.tp)
+    if plan.kv_sharding == "heads" or not caches:
+        return ()
+    if plan.kv_sharding == "batch" and not step.decode:
         return ()
     rows = activation_bytes(step.tokens, kind.core_width(mixer), layout.activations)
     mine = shard(rows, plan.tp)
-    ways = mixer_cache(layout, mixer, plan.tp).ways
+    ways = caches[0].ways
     if plan.kv_sharding == "batch":
         return (network.all_to_all("reshard", 2.0 * count, mine, ways, 1.0),)
     projected = activation_bytes(step.tokens, kind.split_width(mixer), layout.activations)
@@ -96,11 +83,17 @@ def mixer_operators(layout: Layout, mixer: Mixer, count: Array, step: Pass) -> t
 
 
 def _gqa_elements(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Count:
+    n_q, _ = _gqa_heads(layout, mixer, tp)
+    output = eq.output_elements(layout.case.model.d_model, n_q, mixer.d_head)
+    return _gqa_projected(layout, mixer, tp) + output + sparse.elements(layout, mixer)
+
+
+def _gqa_projected(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Count:
+    """Entries of the projections in front of the core on one of `tp` devices."""
     n_q, n_kv = _gqa_heads(layout, mixer, tp)
-    d_model = layout.case.model.d_model
-    return eq.grouped_query_elements(d_model, n_q, n_kv, mixer.d_head) + eq.output_elements(
-        d_model, n_q, mixer.d_head
-    )
+    width = layout.case.model.d_model if mixer.d_input is None else mixer.d_input
+    gates = n_q if mixer.output_gate else 0.0
+    return eq.grouped_query_elements(width, n_q + gates, n_kv, mixer.d_head)
 
 
 def _gqa_heads(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> tuple[Count, Count]:
@@ -117,6 +110,10 @@ def _gqa_cache(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Cache
     return _cache(layout, elements, window, _ways(layout, mixer.n_kv_heads, tp))
 
 
+def _gqa_caches(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> tuple[Cache, ...]:
+    return (_gqa_cache(layout, mixer, tp), *sparse.caches(mixer))
+
+
 def _gqa_operators(
     layout: Layout, mixer: GroupedQueryAttention, count: Array, step: Pass
 ) -> tuple[Operator, ...]:
@@ -125,38 +122,36 @@ def _gqa_operators(
     n_q, n_kv = _gqa_heads(layout, mixer, tp)
     cache = _gqa_cache(layout, mixer, tp)
     share = _core_share(step, cache)
+    window = sparse.seen(mixer, cache)
     core_heads = n_q
     if step.decode:
         core_heads = eq.heads_per_device(mixer.n_q_heads, tp / np.asarray(cache.ways))
     core = Operator(
         "attention core",
         count,
-        eq.core_flops(step.pairs(cache.window) * share, core_heads, d_head, d_head),
+        eq.core_flops(step.pairs(window) * share, core_heads, d_head, d_head),
         {
-            "kv": (step.kv_read(cache.window) + step.tokens) * share * cache.bytes_per_token,
+            "kv": (sparse.read(mixer, cache, step) + step.tokens) * share * cache.bytes_per_token,
             "activations": layout.spilled(step.tokens, 2.0 * n_q * d_head),
         },
         layout.peak_attention,
-        _core_kind(step),
+        core_kind(step),
         sharing=mixer.n_q_heads / mixer.n_kv_heads,
-        scores=step.pairs(cache.window) * n_q,
+        scores=step.pairs(window) * n_q,
         depth=d_head,
-        context=step.kv_read(cache.window) / step.sequences,
+        context=step.kv_read(window) / step.sequences,
     )
-    query = eq.grouped_query_elements(d_model, n_q, n_kv, d_head)
+    query = _gqa_projected(layout, mixer, tp)
     output = eq.output_elements(d_model, n_q, d_head)
     width = d_model + (n_q + 2.0 * n_kv) * d_head
     return (
         layout.matmul("qkv projection", count, step.tokens, query, width, d_model),
+        *sparse.operators(layout, mixer, count, step),
         core,
         layout.matmul(
             "output projection", count, step.tokens, output, n_q * d_head + d_model, n_q * d_head
         ),
     )
-
-
-def _core_kind(step: Pass) -> Kind:
-    return "decode_attention" if step.decode else "prefill_attention"
 
 
 def _gqa_width(mixer: GroupedQueryAttention) -> Count:
@@ -165,11 +160,6 @@ def _gqa_width(mixer: GroupedQueryAttention) -> Count:
 
 def _gqa_split_width(mixer: GroupedQueryAttention) -> Count:
     return 2.0 * mixer.d_head
-
-
-def _mla_split_width(mixer: LatentAttention) -> Count:
-    """Nothing: the latent vector of a token is projected by every device."""
-    return 0.0 * mixer.kv_rank
 
 
 def _mla_width(mixer: LatentAttention) -> Count:
@@ -184,7 +174,15 @@ def _mla_elements(layout: Layout, mixer: LatentAttention, tp: Count) -> Count:
         + eq.latent_query_elements(d_model, heads, mixer.q_rank, mixer.d_nope, mixer.d_rope)
         + eq.latent_up_elements(heads, mixer.kv_rank, mixer.d_nope, mixer.d_value)
         + eq.output_elements(d_model, heads, mixer.d_value)
+        + _mla_gate(layout, mixer, tp)
+        + sparse.elements(layout, mixer)
     )
+
+
+def _mla_gate(layout: Layout, mixer: LatentAttention, tp: Count) -> Count:
+    """Entries of the output's gate on one of `tp` devices: as many as of the output projection."""
+    heads = eq.heads_per_device(mixer.n_q_heads, tp) if mixer.output_gate else 0.0
+    return eq.output_elements(layout.case.model.d_model, heads, mixer.d_value)
 
 
 def _mla_cache(layout: Layout, mixer: LatentAttention, tp: Count) -> Cache:
@@ -193,18 +191,25 @@ def _mla_cache(layout: Layout, mixer: LatentAttention, tp: Count) -> Cache:
     return _cache(layout, elements, UNLIMITED, _ways(layout, 1.0, tp))
 
 
+def _mla_caches(layout: Layout, mixer: LatentAttention, tp: Count) -> tuple[Cache, ...]:
+    return (_mla_cache(layout, mixer, tp), *sparse.caches(mixer))
+
+
 def _mla_operators(
     layout: Layout, mixer: LatentAttention, count: Array, step: Pass
 ) -> tuple[Operator, ...]:
-    """Decode attends to the latent vectors with absorbed up-projections; prefill expands them."""
+    """Decode attends to the latent vectors with absorbed up-projections; prefill expands them.
+
+    Sparse attention keeps to the latent vectors in both, since every query has tokens of its own.
+    """
     d_model = layout.case.model.d_model
     heads = eq.heads_per_device(mixer.n_q_heads, layout.case.plan.tp)
     d_key = mixer.d_nope + mixer.d_rope
     cache = _mla_cache(layout, mixer, layout.case.plan.tp)
-    seen, pairs = step.kv_read(cache.window), step.pairs(cache.window)
+    seen, pairs = sparse.read(mixer, cache, step), step.pairs(sparse.seen(mixer, cache))
     share = _core_share(step, cache)
     core_heads = eq.heads_per_device(mixer.n_q_heads, layout.case.plan.tp / np.asarray(cache.ways))
-    if step.decode:
+    if step.decode or mixer.indexer is not None:
         width = mixer.kv_rank + mixer.d_rope
         flops = eq.core_flops(pairs * share, core_heads, width, mixer.kv_rank)
         expanded: Bytes = 0.0
@@ -221,9 +226,9 @@ def _mla_operators(
             "activations": rows + expanded,
         },
         layout.peak_attention,
-        _core_kind(step),
+        core_kind(step),
         scores=pairs * heads,
-        depth=mixer.kv_rank if step.decode else d_key,
+        depth=mixer.kv_rank if step.decode or mixer.indexer is not None else d_key,
         context=seen / step.sequences,
     )
     down = eq.latent_down_elements(d_model, mixer.q_rank, mixer.kv_rank, mixer.d_rope)
@@ -244,6 +249,8 @@ def _mla_operators(
             2.0 * mixer.kv_rank + heads * (mixer.d_nope + mixer.d_value),
             mixer.kv_rank,
         ),
+        *sparse.operators(layout, mixer, count, step),
+        *_mla_gating(layout, mixer, count, step),
         core,
         layout.matmul(
             "output projection",
@@ -256,18 +263,40 @@ def _mla_operators(
     )
 
 
-@dataclass(frozen=True)
-class _Kind:
-    elements: Callable[[Layout, Mixer, Count], Count]
-    cache: Callable[[Layout, Mixer, Count], Cache]
-    operators: Callable[[Layout, Mixer, Array, Pass], tuple[Operator, ...]]
-    core_width: Callable[[Mixer], Count]
-    """Elements per token that enter or leave the core, over all heads."""
-    split_width: Callable[[Mixer], Count]
-    """Elements per token of a KV head that the devices sharing it project in parts."""
+def _mla_gating(
+    layout: Layout, mixer: LatentAttention, count: Array, step: Pass
+) -> tuple[Operator, ...]:
+    if not mixer.output_gate:
+        return ()
+    d_model, tp = layout.case.model.d_model, layout.case.plan.tp
+    width = d_model + eq.heads_per_device(mixer.n_q_heads, tp) * mixer.d_value
+    gate = _mla_gate(layout, mixer, tp)
+    return (layout.matmul("output gate", count, step.tokens, gate, width, d_model),)
 
 
-_KINDS: dict[str, _Kind] = {
-    "gqa": _Kind(_gqa_elements, _gqa_cache, _gqa_operators, _gqa_width, _gqa_split_width),  # type: ignore[arg-type]
-    "mla": _Kind(_mla_elements, _mla_cache, _mla_operators, _mla_width, _mla_split_width),  # type: ignore[arg-type]
+def _nothing(layout: Layout, mixer: NoMixer, *rest: object) -> tuple[()]:
+    return ()
+
+
+_KINDS: dict[str, MixerKind] = {
+    "gqa": MixerKind(
+        _gqa_elements,
+        _gqa_caches,
+        _gqa_operators,
+        _gqa_width,
+        lambda mixer: mixer.n_q_heads,
+        _gqa_split_width,
+    ),
+    "mla": MixerKind(
+        _mla_elements, _mla_caches, _mla_operators, _mla_width, lambda mixer: mixer.n_q_heads
+    ),
+    "none": MixerKind(
+        lambda layout, mixer, tp: 0.0, _nothing, _nothing, lambda mixer: 0.0, lambda mixer: np.inf
+    ),
+    **compressed.KINDS,
+    **cross.KINDS,
+    **joint.KINDS,
+    **linear_attention.KINDS,
+    **state_space.KINDS,
 }
+"""One entry per kind of mixer: a new kind is a module with a table like these."""

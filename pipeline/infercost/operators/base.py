@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from infercost.equations.transformer import (
     spilled_bytes,
 )
 from infercost.errors import SpecError
+from infercost.media import cross_positions
 from infercost.network import Message, Network
 from infercost.specs.case import Case
 from infercost.specs.formats import WIDER, bytes_per_element
@@ -49,6 +50,11 @@ class Operator:
     depth: Count = 1.0
     context: Count = 1.0
 
+    def of_copies(self, copies: Count) -> Operator:
+        """The operator with `copies` sets of weights, of which each row visits one."""
+        traffic = {**self.traffic, "weights": self.traffic["weights"] * copies}
+        return replace(self, traffic=traffic)
+
 
 @dataclass(frozen=True)
 class Block:
@@ -63,9 +69,9 @@ class Block:
 class Pass:
     """One forward pass of one data-parallel group.
 
-    `tokens` are its query tokens, `sequences` the rows that need logits. `kv_read(w)` is the
-    number of cached tokens read and `pairs(w)` of query-key pairs, both under a window w.
-    `decode` passes read a cache that earlier passes wrote.
+    `tokens` are its query tokens, of `sequences` sequences. `kv_read(w)` is the number of cached
+    tokens read and `pairs(w)` of query-key pairs, both under a window w. `decode` passes read a
+    cache that earlier passes wrote.
     """
 
     tokens: Count
@@ -73,6 +79,61 @@ class Pass:
     kv_read: Callable[[float], Count]
     pairs: Callable[[float], Count]
     decode: bool
+    logits: Count = 1.0
+    """Rows per sequence that need logits."""
+    encoded: Count = 0.0
+    """Positions of an encoder, or tokens of text, that each sequence attends to across; in a pass
+    of an encoder those of one segment."""
+    encodes: Count = 0.0
+    """Positions whose keys and values the pass makes, of all sequences together."""
+    encoder: str = ""
+    """The encoder that runs in place of the model; none means the model."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """What a mixer keeps per token and layer on one device, and how far back it looks.
+
+    A device keeps it for one in `ways` of the sequences of its data-parallel group, or for one in
+    `ways` of the tokens of each where they are not kept whole. What does not
+    grow with the context has a window of one token: a recurrent state, the keys of an encoder. A
+    prefix of S tokens is kept in min(S, window) times `bytes_per_token`, so that a state is kept
+    whole for every prefix to be found again, however short.
+    """
+
+    bytes_per_token: Bytes
+    window: float
+    ways: Count = 1.0
+    whole: bool = True
+    grows: bool = True
+    """Whether bytes are per token of context, up to the window; else per sequence."""
+
+    def sequences(self, sequences: Count) -> Count:
+        """Sequences of the group whose cache the busiest device holds; parts of them add up."""
+        shared = sequences / np.asarray(self.ways)
+        return np.ceil(shared) if self.whole else shared
+
+
+def fixed_cache(per_sequence: Bytes) -> Cache:
+    """A cache of so many bytes per sequence, whatever its context."""
+    return Cache(per_sequence, 1.0, grows=False)
+
+
+@dataclass(frozen=True)
+class MixerKind:
+    """What a kind of mixer must say of itself. `tp` devices share one layer."""
+
+    elements: Callable[[Layout, Any, Count], Count]
+    """Weight entries on one device."""
+    caches: Callable[[Layout, Any, Count], tuple[Cache, ...]]
+    """What one device keeps for one layer."""
+    operators: Callable[[Layout, Any, Array, Pass], tuple[Operator, ...]]
+    core_width: Callable[[Any], Count]
+    """Elements per token that enter or leave the core, over all heads."""
+    heads: Callable[[Any], Count]
+    """Devices that the layer can be split over at most."""
+    split_width: Callable[[Any], Count] = lambda mixer: 0.0
+    """Elements per token of a KV head that the devices sharing it project in parts."""
 
 
 class Layout:
@@ -93,6 +154,10 @@ class Layout:
     @cached_property
     def kv(self) -> float:
         return bytes_per_element(stored_format(self.case, "kv"))
+
+    @cached_property
+    def state(self) -> float:
+        return bytes_per_element(self.case.model.formats.state)
 
     @cached_property
     def activations(self) -> float:
@@ -149,11 +214,28 @@ class Layout:
             depth=depth,
         )
 
-    def normalisation(self, name: str, count: Array, tokens: Count) -> Operator:
-        """A normalisation fused with its residual sum."""
-        traffic = residual_bytes(tokens, self.case.model.d_model, self.activations)
+    @cached_property
+    def encoded(self) -> Count:
+        """Positions of encoders that each request attends to across."""
+        return cross_positions(self.case)
+
+    def normalisation(
+        self, name: str, count: Array, tokens: Count, d_model: Count | None = None
+    ) -> Operator:
+        """A normalisation fused with its residual sum, of the model's width unless said."""
+        width = self.case.model.d_model if d_model is None else d_model
+        traffic = residual_bytes(tokens, width, self.activations)
         spilled = spilled_bytes(traffic, self.case.hardware.on_chip)
         return Operator(name, count, 0.0, {"activations": spilled}, self.peak, "elementwise")
+
+
+def core_kind(step: Pass) -> Kind:
+    """What a calibration takes the core of a mixer for: attention of either phase.
+
+    A scan of states is one too: decode streams states as attention streams its cache, a prefill
+    multiplies small matrices chunk by chunk as attention does block by block.
+    """
+    return "decode_attention" if step.decode else "prefill_attention"
 
 
 def stored_format(case: Case, tensor: str) -> str:

@@ -15,7 +15,12 @@ from infercost.equations.transformer import (
 )
 from infercost.network import Message
 from infercost.operators.base import Layout, Operator, Pass
-from infercost.specs.model import DenseFeedForward, FeedForward, MixtureOfExperts
+from infercost.specs.feedforward import (
+    DenseFeedForward,
+    FeedForward,
+    MixtureOfExperts,
+    NoFeedForward,
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Elements:
     experts: Count
 
 
-def matrices(ffn: FeedForward) -> float:
+def matrices(ffn: DenseFeedForward | MixtureOfExperts) -> float:
     """Matrices of one block or expert: three where gated, else two."""
     return 3.0 if ffn.gated else 2.0
 
@@ -34,9 +39,12 @@ def matrices(ffn: FeedForward) -> float:
 def ffn_elements(layout: Layout, ffn: FeedForward, *, active: bool = False) -> Elements:
     """Weight entries of one layer's block over all devices; `active` counts what a token visits."""
     d_model = layout.case.model.d_model
+    if isinstance(ffn, NoFeedForward):
+        return Elements(0.0, 0.0)
     if isinstance(ffn, DenseFeedForward):
-        return Elements(feed_forward_elements(d_model, ffn.d_ff, matrices(ffn)), 0.0)
-    expert = feed_forward_elements(d_model, ffn.d_ff, matrices(ffn))
+        one = feed_forward_elements(d_model, ffn.d_ff, matrices(ffn))
+        return Elements(one * ffn.streams, 0.0)
+    expert = feed_forward_elements(expert_width(layout, ffn), ffn.d_ff, matrices(ffn))
     return Elements(
         _router_and_shared(layout, ffn, 1),
         expert * (ffn.n_active if active else ffn.n_experts),
@@ -46,28 +54,40 @@ def ffn_elements(layout: Layout, ffn: FeedForward, *, active: bool = False) -> E
 def ffn_elements_per_device(layout: Layout, ffn: FeedForward) -> Elements:
     """Weight entries of one layer's block that one device of a stage holds."""
     plan, d_model = layout.case.plan, layout.case.model.d_model
+    if isinstance(ffn, NoFeedForward):
+        return Elements(0.0, 0.0)
     if isinstance(ffn, DenseFeedForward):
-        whole = feed_forward_elements(d_model, ffn.d_ff, matrices(ffn))
+        whole = feed_forward_elements(d_model, ffn.d_ff, matrices(ffn)) * ffn.streams
         return Elements(shard(whole, plan.tp), 0.0)
-    expert = feed_forward_elements(d_model, ffn.d_ff, matrices(ffn))
+    expert = feed_forward_elements(expert_width(layout, ffn), ffn.d_ff, matrices(ffn))
     return Elements(
         _router_and_shared(layout, ffn, plan.tp),
         shard(expert * ffn.n_experts, plan.tp * plan.dp),
     )
 
 
+def expert_width(layout: Layout, ffn: MixtureOfExperts) -> Count:
+    """Width in which routed experts work: a latent one, or the model's."""
+    d_model: Count = layout.case.model.d_model
+    return ffn.d_latent if np.any(np.asarray(ffn.d_latent) > 0) else d_model
+
+
 def _router_and_shared(layout: Layout, ffn: MixtureOfExperts, tp: Count) -> Count:
     d_model = layout.case.model.d_model
     shared = feed_forward_elements(d_model, ffn.d_ff_shared, matrices(ffn))
-    return d_model * ffn.n_experts + shard(shared, tp)
+    latent = 2.0 * d_model * ffn.d_latent
+    return d_model * ffn.n_experts + shard(shared + latent, tp)
 
 
 def ffn_operators(
     layout: Layout, ffn: FeedForward, count: Array, step: Pass
 ) -> tuple[Operator, ...]:
     """The operators of `count` feed-forward blocks on one device."""
+    if isinstance(ffn, NoFeedForward):
+        return ()
     if isinstance(ffn, DenseFeedForward):
-        return _gated_pair(layout, "feed-forward", ffn, ffn.d_ff, count, step)
+        pair = _gated_pair(layout, "feed-forward", ffn, ffn.d_ff, count, step)
+        return pair if ffn.streams == 1 else tuple(o.of_copies(ffn.streams) for o in pair)
     router = layout.matmul(
         "router",
         count,
@@ -77,14 +97,32 @@ def ffn_operators(
         layout.case.model.d_model,
     )
     routed = _routed(layout, ffn, count, step)
+    if np.any(np.asarray(ffn.d_latent) > 0):
+        routed = (*routed, *_latent_pair(layout, ffn, count, step))
     if ffn.d_ff_shared == 0:
         return (router, *routed)
     shared = _gated_pair(layout, "shared experts", ffn, ffn.d_ff_shared, count, step)
     return (router, *routed, *shared)
 
 
+def _latent_pair(
+    layout: Layout, ffn: MixtureOfExperts, count: Array, step: Pass
+) -> tuple[Operator, ...]:
+    """Projections to and from the latent width of routed experts, split like a dense block."""
+    d_model, latent = layout.case.model.d_model, shard(ffn.d_latent, layout.case.plan.tp)
+    return tuple(
+        layout.matmul(name, count, step.tokens, d_model * latent, d_model + latent, depth)
+        for name, depth in (("latent down", d_model), ("latent up", latent))
+    )
+
+
 def _gated_pair(
-    layout: Layout, name: str, ffn: FeedForward, d_ff: Count, count: Array, step: Pass
+    layout: Layout,
+    name: str,
+    ffn: DenseFeedForward | MixtureOfExperts,
+    d_ff: Count,
+    count: Array,
+    step: Pass,
 ) -> tuple[Operator, ...]:
     """Up (and gate) projection, then down projection, split over the tensor-parallel group."""
     d_model, tp = layout.case.model.d_model, layout.case.plan.tp
@@ -103,7 +141,7 @@ def _routed(
 
     Experts are taken as evenly loaded; each touched one is read whole, once per pass.
     """
-    plan, d_model = layout.case.plan, layout.case.model.d_model
+    plan, d_model = layout.case.plan, expert_width(layout, ffn)
     stage = plan.tp * plan.dp
     tokens = step.tokens * plan.dp
     visits = shard(tokens * ffn.n_active, stage)
@@ -137,7 +175,7 @@ def ffn_messages(layout: Layout, ffn: FeedForward, count: Array, step: Pass) -> 
     The devices of a tensor-parallel group hold the same tokens after their all-reduce, so experts
     spread over that group need no exchange: the block's own all-reduce sums their results.
     """
-    if isinstance(ffn, DenseFeedForward):
+    if not isinstance(ffn, MixtureOfExperts):
         return ()
     plan = layout.case.plan
     if np.all(np.asarray(plan.dp) == 1):
@@ -148,9 +186,18 @@ def ffn_messages(layout: Layout, ffn: FeedForward, count: Array, step: Pass) -> 
         layout.network.all_to_all(
             name,
             count,
-            exchanged_bytes(sender, ffn.n_active, layout.case.model.d_model, element),
+            exchanged_bytes(sender, ffn.n_active, expert_width(layout, ffn), element),
             plan.dp,
             plan.tp,
         )
         for name, element in (("dispatch", layout.dispatch), ("combine", layout.combine))
     )
+
+
+def ffn_width(ffn: FeedForward, d_model: Count, tp: Count) -> Count:
+    """Elements per token of a block's widest rows on one of `tp` devices."""
+    if isinstance(ffn, NoFeedForward):
+        return 0.0
+    if isinstance(ffn, DenseFeedForward):
+        return shard(ffn.d_ff, tp)
+    return shard(ffn.n_active * (ffn.d_ff + d_model), tp)

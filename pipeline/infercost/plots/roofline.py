@@ -19,7 +19,7 @@ from infercost.plots.palette import GROUP_OF, resource_scale
 from infercost.plots.roofs import Roofs, X, Y
 
 WIDTH, HEIGHT = 620, 400
-PHASES = {"decode": "circle", "prefill": "square"}
+PHASES = {"decode": "circle", "prefill": "square", "encode": "triangle-up"}
 SMALLEST, LARGEST = 25, 900
 """Area of the mark of an operator that takes no time or its whole phase, in square pixels."""
 LABELLED = 0.02

@@ -1,12 +1,14 @@
-"""The anatomy of an LLM: mixers and feed-forward blocks, and the layers that stack them."""
+"""The anatomy of a model: mixers and feed-forward blocks, the layers that stack them, encoders."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
 from infercost.errors import nearest
+from infercost.specs.encoders import Encoder
+from infercost.specs.feedforward import FeedForward
 from infercost.specs.fields import (
     CountField,
     CountOrZeroField,
@@ -14,76 +16,11 @@ from infercost.specs.fields import (
     SourcedSpec,
     Spec,
 )
-from infercost.specs.formats import known_format, known_matrix_format
+from infercost.specs.formats import known_matrix_format
+from infercost.specs.generation import Autoregression, Generation
+from infercost.specs.mixers import FormatField, Mixer
 
-FormatField = Annotated[str, AfterValidator(known_format)]
 MatrixFormatField = Annotated[str, AfterValidator(known_matrix_format)]
-
-
-class GroupedQueryAttention(Spec):
-    """Attention with K and V shared by groups of query heads: MHA, GQA and MQA by `n_kv_heads`."""
-
-    kind: Literal["gqa"]
-    n_q_heads: CountField
-    n_kv_heads: CountField
-    d_head: CountField
-    window: CountField | None = None
-    """Tokens a query can see, itself included; none means all."""
-
-    @model_validator(mode="after")
-    def _groups_are_whole(self) -> GroupedQueryAttention:
-        if self.n_q_heads % self.n_kv_heads:
-            raise ValueError(
-                f"{self.n_q_heads} query heads do not share {self.n_kv_heads} KV heads evenly"
-            )
-        return self
-
-
-class LatentAttention(Spec):
-    """Multi-head latent attention: one compressed K/V vector per token, shared by all heads."""
-
-    kind: Literal["mla"]
-    n_q_heads: CountField
-    q_rank: CountOrZeroField
-    """Width of the compressed query; 0 where the query is projected directly."""
-    kv_rank: CountField
-    """Width of the cached latent vector."""
-    d_nope: CountField
-    d_rope: CountField
-    """Rotary part of the key, cached once per token beside the latent vector."""
-    d_value: CountField
-    window: None = None
-
-
-class DenseFeedForward(Spec):
-    """A feed-forward block: three matrices where gated (SwiGLU, GeGLU), else two."""
-
-    kind: Literal["dense"]
-    d_ff: CountField
-    gated: bool
-
-
-class MixtureOfExperts(Spec):
-    """Routed experts, of which each token visits `n_active`, beside shared ones that all visit."""
-
-    kind: Literal["moe"]
-    n_experts: CountField
-    n_active: CountField
-    d_ff: CountField
-    """Width of one routed expert."""
-    gated: bool
-    d_ff_shared: CountOrZeroField = 0
-    """Width of all shared experts together."""
-
-    @model_validator(mode="after")
-    def _active_experts_exist(self) -> MixtureOfExperts:
-        if self.n_active > self.n_experts:
-            raise ValueError(f"{self.n_active} active experts of only {self.n_experts}")
-        return self
-
-
-Mixer = Annotated[GroupedQueryAttention | LatentAttention, Field(discriminator="kind")]
-FeedForward = Annotated[DenseFeedForward | MixtureOfExperts, Field(discriminator="kind")]
 
 
 class LayerGroup(Spec):
@@ -94,6 +31,10 @@ class LayerGroup(Spec):
     ffn: str
     parallel: bool = False
     """Mixer and feed-forward read the same input, so that one all-reduce serves both."""
+    stored: CountField | None = None
+    """Sets of weights that the layers share among them; none means one for each."""
+    own: CountOrZeroField = 0
+    """Weight entries that each layer has beside shared ones: adapters, projections."""
 
 
 class ModelFormats(Spec):
@@ -107,6 +48,20 @@ class ModelFormats(Spec):
     """Format between operators and devices."""
     compute: MatrixFormatField
     """Format of the matrix products."""
+    state: FormatField = "fp32"
+    """Format of recurrent states."""
+
+
+class MultiTokenPrediction(Spec):
+    """Layers that draft further tokens from the last hidden state: part of what is published.
+
+    They run and take memory only where drafts are decoded with them.
+    """
+
+    depth: CountField
+    """Modules, one after the other."""
+    mixer: str
+    ffn: str
 
 
 class Published(Spec):
@@ -115,16 +70,19 @@ class Published(Spec):
     params: PositiveField
     kv_bytes_per_token: PositiveField | None = None
     """All layers at 2 B per element, where a source prints it."""
+    mtp_params: PositiveField | None = None
+    """Parameters of the multi-token-prediction modules, where stated."""
     exception: str = ""
     """Why the parameter count may differ by more than 1 %."""
 
 
 class Model(SourcedSpec):
-    """A decoder-only language model."""
+    """A transformer or what takes its place: language models, and diffusion models of pictures."""
 
     name: str
     d_model: CountField
-    vocab: CountField
+    vocab: CountOrZeroField
+    """Entries of the token table; 0 where no tokens go in or out."""
     tied_embeddings: bool
     positions: CountOrZeroField = 0
     """Rows of a learned position table; 0 for rotary and relative positions."""
@@ -132,15 +90,31 @@ class Model(SourcedSpec):
     mixers: Annotated[dict[str, Mixer], Field(min_length=1)]
     ffns: Annotated[dict[str, FeedForward], Field(min_length=1)]
     layers: Annotated[dict[str, LayerGroup], Field(min_length=1)]
+    generation: Generation = Autoregression(kind="autoregressive")
+    encoders: dict[str, Encoder] = {}
+    needs_media: bool = False
+    """Whether a request without images or sound makes no sense: speech to text."""
+    mtp: MultiTokenPrediction | None = None
     formats: ModelFormats
     published: Published
 
     @model_validator(mode="after")
     def _layers_name_their_parts(self) -> Model:
-        for group, layer in self.layers.items():
-            for part, known in ((layer.mixer, self.mixers), (layer.ffn, self.ffns)):
+        users: dict[str, LayerGroup | MultiTokenPrediction] = {
+            f"layers.{group}": layer for group, layer in self.layers.items()
+        }
+        if self.mtp is not None:
+            users["mtp"] = self.mtp
+        for place, user in users.items():
+            for part, known in ((user.mixer, self.mixers), (user.ffn, self.ffns)):
                 if part not in known:
-                    raise ValueError(f"layers.{group} names '{part}'. {nearest(part, known)}")
+                    raise ValueError(f"{place} names '{part}'. {nearest(part, known)}")
         if not any(layer.count for layer in self.layers.values()):
             raise ValueError("layers: every group has a count of 0. A model has one layer at least")
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_need_a_table(self) -> Model:
+        if self.vocab == 0 and self.generation.kind != "media_diffusion":
+            raise ValueError("vocab is 0. Only a diffusion model of pictures has no tokens")
         return self

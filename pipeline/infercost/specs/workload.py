@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from infercost.specs.fields import DurationField, OutputTokensField, SourcedSpec, Spec, TokensField
+from infercost.specs.fields import (
+    CountField,
+    CountOrZeroField,
+    DurationField,
+    OutputTokensField,
+    SourcedSpec,
+    Spec,
+    TokensField,
+)
 
 
 class Slo(Spec):
@@ -49,4 +57,22 @@ class Snapshot(SourcedSpec):
     slo: Slo | None = None
 
 
-Workload = Annotated[FixedLengths | TraceLengths | Snapshot, Field(discriminator="kind")]
+class Media(SourcedSpec):
+    """Requests for pictures or clips, of a model that denoises them; all alike."""
+
+    kind: Literal["media"]
+    name: str
+    width: CountField
+    """Pixels."""
+    height: CountField
+    """Pixels."""
+    frames: CountField = 1
+    """Frames of a clip; 1 for an image."""
+    duration: DurationField | None = None
+    """Time that a clip plays."""
+    steps: CountOrZeroField = 0
+    """Denoising steps; 0 takes the model's own."""
+    slo: Slo | None = None
+
+
+Workload = Annotated[FixedLengths | TraceLengths | Snapshot | Media, Field(discriminator="kind")]

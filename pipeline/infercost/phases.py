@@ -1,0 +1,188 @@
+"""The passes of a request by the way in which its model makes output, and their pace.
+
+Autoregression: one step per token, beside a cache. Block diffusion: several steps per block, each
+with the whole block, beside the same cache. Sequence diffusion: every step takes prompt and answer
+through the model, with no cache and no prefill. Media diffusion: the same with latent tokens, as
+many passes per step as guidance needs; its output is a picture or clip, not tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from infercost.arrays import Array, Count
+from infercost.equations import diffusion
+from infercost.lengths import Lengths, lengths_of
+from infercost.media import loads, prompt_tokens
+from infercost.operators.base import Layout, Pass
+from infercost.specs.case import Case
+from infercost.specs.generation import BlockDiffusion, MediaDiffusion, SequenceDiffusion
+from infercost.specs.workload import Media
+
+
+def paced_lengths(case: Case) -> Lengths:
+    """Length statistics of the case's requests, with media in their prompts, and their pace."""
+    generation, workload = case.model.generation, case.workload
+    if isinstance(generation, MediaDiffusion) or isinstance(workload, Media):
+        return _pictures(case)
+    trend = case.trend
+    if case.model.encoders:
+        added = trend.prompt_tokens + prompt_tokens(case)
+        trend = trend.model_copy(update={"prompt_tokens": added})
+    lengths = lengths_of(workload, trend)
+    if isinstance(generation, BlockDiffusion):
+        return _by_blocks(lengths, generation)
+    if isinstance(generation, SequenceDiffusion):
+        return _whole(lengths, generation)
+    return lengths
+
+
+def _by_blocks(lengths: Lengths, generation: BlockDiffusion) -> Lengths:
+    block, settled = generation.block, generation.tokens_per_step
+    starts = np.asarray(lengths.prefills_per_step) > 0
+    return replace(
+        lengths,
+        context=lambda window: diffusion.block_context(lengths.context(window), block),
+        prefills_per_step=np.where(starts, settled / lengths.output_mean, 0.0),
+        tokens_per_step=settled,
+        per_step=block,
+        at_once=block,
+        first_steps=diffusion.denoising_steps(block, settled),
+    )
+
+
+def _whole(lengths: Lengths, generation: SequenceDiffusion) -> Lengths:
+    settled, output = generation.tokens_per_step, lengths.output_mean
+    starts = np.asarray(lengths.prefills_per_step) > 0
+    return replace(
+        lengths,
+        context=_nothing,
+        deviation=_nothing,
+        prefills_per_step=np.where(starts, settled / output, 0.0),
+        tokens_per_step=settled,
+        per_step=lengths.whole(1),
+        at_once=output,
+        first_steps=diffusion.denoising_steps(output, settled),
+        cached=False,
+    )
+
+
+def _nothing(window: float) -> Array:
+    return 0.0
+
+
+def _pictures(case: Case) -> Lengths:
+    """Requests for pictures; not a number where the model makes none, or is asked for text."""
+    tokens: Array = np.nan
+    steps: Array = np.nan
+    text: Array = np.nan
+    passes: Array = np.nan
+    generation, workload = case.model.generation, case.workload
+    if isinstance(generation, MediaDiffusion) and isinstance(workload, Media):
+        text, passes = float(generation.text_tokens), generation.passes
+        latents = diffusion.latent_tokens(
+            workload.width,
+            workload.height,
+            workload.frames,
+            generation.pixels_per_latent,
+            generation.frames_per_latent,
+            generation.patch,
+        )
+        tokens = latents + (text if generation.joined_text else 0.0)
+        stated = np.asarray(workload.steps)
+        steps = np.where(stated > 0, stated, generation.steps)
+    return Lengths(
+        prompt=np.maximum(text, 1.0),
+        weight=np.ones(1),
+        pairs=lambda window: text * text,
+        context=_nothing,
+        deviation=_nothing,
+        longest=tokens,
+        prompt_mean=text,
+        output_mean=1.0,
+        prefills_per_step=1.0 / steps,
+        tokens_per_step=1.0 / steps,
+        whole=lambda power: tokens**power,
+        per_step=tokens * passes,
+        at_once=1.0,
+        first_steps=steps,
+        cached=False,
+        makes_tokens=not isinstance(workload, Media),
+    )
+
+
+def step_pass(layout: Layout, lengths: Lengths, sequences: Count) -> Pass:
+    """One decode or denoising pass over so many sequences of a data-parallel group."""
+    generation = layout.case.model.generation
+    if isinstance(generation, BlockDiffusion):
+        return _block_pass(lengths, sequences, generation)
+    if not lengths.cached:
+        return _whole_pass(layout.case, lengths, sequences)
+
+    def visible(window: float) -> Count:
+        return sequences * lengths.context(window)
+
+    return Pass(sequences, sequences, visible, visible, decode=True, encoded=layout.encoded)
+
+
+def _block_pass(lengths: Lengths, sequences: Count, generation: BlockDiffusion) -> Pass:
+    block = generation.block
+
+    def read(window: float) -> Count:
+        return sequences * lengths.context(window)
+
+    def pairs(window: float) -> Count:
+        return sequences * diffusion.block_pairs(lengths.context(window), block)
+
+    return Pass(sequences * block, sequences, read, pairs, decode=True, logits=block)
+
+
+def _whole_pass(case: Case, lengths: Lengths, sequences: Count) -> Pass:
+    """A pass over all tokens of each sequence, each seeing all: keys and values are its own."""
+    generation = case.model.generation
+    branches, text = 1, 0.0
+    if isinstance(generation, MediaDiffusion):
+        branches = generation.passes
+        text = 0.0 if generation.joined_text else float(generation.text_tokens)
+    rows = sequences * branches
+
+    def read(window: float) -> Count:
+        return rows * lengths.whole(1)
+
+    def pairs(window: float) -> Count:
+        return rows * lengths.whole(2)
+
+    return Pass(
+        rows * lengths.whole(1),
+        rows,
+        read,
+        pairs,
+        decode=False,
+        logits=lengths.whole(1),
+        encoded=text,
+        encodes=rows * text,
+    )
+
+
+def encoder_passes(layout: Layout) -> tuple[Pass, ...]:
+    """Passes of encoders over the images and sound of one prefill's prompts."""
+    prompts = layout.case.plan.prefill_batch
+
+    def none(window: float) -> Count:
+        return 0.0
+
+    return tuple(
+        Pass(
+            prompts * load.segments * load.positions,
+            prompts * load.segments,
+            none,
+            none,
+            decode=False,
+            logits=load.tokens,
+            encoded=load.positions,
+            encoder=load.encoder,
+        )
+        for load in loads(layout.case)
+    )
