@@ -570,3 +570,60 @@ def test_what_a_model_does_not_serve_is_said_in_one_line(
     assert main(["explain", *overrides]) == 0
     (line,) = (x for x in capsys.readouterr().out.splitlines() if "INFEASIBLE" in x)
     assert fault in line
+
+
+# --- all models
+
+ROOM = ("plan.tp=8", "plan.formats.weights=fp8", "hardware.memory.hbm.capacity=4 TB")
+"""Devices on which every model fits."""
+
+
+@cache
+def all_models(*overrides: str) -> Any:
+    return infercost.evaluate(["model=glob(*)", *ROOM, *overrides])
+
+
+SERVED = (
+    ("workload=fixed-lengths", "trend=none"),
+    ("workload=image-1024", "trend=none"),
+    ("workload=fixed-lengths", "trend=multimodal"),
+    ("workload=fixed-lengths", "trend=audio", "workload.prompt_tokens=4"),
+)
+
+
+@pytest.mark.parametrize("served", SERVED, ids="-".join)
+def test_every_model_is_the_same_on_an_axis_and_alone(served: tuple[str, ...]) -> None:
+    """Batch and images broadcast through every operator: one point is one point."""
+    images = ("trend.images=2",) if "multimodal" in served[1] else ()
+    axis = ("trend.images=0,2",) if images else ()
+    swept = all_models(*served, "batch=1,48", *axis)
+    mine = swept[(swept["batch"] == 48) & (swept.get("trend.images", 2) == 2)]
+    alone = all_models(*served, "batch=48", *images)
+    assert list(mine.model) == list(alone.model)
+    for column in alone.select_dtypes("number").columns:
+        np.testing.assert_allclose(mine[column], alone[column], rtol=1e-12, err_msg=column)
+
+
+@pytest.mark.parametrize("served", SERVED, ids="-".join)
+def test_every_model_is_served_by_what_it_reads_and_makes(served: tuple[str, ...]) -> None:
+    """And where it is, shares of every total sum to 1, and latencies are positive."""
+    frame = all_models(*served, "batch=48")
+    assert set(frame[~frame.feasible].limited_by) <= {"modality", "context"}
+    good = frame[frame.feasible]
+    assert len(good) > 0
+    for total in ("decode", "prefill", "energy", "cost"):
+        shares = good[[c for c in good.columns if c.startswith(f"{total}_stress_")]].sum(axis=1)
+        np.testing.assert_allclose(shares, 1.0, rtol=1e-9, err_msg=total)
+    assert (good[["ttft_s", "decode_step_s", "e2e_latency_s", "cost_per_request_usd"]] > 0).all(
+        axis=None
+    )
+
+
+def test_kinds_that_go_with_pictures_go_with_nothing_else() -> None:
+    text = all_models("workload=fixed-lengths", "trend=none", "batch=48").set_index("model")
+    pictures = all_models("workload=image-1024", "trend=none", "batch=48").set_index("model")
+    makers = {"dit-xl-2", "flux.1-dev", "sd3.5-large", "wan2.1-t2v-14b", "wan2.2-t2v-a14b"}
+    asked = set(pictures.index[pictures.limited_by != "modality"])
+    assert asked == makers | {"hunyuanvideo-13b"}
+    refused = set(text.index[text.limited_by == "modality"])
+    assert refused == asked | {"whisper-large"}

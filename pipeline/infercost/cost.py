@@ -23,6 +23,7 @@ from infercost.placement import (
     footprint,
     kv_bytes_per_sequence,
 )
+from infercost.searches import Search, search_of
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership
 from infercost.terms import Terms
@@ -43,10 +44,10 @@ class Evaluation:
 
     def __init__(self, case: Case, capacity_share: Array = 0.0) -> None:
         """`capacity_share` is the part of the cost that a search found unlimited memory to save."""
-        self.case = case
         self.capacity_share = capacity_share
         self.layout = Layout(case)
-        self.lengths: Lengths = paced_lengths(case)
+        self.case = self.layout.case
+        self.lengths: Lengths = paced_lengths(self.case)
 
     @cached_property
     def devices(self) -> Count:
@@ -172,6 +173,11 @@ class Evaluation:
         """Mean time of one prefill by resource, encoders included."""
         prefill = self.prefill.time.each(self._mean_over_prompts)
         return reduce(Terms.plus, (cost.time for cost in self.encoders), prefill)
+
+    @cached_property
+    def search(self) -> Search | None:
+        """Retrieval in front of each prompt; none where the trend has none."""
+        return search_of(self.case.trend)
 
     @cached_property
     def first_output_time(self) -> Seconds:

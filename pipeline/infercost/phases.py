@@ -32,6 +32,9 @@ def paced_lengths(case: Case) -> Lengths:
         added = trend.prompt_tokens + prompt_tokens(case)
         trend = trend.model_copy(update={"prompt_tokens": added})
     lengths = lengths_of(workload, trend)
+    if np.any(np.asarray(trend.branches) > 1):
+        starts = lengths.prefills_per_step / trend.branches
+        lengths = replace(lengths, prefills_per_step=starts, branches=trend.branches)
     if isinstance(generation, BlockDiffusion):
         return _by_blocks(lengths, generation)
     if isinstance(generation, SequenceDiffusion):
@@ -45,7 +48,7 @@ def _by_blocks(lengths: Lengths, generation: BlockDiffusion) -> Lengths:
     return replace(
         lengths,
         context=lambda window: diffusion.block_context(lengths.context(window), block),
-        prefills_per_step=np.where(starts, settled / lengths.output_mean, 0.0),
+        prefills_per_step=np.where(starts, settled / lengths.output_mean, 0.0) / lengths.branches,
         tokens_per_step=settled,
         per_step=block,
         at_once=block,
@@ -60,7 +63,7 @@ def _whole(lengths: Lengths, generation: SequenceDiffusion) -> Lengths:
         lengths,
         context=_nothing,
         deviation=_nothing,
-        prefills_per_step=np.where(starts, settled / output, 0.0),
+        prefills_per_step=np.where(starts, settled / output, 0.0) / lengths.branches,
         tokens_per_step=settled,
         per_step=lengths.whole(1),
         at_once=output,

@@ -30,3 +30,11 @@ def exchanged_bytes(
     node-limited routing undercuts. Source: DeepSeek, arXiv:2505.09343, section 2.3.2.
     """
     return tokens * copies * d_model * bytes_per_element
+
+
+def expert_width(active_width: Count, n_active: Count) -> Count:
+    """Width of one expert, where the experts that a token visits are as wide as a dense block.
+
+    F / k: the active size stays, the total grows with the number of experts.
+    """
+    return active_width / n_active

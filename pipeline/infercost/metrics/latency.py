@@ -13,13 +13,20 @@ from infercost.registry import metric
 @metric("s", "t_TTFT")
 def ttft(point: Evaluation) -> Array:
     """Mean time to first readable output of a prompt, with its prefill batch, without queueing."""
-    return point.lengths.mean(point.prefill_time) + point.first_output_time
+    return point.lengths.mean(point.prefill_time) + point.first_output_time + _searched(point)
+
+
+def _searched(point: Evaluation) -> Array:
+    """Time of retrieval in front of the prompt."""
+    return 0.0 if point.search is None else point.search.time
 
 
 @metric("s", "t_TTFT,p90")
 def ttft_p90(point: Evaluation) -> Array:
     """Time to first readable output at the 90th percentile of prompts, without queueing."""
-    return point.lengths.quantile(point.prefill_time, 0.9) + point.first_output_time
+    return (
+        point.lengths.quantile(point.prefill_time, 0.9) + point.first_output_time + _searched(point)
+    )
 
 
 @metric("s", "t_TPOT")

@@ -16,7 +16,7 @@ from infercost.terms import RESOURCES, Terms
 
 _TOTALS: dict[str, tuple[str, Callable[[Evaluation], Terms]]] = {
     "decode": ("the time of a decode step", lambda point: point.decode.time),
-    "prefill": ("the mean time to first token", lambda point: point.ttft_terms),
+    "prefill": ("the mean time to first token after retrieval", lambda point: point.ttft_terms),
     "energy": ("energy per output token", lambda point: point.per_token.energy),
     "cost": ("cost per output token", lambda point: point.per_token_cost),
 }

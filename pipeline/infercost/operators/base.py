@@ -19,6 +19,7 @@ from infercost.equations.transformer import (
 from infercost.errors import SpecError
 from infercost.media import cross_positions
 from infercost.network import Message, Network
+from infercost.operators.dose import dosed
 from infercost.specs.case import Case
 from infercost.specs.formats import WIDER, bytes_per_element
 from infercost.specs.plan import NATIVE
@@ -137,10 +138,10 @@ class MixerKind:
 
 
 class Layout:
-    """A case as operators see it: bytes per element, peaks, and the network."""
+    """A case as operators see it: the trend's model, bytes per element, peaks, and the network."""
 
     def __init__(self, case: Case) -> None:
-        self.case = case
+        self.case = dosed(case)
         self.network = Network(case.hardware)
 
     @cached_property

@@ -135,9 +135,11 @@ def draft_parameters(layout: Layout) -> Count:
     Source: DeepSeek-V3, arXiv:2412.19437, section 2.2.
     """
     model = layout.case.model
-    if model.mtp is None:
+    if model.multi_token_prediction is None:
         return 0.0
-    return model.mtp.depth * (2.0 * model.d_model**2 + _module_elements(layout, model.mtp))
+    return model.multi_token_prediction.depth * (
+        2.0 * model.d_model**2 + _module_elements(layout, model.multi_token_prediction)
+    )
 
 
 def _module_elements(layout: Layout, module: MultiTokenPrediction) -> Count:

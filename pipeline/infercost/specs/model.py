@@ -94,7 +94,7 @@ class Model(SourcedSpec):
     encoders: dict[str, Encoder] = {}
     needs_media: bool = False
     """Whether a request without images or sound makes no sense: speech to text."""
-    mtp: MultiTokenPrediction | None = None
+    multi_token_prediction: MultiTokenPrediction | None = None
     formats: ModelFormats
     published: Published
 
@@ -103,8 +103,8 @@ class Model(SourcedSpec):
         users: dict[str, LayerGroup | MultiTokenPrediction] = {
             f"layers.{group}": layer for group, layer in self.layers.items()
         }
-        if self.mtp is not None:
-            users["mtp"] = self.mtp
+        if self.multi_token_prediction is not None:
+            users["multi_token_prediction"] = self.multi_token_prediction
         for place, user in users.items():
             for part, known in ((user.mixer, self.mixers), (user.ffn, self.ffns)):
                 if part not in known:

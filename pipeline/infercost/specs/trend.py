@@ -1,18 +1,45 @@
-"""A workload trend at a stated dose."""
+"""A workload trend at a stated dose: what it adds to requests, and how it changes the model."""
 
 from __future__ import annotations
 
 from infercost.specs.fields import (
+    BytesField,
+    BytesPerSecondField,
+    CountField,
+    CountOrZeroField,
     DurationField,
+    FractionField,
     LatencyField,
+    NonNegativeField,
     SourcedSpec,
+    Spec,
     TokensField,
     TokensOrZeroField,
+    UsdPerSecondField,
 )
 
 
+class Retrieval(Spec):
+    """An index of vectors on servers of its own, searched before a prompt is prefilled."""
+
+    vectors: TokensField
+    vector: BytesField
+    """Bytes of one compressed vector."""
+    scanned: FractionField
+    """Share of the index that one search reads."""
+    rounds: NonNegativeField
+    """Searches per request; 0 leaves the request as it is."""
+    latency: LatencyField
+    """Fixed time of one search: embedding of the query, network, ranking."""
+    server_memory: BytesField
+    server_bandwidth: BytesPerSecondField
+    """Rate at which one server scans, never above its memory's."""
+    server_price: UsdPerSecondField
+    """Rent of one server."""
+
+
 class Trend(SourcedSpec):
-    """Tokens that a trend adds to every request; a dose of 0 leaves the workload as it is."""
+    """What a trend adds to every request; a dose of 0 leaves the case as it is."""
 
     name: str
     prompt_tokens: TokensOrZeroField
@@ -31,3 +58,11 @@ class Trend(SourcedSpec):
     """Pixels along one side of a frame."""
     audio: LatencyField = 0.0
     """Playing time of sound in each request."""
+    experts: CountOrZeroField = 0
+    """Routed experts in place of each dense or routed block, of the same active width; 1 makes it
+    dense, 0 leaves the model as it is."""
+    active_experts: CountField = 8
+    """Experts that a token visits under such a dose, where there are as many."""
+    branches: CountField = 1
+    """Answers drawn from each prompt, which is prefilled once."""
+    retrieval: Retrieval | None = None
