@@ -627,3 +627,28 @@ def test_kinds_that_go_with_pictures_go_with_nothing_else() -> None:
     assert asked == makers | {"hunyuanvideo-13b"}
     refused = set(text.index[text.limited_by == "modality"])
     assert refused == asked | {"whisper-large"}
+
+
+@pytest.mark.parametrize("served", SERVED[:3], ids="-".join)
+def test_more_of_a_resource_never_slows_a_model_down(served: tuple[str, ...]) -> None:
+    """Twice the memory bandwidth, twice the link; latencies and cost of all models."""
+    rates = (
+        "hardware.memory.hbm.bandwidth=3 TB/s,6 TB/s",
+        "hardware.scale_up.bandwidth_out=450 GB/s,900 GB/s",
+    )
+    for axis in rates:
+        frame = all_models(*served, "batch=48", axis)
+        frame = frame[frame.feasible]
+        slow, fast = (frame.iloc[start::2].reset_index(drop=True) for start in (0, 1))
+        assert list(slow.model) == list(fast.model)
+        for column in ("ttft_s", "decode_step_s"):
+            assert (fast[column] <= slow[column] * (1 + 1e-12)).all(), (axis, column)
+
+
+def test_pictures_are_shown_by_request(capsys: pytest.CaptureFixture[str]) -> None:
+    from infercost.__main__ import main
+
+    assert main(["evaluate", "model=flux.1-dev", "workload=image-1024", "batch=1,2"]) == 0
+    shown = capsys.readouterr().out
+    assert "cost_per_request_usd" in shown
+    assert "tpot_s" not in shown

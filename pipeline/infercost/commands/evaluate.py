@@ -11,15 +11,10 @@ from infercost.commands.arguments import add_config_dir
 from infercost.commands.output import print_table
 from infercost.errors import SpecError
 
-SHOWN = (
-    "feasible",
-    "limited_by",
-    "bound",
-    "tpot_s",
-    "ttft_s",
-    "throughput_per_device_per_s",
-    "cost_per_mtoken_usd",
-)
+VERDICT = ("feasible", "limited_by", "bound")
+OF_TOKENS = ("tpot_s", "ttft_s", "throughput_per_device_per_s", "cost_per_mtoken_usd")
+OF_REQUESTS = ("steps_per_request", "decode_step_s", "e2e_latency_s", "cost_per_request_usd")
+"""Shown where some output is a picture, which has no tokens."""
 
 
 def add_parser(commands: Any) -> None:
@@ -64,11 +59,20 @@ def run(arguments: argparse.Namespace) -> int:
 def _print(frame: Any) -> None:
     keys = list(frame.columns[: list(frame.columns).index("feasible")])
     varying = [c for c in keys if frame[c].nunique() > 1]
-    names = [*varying, *SHOWN]
+    names = [*varying, *VERDICT, *_measures(frame)]
     rows = [[_cell(value) for value in row] for row in frame[names].itertuples(index=False)]
     same = [f"{c}={frame[c].iloc[0]}" for c in keys if c not in varying]
     print("all: " + " ".join(same))
     print_table("", [_heading(name) for name in names], rows)
+
+
+def _measures(frame: Any) -> tuple[str, ...]:
+    """The columns that say most: of tokens, of requests, or both."""
+    feasible = frame[frame["feasible"]]
+    pictures = feasible["cost_per_mtoken_usd"].isna()
+    if not pictures.any():
+        return OF_TOKENS
+    return OF_REQUESTS if pictures.all() else (*OF_TOKENS, *OF_REQUESTS)
 
 
 def _heading(name: str) -> str:

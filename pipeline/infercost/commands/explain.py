@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from infercost.specs.case import Case
 
 HEADLINES = (
-    ("time to first token, mean", "ttft_s"),
-    ("time to first token, p90", "ttft_p90_s"),
+    ("time to first token or picture, mean", "ttft_s"),
+    ("time to first token or picture, p90", "ttft_p90_s"),
     ("  of which encoders", "encoder_time_s"),
+    ("  of which retrieval", "retrieval_time_s"),
     ("time per output token", "tpot_s"),
     ("arrival to last output", "e2e_latency_s"),
     ("decode or denoising step", "decode_step_s"),
@@ -175,7 +176,7 @@ def _print_totals(metrics: dict[str, float]) -> None:
     rows = []
     for label, names in HEADLINES:
         values = [show(metrics[name], _shown_unit(quantity(name).unit)) for name in names.split()]
-        silent = names == "encoder_time_s" and metrics[names] == 0
+        silent = names in ("encoder_time_s", "retrieval_time_s") and metrics[names] == 0
         if not silent and not any(value.startswith("nan") for value in values):
             rows.append([label, " / ".join(values)])
     print_table("Totals", ["", "value"], rows)
