@@ -11,7 +11,7 @@ from functools import cached_property, reduce
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, UsdPerSecond
+from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, Usd, UsdPerSecond
 from infercost.equations import availability, carbon, energy, money, serving
 from infercost.lengths import Lengths
 from infercost.operators.base import Layout, Pass
@@ -182,12 +182,17 @@ class Evaluation:
     @cached_property
     def first_output_time(self) -> Seconds:
         """Time from the end of prefill to the first readable output: steps of its block, or all."""
-        return self.lengths.first_steps * self.step_time
+        # Where the prefill gives the first token, its time keeps its own small shape.
+        return self.lengths.first_steps * self.step_time if self._waits_for_steps else 0.0
+
+    @property
+    def _waits_for_steps(self) -> bool:
+        return bool(np.any(np.asarray(self.lengths.first_steps) > 0))
 
     @cached_property
     def ttft_terms(self) -> Terms:
         """Mean time to the first readable output by resource."""
-        if np.all(np.asarray(self.lengths.first_steps) == 0):
+        if not self._waits_for_steps:
             return self.prefill_terms
         return self.prefill_terms.plus(self.decode.time.times(self.lengths.first_steps))
 
@@ -269,6 +274,11 @@ class Evaluation:
         price = economics.electricity_price if isinstance(economics, Ownership) else 0.0
         electricity = phase.energy.each(lambda used: money.energy_cost(used, price))
         return phase.device_time.times(self.device_rate).plus(electricity)
+
+    @cached_property
+    def per_token_price(self) -> Usd:
+        """USD per output, both phases."""
+        return self.cost_terms(self.per_token).total
 
     def embodied_terms(self, phase: PerToken) -> Terms:
         """Embodied kgCO2e per output token by resource."""

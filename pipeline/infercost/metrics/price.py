@@ -26,7 +26,7 @@ def decode_power(point: Evaluation) -> Array:
 @metric("USD", "K")
 def cost_per_mtoken(point: Evaluation) -> Array:
     """All-in cost per million output tokens: decode, and the prefill of the prompts behind them."""
-    return MILLION * point.of_tokens(point.cost_terms(point.per_token).total)
+    return MILLION * point.of_tokens(point.per_token_price)
 
 
 @metric("USD", "K_C")

@@ -12,7 +12,7 @@ from infercost.registry import metric
 @metric("USD", "K_req")
 def cost_per_request(point: Evaluation) -> Array:
     """All-in cost of one request: its answers, image or clip, searches; none for a snapshot."""
-    cost = point.cost_terms(point.per_token).total * _outputs(point)
+    cost = point.per_token_price * _outputs(point)
     return cost if point.search is None else cost + point.search.cost
 
 
@@ -44,7 +44,7 @@ def encoder_time(point: Evaluation) -> Array:
 def cost_per_video_second(point: Evaluation) -> Array:
     """All-in cost of one second of generated video; none for other outputs."""
     duration = getattr(point.case.workload, "duration", None)
-    return cost_per_request(point) / (np.nan if duration is None else duration)
+    return np.nan if duration is None else cost_per_request(point) / duration
 
 
 @metric("s", "t_search")
