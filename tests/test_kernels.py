@@ -42,7 +42,7 @@ def test_a_long_stream_loses_the_ramp_once() -> None:
 
 
 def test_an_empty_stream_takes_no_time() -> None:
-    assert roofline.ramped_time(0.0, 0.5, 4e-6, 0.0) == 0.0
+    assert roofline.ramped_time(0.0, 0.5, 4e-6, 1e-6) == 0.0
 
 
 def test_a_short_context_is_read_as_one_tile() -> None:
