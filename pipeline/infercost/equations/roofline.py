@@ -83,8 +83,11 @@ def group_reads(sharing: Count, share: Ratio) -> Ratio:
 
 
 def tile_padding(amount: Count, tile: Count) -> Ratio:
-    """Factor on work that comes in tiles no smaller than `tile`: max(1, tile / amount)."""
-    return np.maximum(1.0, tile / amount)
+    """Factor on work that comes in tiles no smaller than `tile`: max(1, tile / amount).
+
+    Less than one counts as one.
+    """
+    return np.maximum(1.0, tile / np.maximum(amount, 1.0))
 
 
 def depth_time(depth: Count, each: Seconds) -> Seconds:
