@@ -56,6 +56,9 @@ def specialised(calibration: Calibration, architecture: str, weights: str) -> Ca
     return calibration.model_copy(update=changed)
 
 
+_INSTANT = 1e-30
+"""A time below any other, in s, so that what moves nothing takes no time."""
+
 OWN_OVERHEAD = {
     "matmul": "matmul_overhead",
     "experts": "expert_overhead",
@@ -136,7 +139,7 @@ def operator_time(
             roofline.transfer_time(operator.traffic["kv"] * padding, bandwidth, 1.0),
             reached["kv"],
             calibration.kv_ramp,
-            calibration.kv_ramp_half,
+            calibration.kv_ramp_half + _INSTANT,
         )
     transfer: Seconds = sum(streams.values(), start=0.0)
     bound = np.asarray(compute > np.asarray(transfer), dtype=np.float64)
@@ -155,7 +158,7 @@ def message_terms(calibration: Calibration, message: Message) -> Terms:
             message.bandwidth,
             calibration.network_efficiency,
             calibration.collective_ramp * message.latency,
-            calibration.collective_ramp_half * message.latency,
+            calibration.collective_ramp_half * message.latency + _INSTANT,
         ),
     )
 
