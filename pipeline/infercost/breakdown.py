@@ -39,16 +39,18 @@ def _phase(point: Evaluation, phase: str, step: Pass, passes: Array) -> list[Row
     rows: list[Row] = []
     for block in blocks(point.layout, step):
         for operator in block.operators:
-            rows.append(_operator_row(point.layout, phase, block, operator, number))
+            rows.append(_operator_row(point, phase, block, operator, number))
         for message in block.messages:
             rows.append(_message_row(point.layout, phase, block, message, number))
     return [row for row in rows if row["time_s"] > 0]
 
 
-def _operator_row(layout: Layout, phase: str, block: Block, operator: Operator, number: Any) -> Row:
-    calibration, decode = effective_calibration(layout), phase == "decode"
-    bandwidth = layout.case.hardware.tier.bandwidth
-    time = operator_time(calibration, operator, bandwidth, decode)
+def _operator_row(
+    point: Evaluation, phase: str, block: Block, operator: Operator, number: Any
+) -> Row:
+    calibration, decode = effective_calibration(point.layout), phase == "decode"
+    bandwidth = point.case.hardware.tier.bandwidth
+    time = operator_time(calibration, operator, bandwidth, decode, point.routes)
     moved = {f"{s}_b": number(b, operator.count) for s, b in operator.traffic.items()}
     terms = {r: number(t, operator.count) for r, t in time.terms.items()}
     launch = number(launch_overhead(calibration, decode), operator.count)

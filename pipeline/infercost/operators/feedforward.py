@@ -124,6 +124,9 @@ def _routed(
             layout.peak,
             "experts",
             rows=tokens * ffn.n_active / ffn.n_experts,
+            run=elements * layout.experts * plan.ep / stage,
+            dependent=touched / plan.ep if name == "routed experts up" else None,
+            exchange=layout.exchange(visits, width, elements, touched / stage),
         )
         for name, (elements, width) in sizes.items()
     )
