@@ -12,6 +12,7 @@ from functools import cached_property, reduce
 import numpy as np
 
 from infercost.arrays import Array, Bytes, Count, Seconds, UsdPerSecond
+from infercost.directions import directed
 from infercost.equations import carbon, endurance, energy, money, serving
 from infercost.equations.attention import attended_pairs
 from infercost.lengths import Lengths, lengths_of
@@ -48,7 +49,7 @@ class Evaluation:
 
     def __init__(self, case: Case, capacity_share: Array = 0.0) -> None:
         """`capacity_share` is the part of the cost that a search found unlimited memory to save."""
-        self.case = case
+        self.case = case = directed(case)
         self.capacity_share = capacity_share
         self.layout = Layout(case)
         self.lengths: Lengths = lengths_of(case.workload, case.trend)

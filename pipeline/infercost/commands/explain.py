@@ -59,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _point(overrides: list[str], dirs: tuple[str, ...]) -> tuple[ComposedCase, Evaluation]:
     from infercost.compose import Options
     from infercost.cost import Evaluation
+    from infercost.evaluation import typed_axis
+    from infercost.grid import Grid
     from infercost.question import ask
 
     question = ask(overrides, dirs)
@@ -71,8 +73,11 @@ def _point(overrides: list[str], dirs: tuple[str, ...]) -> tuple[ComposedCase, E
             "has several values, and explain takes one point",
             "Use 'infercost evaluate'",
         )
-    composed = next(iter(Options(question).cases()))
-    return composed, Evaluation(composed.case)
+    options = Options(question)
+    composed = next(iter(options.cases()))
+    # Overrides of directions are axes of one point.
+    grid = Grid(tuple(typed_axis(options, composed, axis) for axis in options.question.axes))
+    return composed, Evaluation(grid.bind(composed.case))
 
 
 def explained(composed: ComposedCase, point: Evaluation) -> dict[str, Any]:
