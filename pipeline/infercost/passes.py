@@ -15,7 +15,7 @@ from infercost.operators.stack import blocks
 from infercost.specs.calibration import Calibration
 from infercost.specs.case import Case
 from infercost.terms import Terms
-from infercost.tiering import OperatorTime, Rates, Routes, power_limit
+from infercost.tiering import WRITTEN, OperatorTime, Rates, Routes, power_limit
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def _uses(stack: tuple[Block, ...], routes: Routes) -> Iterator[TierUse]:
             return sum((routes.moved(operator, s)[i] for s in operator.traffic), start=0.0)
 
         def written(operator: Operator, i: int = i) -> Bytes:
-            return sum((routes.written(operator, s)[i] for s in operator.written), start=0.0)
+            return sum((routes.written(operator, s)[i] for s in WRITTEN), start=0.0)
 
         total = _over_operators(stack, moved)
         stall = total / tier.bandwidth - total / tier.peak

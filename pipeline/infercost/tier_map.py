@@ -27,7 +27,8 @@ from infercost.specs.plan import TensorClass
 from infercost.tiering import Routes, Tier, is_plain, tiers_of
 
 CLASSES: tuple[TensorClass, ...] = get_args(TensorClass)
-WRITTEN: tuple[TensorClass, ...] = ("kv", "activations")
+WRITTEN: tuple[TensorClass, ...] = ("activations", "kv")
+"""What wears cells, in the order in which it is kept from them: the most often written first."""
 MOST_ORDERED = 4
 """Tiers of which all orders are tried; more are filled from the fastest to the slowest."""
 
@@ -150,9 +151,9 @@ class _Placing:
         if not wearing:
             return [*groups, (free, order)]
         lasting = tuple(i for i in order if i not in wearing)
-        written = tuple(name for name in free if name in WRITTEN)
+        written = [((name,), (*lasting, *wearing)) for name in WRITTEN if name in free]
         read = tuple(name for name in free if name not in WRITTEN)
-        return [*groups, (written, (*lasting, *wearing)), (read, order)]
+        return [*groups, *written, (read, order)]
 
     def _named(self, name: TensorClass, wanted: list[str]) -> tuple[int, ...]:
         """Tiers of the plan's order by place. Raises `SpecError` for one that is not there."""

@@ -33,9 +33,13 @@ from infercost.terms import Terms
 
 COVERED_LATENCY = 1e-6
 """Overheads of kernels, as calibrations know them, contain an access to a main memory this fast."""
+CACHE_LINE = 128.0
+"""No run of weights or cache is shorter: pages up to this waste nothing."""
 NO_STACKS = 1e-12
 """Stacks of a tier that has none, for its rates alone: nothing is placed there."""
 STREAMS = ("weights", "kv", "activations")
+WRITTEN = ("kv", "activations")
+"""Streams that are written too."""
 Shares = tuple[Array, ...]
 
 
@@ -44,8 +48,10 @@ def is_plain(hardware: Hardware) -> bool:
     if len(hardware.memory) > 1 or hardware.thermal is not None:
         return False
     tier = hardware.tier
-    special = (tier.write_bandwidth, tier.page, tier.buffer, tier.endurance, tier.near)
-    return all(x is None for x in special) and isinstance(tier.stacks, float) and tier.stacks == 1
+    special = (tier.write_bandwidth, tier.buffer, tier.endurance, tier.near)
+    lines = tier.page is None or (isinstance(tier.page, float) and tier.page <= CACHE_LINE)
+    one = isinstance(tier.stacks, float) and tier.stacks == 1
+    return all(x is None for x in special) and lines and one
 
 
 def power_limit(hardware: Hardware) -> Watts:
@@ -220,8 +226,9 @@ class Routes:
         amounts = []
         for tier, share in zip(self.tiers, self.of(operator, stream), strict=True):
             amount: Bytes = useful * share
-            if stream != "activations" and operator.run is not None and tier.memory.page:
-                amount = amount * eq.page_amplification(operator.run, tier.memory.page)
+            page = tier.memory.page
+            if stream != "activations" and operator.run is not None and page is not None:
+                amount = amount * eq.page_amplification(operator.run, page)
             if stream == "weights" and operator.kind == "experts":
                 wasted = eq.prefetch_traffic(self.placement.prefetch_accuracy) - 1.0
                 slow = np.asarray(tier.exposed_latency) > 0
@@ -230,8 +237,13 @@ class Routes:
         return tuple(amounts)
 
     def written(self, operator: Operator, stream: str) -> tuple[Bytes, ...]:
-        """Bytes of one stream that are written per tier: new tokens go where caches lie."""
+        """Bytes of one stream that are written per tier: new tokens go where caches lie.
+
+        Of the traffic of activations half is written: what one operator writes another reads.
+        """
         useful = operator.written.get(stream, 0.0)
+        if stream == "activations":
+            useful = 0.5 * operator.traffic.get(stream, 0.0)
         return tuple(useful * share for share in self.shares[stream])
 
     def exposed(self, operator: Operator) -> Seconds:
@@ -267,7 +279,7 @@ class Routes:
                     bandwidth = tier.internal_bandwidth(tier.memory.near)
                 time = roofline.transfer_time(moved[i], bandwidth, reached[stream])
                 writing = tier.write_bandwidth
-                if writing is not None and stream in operator.written:
+                if writing is not None and stream in WRITTEN:
                     excess = eq.write_excess_time(written[i], writing, bandwidth)
                     time = time + np.maximum(excess, 0.0) / reached[stream]
                 loads[i] = loads.get(i, Terms()).plus(Terms({stream: time}))
@@ -278,7 +290,7 @@ class Routes:
         return longest_of([*loads.values(), *ports.values()])
 
     def time(self, operator: Operator, rates: Rates) -> OperatorTime:
-        """Time of an operator on the device, or in or beside its memory where that is faster."""
+        """Time of an operator on the device, or in or beside its memory where that is better."""
         here = self._on_device(operator, rates)
         near = [
             i
@@ -288,7 +300,11 @@ class Routes:
         if not near:
             return here
         there = self._near(operator, rates, near)
-        wins = np.asarray(there.terms.total < np.asarray(here.terms.total), dtype=np.float64)
+        gain = np.asarray(here.terms.total) - np.asarray(there.terms.total)
+        if all(_near_spec(self.tiers[i]).prefers == "energy-delay" for i in near):
+            gain = here.terms.total * self.movement(operator, 0.0).total
+            gain = gain - there.terms.total * self.movement(operator, 1.0).total
+        wins = np.asarray(gain > 0, dtype=np.float64)
         return OperatorTime(
             compute=np.where(wins > 0, there.compute, here.compute),
             transfer=np.where(wins > 0, there.transfer, here.transfer),
@@ -316,8 +332,7 @@ class Routes:
         left: Array = 1.0
         compute: Seconds = 0.0
         for i in near:
-            spec = self.tiers[i].memory.near
-            assert spec is not None
+            spec = _near_spec(self.tiers[i])
             rate = spec.flops_per_byte * self.tiers[i].internal_bandwidth(spec)
             inside = roofline.compute_time(rates.flops * parts[i], rate, rates.efficiency)
             compute, left = np.maximum(compute, inside), left - parts[i]
@@ -332,8 +347,7 @@ class Routes:
                 crossed, self.tiers[i].bandwidth, rates.reached["activations"]
             )
             channel = channel + external
-            spec = self.tiers[i].memory.near
-            launch = np.maximum(launch, 0.0 if spec is None else spec.launch)
+            launch = np.maximum(launch, _near_spec(self.tiers[i]).launch)
         spilled = self.transfer(_only_activations(operator), rates.reached).total
         terms = terms.plus(Terms(activations=channel + spilled, overhead=launch))
         if operator.dependent is not None:
@@ -357,8 +371,7 @@ class Routes:
         parts = self._parts(operator)
         crossed: list[Bytes] = []
         for i in near:
-            spec = self.tiers[i].memory.near
-            assert spec is not None
+            spec = _near_spec(self.tiers[i])
             units = near_memory.near_units(self.tiers[i].capacity, spec.shard)
             busy = np.asarray(np.asarray(parts[i]) > 0, dtype=np.float64)
             crossed.append(operator.exchange(units) * busy)
@@ -418,6 +431,12 @@ def longest_of(loads: Sequence[Terms]) -> Terms:
         )
         longest = np.where(wins, total, longest)
     return best
+
+
+def _near_spec(tier: Tier) -> Near:
+    near = tier.memory.near
+    assert near is not None  # asked of tiers with units alone
+    return near
 
 
 def _may_run(operator: Operator, near: Near) -> bool:

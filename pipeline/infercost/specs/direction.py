@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from infercost.specs.fields import PositiveField, SourcedSpec, Spec
+from infercost.specs.fields import NonNegativeField, PositiveField, SourcedSpec, Spec
 from infercost.specs.hardware import Hardware
 from infercost.specs.memory import Memory
 
@@ -37,7 +37,7 @@ def _is_spec(annotation: Any) -> bool:
 def factors_of(spec: type[BaseModel]) -> type[BaseModel]:
     """A spec's shape with a factor, or nothing, for each of its numbers.
 
-    One factor stands for all numbers of a mapping of numbers.
+    One factor stands for all numbers of a mapping of numbers. Only stacks may be taken away whole.
     """
     fields: dict[str, Any] = {}
     for name, field in spec.model_fields.items():
@@ -48,7 +48,7 @@ def factors_of(spec: type[BaseModel]) -> type[BaseModel]:
             elif inner and _is_spec(inner[0]):
                 fields[name] = (dict[str, factors_of(inner[0])], None)  # type: ignore[misc]
             elif part in (float, int) or (inner and inner[0] in (float, int)):
-                fields[name] = (PositiveField, None)
+                fields[name] = (NonNegativeField if name == "stacks" else PositiveField, None)
     return create_model(f"{spec.__name__}Factors", __config__=_PATCH, **fields)
 
 

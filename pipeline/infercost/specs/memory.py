@@ -37,7 +37,10 @@ class Near(Spec):
     launch: LatencyField = 0.0
     """Fixed time to hand an operator over and collect its results."""
     operators: Literal["attention", "memory-bound"]
-    """What may run there: decode attention, or any operator. It does where that is faster."""
+    """What may run there: decode attention, or any operator."""
+    prefers: Literal["time", "energy-delay"] = "time"
+    """What decides: an operator runs there where that is faster, or where time times energy of
+    moved bytes is less."""
 
 
 class Memory(SourcedSpec):
