@@ -148,13 +148,21 @@ class Evaluation:
         def visible(window: float) -> Count:
             return self.sequences * self.lengths.context(window)
 
-        return Pass(self.sequences, self.sequences, visible, visible, True, self._shared)
-
-    def _shared(self, window: float) -> Array:
-        """Part of the cache seen through a window that is the context of all requests."""
         if not shares_context(self.layout):
-            return 0.0
-        return shared_tokens(self.layout, self.lengths, window) / self.lengths.context(window)
+            return Pass(self.sequences, self.sequences, visible, visible, decode=True)
+        rereads = self.case.plan.placement.context_rereads
+        reads = serving.shared_reads(self.sequences, rereads)
+
+        def shared(window: float) -> Count:
+            return shared_tokens(self.layout, self.lengths, window)
+
+        def read(window: float) -> Count:
+            return visible(window) - (self.sequences - reads) * shared(window)
+
+        def share(window: float) -> Array:
+            return reads * shared(window) / read(window)
+
+        return Pass(self.sequences, self.sequences, read, visible, True, share)
 
     @cached_property
     def prefilled(self) -> Count:

@@ -66,10 +66,15 @@ def shared_tokens(layout: Layout, lengths: Lengths, window: float = UNLIMITED) -
 
 
 def context_bytes(layout: Layout, lengths: Lengths) -> Bytes:
-    """Cache of the shared context on one device of a stage, kept once."""
+    """Cache of the shared context on one device of a stage, kept once; a part where it is split."""
     if not shares_context(layout):
         return 0.0
-    return cache_bytes(layout, lambda cache: shared_tokens(layout, lengths, cache.window))
+
+    def held(cache: Cache) -> Count:
+        parts = cache.ways if cache.split else 1.0
+        return shared_tokens(layout, lengths, cache.window) / parts
+
+    return cache_bytes(layout, held)
 
 
 def cache_bytes(layout: Layout, held: Callable[[Cache], Count]) -> Bytes:

@@ -1,10 +1,15 @@
 """Which tier of a device's memory holds what: the tier map, and what it means for a decode step.
 
 Classes that the plan orders fill their tiers first. The others are laid on the tiers by falling
-traffic per byte; of all orders of tiers the one counts that makes the work of a decode step
-shortest. Where a tier wears out, what is written goes before what is only read, and to such a tier
-last. What finds no room is counted as overflow, and read from the last tier of its order, so that
-the search can tell what unlimited memory of the same speed would save.
+traffic per byte, in two ways: one tier after another, or striped over all in proportion to their
+bandwidth, hottest first, and what is left over one after another. Striping is the optimum of two
+tiers that transfer side by side where traffic binds: each byte of a class saves the more, the
+hotter it is, until the class takes as long on both. Of both ways and all orders of tiers the one
+counts that makes the work of a decode step shortest.
+
+Where a tier wears out, what is written goes before what is only read, and to such a tier last: that
+is a policy, not an optimum. What finds no room is counted as overflow, and read from the last tier
+of its order, so that the search can tell what unlimited memory of the same speed would save.
 """
 
 from __future__ import annotations
@@ -78,7 +83,8 @@ class _Placing:
 
     def best(self) -> Placed:
         """The map whose decode step works shortest, among those with the least overflow."""
-        best, *others = (self._filled(order) for order in self._orders())
+        ways = [(order, striped) for striped in (False, True) for order in self._orders()]
+        best, *others = (self._filled(*way) for way in ways)
         if not others:
             return best
         shortest = self._work(best)
@@ -121,14 +127,15 @@ class _Placing:
             total = total + work_of(calibration, operators, True).total
         return total
 
-    def _filled(self, order: tuple[int, ...]) -> Placed:
-        """The map in which free classes lie on the tiers in one order."""
+    def _filled(self, order: tuple[int, ...], striped: bool) -> Placed:
+        """The map in which free classes lie on the tiers in one order, striped or not."""
         rooms = list(self.rooms)
         held: dict[TensorClass, tuple[Bytes, ...]] = {}
         routed: dict[str, tuple[Array, ...]] = {}
         overflow: Bytes = 0.0
         for classes, tiers in self._groups(order):
-            for name, amounts in self._fill(classes, tiers, rooms).items():
+            filled = self._fill(classes, tiers, rooms, striped and classes[0] not in self.order)
+            for name, amounts in filled.items():
                 rest = np.maximum(self.sizes[name] - sum(amounts, start=0.0), 0.0)
                 rooms = [room - amount for room, amount in zip(rooms, amounts, strict=True)]
                 held[name], overflow = amounts, overflow + rest
@@ -169,37 +176,84 @@ class _Placing:
         return tuple(known.index(tier) for tier in dict.fromkeys(wanted))
 
     def _fill(
-        self, classes: tuple[TensorClass, ...], tiers: Sequence[int], rooms: Sequence[Bytes]
+        self,
+        classes: tuple[TensorClass, ...],
+        tiers: Sequence[int],
+        rooms: Sequence[Bytes],
+        striped: bool,
     ) -> dict[TensorClass, tuple[Bytes, ...]]:
         """Bytes of each class per tier: hottest first, in the order of `tiers`."""
+        sizes: dict[TensorClass, Bytes] = {name: self.sizes[name] for name in classes}
+        if not striped:
+            return self._in_order(sizes, tiers, rooms)
+        first = self._striped(sizes, tiers, rooms)
+        left = {
+            name: np.maximum(sizes[name] - sum(held, start=0.0), 0.0)
+            for name, held in first.items()
+        }
+        free = list(rooms)
+        for held in first.values():
+            free = [room - amount for room, amount in zip(free, held, strict=True)]
+        rest = self._in_order(left, tiers, free)
+        return {
+            name: tuple(a + b for a, b in zip(first[name], rest[name], strict=True))
+            for name in classes
+        }
+
+    def _striped(
+        self, sizes: Mapping[TensorClass, Bytes], tiers: Sequence[int], rooms: Sequence[Bytes]
+    ) -> dict[TensorClass, tuple[Bytes, ...]]:
+        """Bytes per tier in proportion to bandwidth, as far as there is room for the hottest.
+
+        What is written is not striped over tiers that wear out.
+        """
+        over = list(tiers)
+        if all(name in WRITTEN for name in sizes):
+            over = [i for i in tiers if self.tiers[i].memory.endurance is None]
+        together: Array = sum((self.tiers[i].bandwidth for i in over), start=0.0)
+        filled: dict[TensorClass, tuple[Bytes, ...]] = {}
+        for name, size in sizes.items():
+            before = self._before(name, sizes)
+            held: list[Bytes] = [0.0] * len(self.tiers)
+            for i in over:
+                part = self.tiers[i].bandwidth / together
+                room = np.maximum(rooms[i], 0.0)
+                held[i] = eq.overlap(before * part, size * part, 0.0, room)
+            filled[name] = tuple(held)
+        return filled
+
+    def _in_order(
+        self, sizes: Mapping[TensorClass, Bytes], tiers: Sequence[int], rooms: Sequence[Bytes]
+    ) -> dict[TensorClass, tuple[Bytes, ...]]:
+        """Bytes per tier where one is filled after another, by the hottest first."""
         low: Bytes = 0.0
         ends: dict[int, tuple[Bytes, Bytes]] = {}
         for i in tiers:
             high = low + np.maximum(rooms[i], 0.0)
             ends[i], low = (low, high), high
         filled: dict[TensorClass, tuple[Bytes, ...]] = {}
-        for name in classes:
-            start, size = self._before(name, classes), self.sizes[name]
+        for name, size in sizes.items():
+            start = self._before(name, sizes)
             filled[name] = tuple(
                 eq.overlap(start, size, *ends[i]) if i in ends else 0.0
                 for i in range(len(self.tiers))
             )
         return filled
 
-    def _before(self, name: TensorClass, classes: tuple[TensorClass, ...]) -> Bytes:
+    def _before(self, name: TensorClass, sizes: Mapping[TensorClass, Bytes]) -> Bytes:
         """Bytes of the classes that are hotter than one, or as hot and named before it."""
         start: Bytes = 0.0
-        for other in classes:
+        names = list(sizes)
+        for other in names:
             if other == name:
                 continue
-            first = classes.index(other) < classes.index(name)
             mine, its = self.traffic[name], self.traffic[other]
             size, other_size = self.sizes[name], self.sizes[other]
-            if first:
+            if names.index(other) < names.index(name):
                 ahead = 1.0 - eq.is_hotter(mine, size, its, other_size)
             else:
                 ahead = eq.is_hotter(its, other_size, mine, size)
-            start = start + other_size * ahead
+            start = start + sizes[other] * ahead
         return start
 
     def _either(self, better: BoolArray, one: Placed, other: Placed) -> Placed:

@@ -21,16 +21,19 @@ from infercost.specs.model import GroupedQueryAttention, LatentAttention, Mixer
 class Cache:
     """What a mixer keeps per token and layer on one device, and how far back it looks.
 
-    A device keeps it for one in `ways` of the sequences of its data-parallel group.
+    A device keeps it for one in `ways` of the sequences of its data-parallel group, or one part in
+    `ways` of each where the context is split.
     """
 
     bytes_per_token: Bytes
     window: float
     ways: Count
+    split: bool = False
 
     def sequences(self, sequences: Count) -> Count:
-        """Sequences of the group whose cache the busiest device holds."""
-        return np.ceil(sequences / np.asarray(self.ways))
+        """Sequences of the group whose cache the busiest device holds; parts count as such."""
+        parts = sequences / np.asarray(self.ways)
+        return parts if self.split else np.ceil(parts)
 
 
 def mixer_elements(layout: Layout, mixer: Mixer) -> Count:
@@ -49,14 +52,20 @@ def mixer_cache(layout: Layout, mixer: Mixer, tp: Count) -> Cache:
 
 
 def mixer_messages(layout: Layout, mixer: Mixer, count: Array, step: Pass) -> tuple[Message, ...]:
-    """Exchange between the layout by heads and the one by batch, before and after the core."""
+    """Exchange between the layout by heads and the one of the cache, before and after the core.
+
+    By batch each row goes to the device that holds its sequence; where the context is split, each
+    query goes to all devices that hold a part, and a partial result comes back from each.
+    """
     plan = layout.case.plan
     if plan.kv_sharding == "heads" or not step.decode:
         return ()
     width = _KINDS[mixer.kind].core_width(mixer)
     rows = activation_bytes(step.tokens, width, layout.activations)
     ways = mixer_cache(layout, mixer, plan.tp).ways
-    return (layout.network.all_to_all("reshard", 2.0 * count, shard(rows, plan.tp), ways, 1.0),)
+    copies = ways if plan.kv_sharding == "context" else 1.0
+    size = shard(rows, plan.tp) * copies
+    return (layout.network.all_to_all("reshard", 2.0 * count, size, ways, 1.0),)
 
 
 def _ways(layout: Layout, n_kv_heads: Count, tp: Count) -> Count:
@@ -64,6 +73,10 @@ def _ways(layout: Layout, n_kv_heads: Count, tp: Count) -> Count:
     if layout.case.plan.kv_sharding == "heads":
         return 1.0
     return np.maximum(tp / np.asarray(n_kv_heads), 1.0)
+
+
+def _is_split(layout: Layout) -> bool:
+    return layout.case.plan.kv_sharding == "context"
 
 
 def _core_share(step: Pass, cache: Cache) -> Count:
@@ -77,7 +90,7 @@ def mixer_operators(layout: Layout, mixer: Mixer, count: Array, step: Pass) -> t
 
 
 def _gqa_elements(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Count:
-    n_q, n_kv = _gqa_heads(mixer, tp)
+    n_q, n_kv = eq.heads_per_device(mixer.n_q_heads, tp), _projected_heads(layout, mixer, tp)
     d_model = layout.case.model.d_model
     return eq.grouped_query_elements(d_model, n_q, n_kv, mixer.d_head) + eq.output_elements(
         d_model, n_q, mixer.d_head
@@ -88,11 +101,24 @@ def _gqa_heads(mixer: GroupedQueryAttention, tp: Count) -> tuple[Count, Count]:
     return eq.heads_per_device(mixer.n_q_heads, tp), eq.heads_per_device(mixer.n_kv_heads, tp)
 
 
+def _projected_heads(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Count:
+    """KV heads whose projection one device computes.
+
+    Where the context is split only one device keeps a token's keys and values, so that those who
+    share a head compute a part each and send it there.
+    """
+    whole = eq.heads_per_device(mixer.n_kv_heads, tp)
+    if not _is_split(layout):
+        return whole
+    return whole / _ways(layout, mixer.n_kv_heads, tp)
+
+
 def _gqa_cache(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Cache:
     _, n_kv = _gqa_heads(mixer, tp)
     elements = eq.kv_elements_per_token(n_kv, mixer.d_head)
     window = UNLIMITED if mixer.window is None else mixer.window
-    return Cache(elements * layout.kv, window, _ways(layout, mixer.n_kv_heads, tp))
+    ways = _ways(layout, mixer.n_kv_heads, tp)
+    return Cache(elements * layout.kv, window, ways, _is_split(layout))
 
 
 def _gqa_operators(
@@ -124,7 +150,8 @@ def _gqa_operators(
             layout, step.tokens * share * core_heads * 2.0 * d_head, step.sequences * share * n_kv
         ),
     )
-    query = eq.grouped_query_elements(d_model, n_q, n_kv, d_head)
+    n_projected = _projected_heads(layout, mixer, tp)
+    query = eq.grouped_query_elements(d_model, n_q, n_projected, d_head)
     output = eq.output_elements(d_model, n_q, d_head)
     width = d_model + (n_q + 2.0 * n_kv) * d_head
     return (
@@ -174,7 +201,7 @@ def _mla_elements(layout: Layout, mixer: LatentAttention, tp: Count) -> Count:
 def _mla_cache(layout: Layout, mixer: LatentAttention, tp: Count) -> Cache:
     """The whole latent vector: by heads, every device of a tensor-parallel group keeps it."""
     elements = eq.latent_kv_elements_per_token(mixer.kv_rank, mixer.d_rope)
-    return Cache(elements * layout.kv, UNLIMITED, _ways(layout, 1.0, tp))
+    return Cache(elements * layout.kv, UNLIMITED, _ways(layout, 1.0, tp), _is_split(layout))
 
 
 def _mla_operators(

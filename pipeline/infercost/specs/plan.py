@@ -72,6 +72,8 @@ class Placement(Spec):
     shared_context: TokensOrZeroField = 0.0
     """Tokens at the head of every prompt whose cache is computed beforehand, kept once and only
     read; a request brings the rest. Longer than a prompt, it is the whole prompt."""
+    context_rereads: FractionField = 1.0
+    """How far sequences read the shared context again: 1 each for itself, 0 once for all."""
     kv_block: TokensField = 16.0
     """Tokens whose cache of one layer lies together in memory."""
 
@@ -89,9 +91,10 @@ class Plan(SourcedSpec):
     pp: CountField
     dp: CountField
     ep: CountField
-    kv_sharding: Literal["heads", "batch"]
+    kv_sharding: Literal["heads", "batch", "context"]
     """How a decode cache is split where devices outnumber KV heads: copies of each head on every
-    device that shares it, or each device the heads of its part of the batch."""
+    device that shares it, each device the heads of its part of the batch, or each a part of every
+    context."""
     prefill_batch: CountField
     """Prompts that one prefill pass takes together, per data-parallel group."""
     prefill_chunk: TokensField
