@@ -19,10 +19,12 @@ from infercost.errors import SpecError
 from infercost.evaluation import typed_axis
 from infercost.grid import Grid
 from infercost.operators.stack import blocks
+from infercost.parts import Part
 from infercost.paths import CONF
 from infercost.question import ask, option_names
 from infercost.registry import metrics
 from infercost.specs.case import Case
+from infercost.studies import plan_study
 
 GB, TB, YEAR = 1e9, 1e12, 365.25 * 86400
 DIRECTIONS = option_names((CONF,), "direction")
@@ -99,6 +101,24 @@ def test_all_directions_together_apply_in_the_order_of_the_list() -> None:
 
 def test_a_list_and_a_sum_name_the_same_combination() -> None:
     assert row("direction=[hbf,pnm]")["direction"] == row("+direction=hbf+pnm")["direction"]
+
+
+def test_a_study_takes_combinations_as_lists_or_sums(tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    content = {
+        "name": "combinations",
+        "question": "Which directions help?",
+        "axes": {"direction": ["none", ["hbf", "pnm"], "hbf@best", "hbf@worst"], "batch": [1, 8]},
+        "split": "direction",
+        "keep": "all",
+    }
+    (tmp_path / "study" / "combinations.yaml").write_text(yaml.safe_dump(content))
+    plan = plan_study("combinations", (), (str(tmp_path),))
+    chosen = ("none", "hbf+pnm", "hbf@best", "hbf@worst")
+    assert plan.options.chosen["direction"] == chosen
+    assert len(plan.parts) == 4
+    tables = [table for plain in plan.parts.values() for table, _ in Part.of(plain).tables()]
+    assert [t["direction"][0].as_py() for t in tables] == list(chosen)
 
 
 def test_a_direction_is_an_axis_and_so_are_its_parameters() -> None:
@@ -363,6 +383,44 @@ def test_rows_of_the_table_of_memory_technologies() -> None:
     assert memory.buffer == pytest.approx(2 * memory.bandwidth * memory.latency)
 
 
+STACKS = [
+    name
+    for name in option_names((CONF,), "memory")
+    if "capacity" in (c := yaml.safe_load((CONF / "memory" / f"{name}.yaml").read_text()))
+    and "bandwidth" in c
+]
+
+
+@pytest.mark.parametrize("memory", STACKS)
+def test_a_stack_of_each_technology_mounts_beside_any_memory(tmp_path: Path, memory: str) -> None:
+    """One YAML makes a direction of any technology; what a stack draws stays in its power."""
+    text = f"defaults:\n  - /memory@memory.new: {memory}\n  - _self_\nname: New\nsources: {{}}\n"
+    (tmp_path / "direction").mkdir()
+    (tmp_path / "direction" / "new.yaml").write_text(text)
+    evaluation = point("direction=new", dirs=[str(tmp_path)])
+    new = evaluation.case.hardware.memory["new"]
+    assert np.isfinite(number(evaluation.step_time))
+    if new.power > 0:
+        assert new.bandwidth * new.access_energy + new.static_power <= 1.3 * new.power
+
+
+def test_the_catalogue_has_every_technology_that_directions_are_about() -> None:
+    wanted = {
+        "hbm2e",
+        "hbm3",
+        "hbm3e",
+        "hbm4",
+        "hbm4e",
+        "hbf-1",
+        "hbf-2",
+        "hbf-3",
+        "gddr6",
+        "gddr7",
+    }
+    wanted |= {"lpddr5", "lpddr5x", "lpddr6", "ddr5", "mrdimm", "cxl-ddr5", "sram", "3d-dram"}
+    assert wanted | {"nand-ssd"} <= set(option_names((CONF,), "memory"))
+
+
 # --- published: H3, memory and flash in a chain
 
 H3 = (
@@ -413,51 +471,13 @@ def test_batches_that_h3_gains(context: int, tp: int, ratio: float) -> None:
     most = {}
     order = "+plan.placement.order={kv:[hbm],activations:[hbm],weights:[hbf],context:[hbf]}"
     for direction in ("none", "hbf-daisy-chain"):
-        overrides = [*H3, f"direction={direction}", f"plan.tp={tp}", "plan.kv_sharding=context"]
+        overrides = [*H3, f"direction={direction}", f"plan.tp={tp}", "plan.kv_sharding=sequence"]
         overrides += [f"workload.context={context + 1024}", "hardware.scale_up.domain=64"]
         overrides += [f"plan.placement.shared_context={context}", "batch=range(1,14000,5)"]
         overrides += [] if direction == "none" else [order]
         frame = infercost.evaluate(overrides)
         most[direction] = frame[frame["feasible"]]["batch"].max()
     assert most["hbf-daisy-chain"] / most["none"] == pytest.approx(ratio, rel=0.02)
-
-
-# --- published: limits of decode
-
-LIMINAL = (
-    "hardware=b200-sxm",
-    "hardware.memory.hbm.bandwidth=4 TiB/s",
-    "hardware.memory.hbm.capacity=96 GB",
-    "hardware.peak_dense.fp8=2250 TFLOP/s",
-    "hardware.tdp=100 kW",
-    "hardware.scale_up.bandwidth_out=1000 TB/s",
-    "hardware.scale_up.domain=128",
-    "hardware.scale_up.collectives=[one_shot]",
-    "model=llama-3.1-405b",
-    "plan.formats.weights=fp8",
-    "plan.formats.kv=fp8",
-    "plan.kv_sharding=context",
-    "workload=snapshot",
-    "calibration=ideal",
-    "batch=1",
-)
-
-
-@pytest.mark.parametrize(
-    ("tp", "messages", "exposed", "at_4k", "at_128k"),
-    [(8, 2, 0.6, 86, 80), (32, 4, 4.5, 290, 271), (128, 4, 4.5, 776, 743)],
-)
-def test_tokens_per_second_of_liminals_six_cells(
-    tp: int, messages: int, exposed: float, at_4k: float, at_128k: float
-) -> None:
-    """(W + KV) / (TP x BW) + 126 layers x s, with s = 0.6 us at TP 8 and 4.5 us beyond.
-
-    Llama-3.1-405B in FP8, 4 TiB/s per chip. We send 2 all-reduces per layer and, where a KV head is
-    split over devices, 2 exchanges: s is spread over them, as only their product is identified.
-    """
-    alpha = f"hardware.scale_up.alpha={exposed / messages} us"
-    frame = infercost.evaluate([*LIMINAL, alpha, f"plan.tp={tp}", "workload.context=4096,131072"])
-    assert list(frame["user_throughput_per_s"]) == pytest.approx([at_4k, at_128k], rel=0.01)
 
 
 # --- refusals

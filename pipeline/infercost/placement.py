@@ -71,7 +71,7 @@ def context_bytes(layout: Layout, lengths: Lengths) -> Bytes:
         return 0.0
 
     def held(cache: Cache) -> Count:
-        parts = cache.ways if cache.split else 1.0
+        parts = 1.0 if cache.whole else cache.ways
         return shared_tokens(layout, lengths, cache.window) / parts
 
     return cache_bytes(layout, held)
@@ -96,13 +96,14 @@ def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> 
         if shares_context(layout):
             shared = shared_tokens(layout, lengths, cache.window)
             mean, longest = mean - shared, longest - shared
-        return admitted_context(
-            cache.sequences(sequences),
+        tokens = admitted_context(
+            cache.sequences(sequences) if cache.whole else sequences,
             mean,
             lengths.deviation(cache.window),
             longest,
             layout.case.plan.admission_sigma,
         )
+        return tokens if cache.whole else tokens / cache.ways
 
     return cache_bytes(layout, admitted)
 

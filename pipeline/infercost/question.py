@@ -208,13 +208,13 @@ def _option_names(override: Override, dirs: tuple[Path, ...]) -> tuple[str, ...]
                 f"override '{override.input_line}'", "", "matches no option", nearest("", known)
             )
     elif override.is_sweep_override():
-        names = tuple(_named(v, group) for v in _sweep_values(override))
+        names = tuple(option_named(v, group) for v in _sweep_values(override))
     else:
-        names = (_named(override.value(), group),)
+        names = (option_named(override.value(), group),)
     return checked_options(group, names, dirs, f"override '{override.input_line}'")
 
 
-def _named(value: object, group: str) -> str:
+def option_named(value: object, group: str) -> str:
     """An option as it is named; a list of directions is one combination."""
     if group == "direction" and isinstance(value, list):
         return COMBINED.join(str(name) for name in value) if value else NO_DIRECTION

@@ -21,19 +21,19 @@ from infercost.specs.model import GroupedQueryAttention, LatentAttention, Mixer
 class Cache:
     """What a mixer keeps per token and layer on one device, and how far back it looks.
 
-    A device keeps it for one in `ways` of the sequences of its data-parallel group, or one part in
-    `ways` of each where the context is split.
+    A device keeps it for one in `ways` of the sequences of its data-parallel group, or for one in
+    `ways` of the tokens of each where they are not kept whole.
     """
 
     bytes_per_token: Bytes
     window: float
     ways: Count
-    split: bool = False
+    whole: bool = True
 
     def sequences(self, sequences: Count) -> Count:
-        """Sequences of the group whose cache the busiest device holds; parts count as such."""
-        parts = sequences / np.asarray(self.ways)
-        return parts if self.split else np.ceil(parts)
+        """Sequences of the group whose cache the busiest device holds; parts of them add up."""
+        shared = sequences / np.asarray(self.ways)
+        return np.ceil(shared) if self.whole else shared
 
 
 def mixer_elements(layout: Layout, mixer: Mixer) -> Count:
@@ -54,8 +54,8 @@ def mixer_cache(layout: Layout, mixer: Mixer, tp: Count) -> Cache:
 def mixer_messages(layout: Layout, mixer: Mixer, count: Array, step: Pass) -> tuple[Message, ...]:
     """Exchange between the layout by heads and the one of the cache, before and after the core.
 
-    By batch each row goes to the device that holds its sequence; where the context is split, each
-    query goes to all devices that hold a part, and a partial result comes back from each.
+    By batch each row goes to the device that holds its sequence; by sequence, each query goes to
+    all devices that hold a part, and a partial result comes back from each.
     """
     plan = layout.case.plan
     if plan.kv_sharding == "heads" or not step.decode:
@@ -63,7 +63,7 @@ def mixer_messages(layout: Layout, mixer: Mixer, count: Array, step: Pass) -> tu
     width = _KINDS[mixer.kind].core_width(mixer)
     rows = activation_bytes(step.tokens, width, layout.activations)
     ways = mixer_cache(layout, mixer, plan.tp).ways
-    copies = ways if plan.kv_sharding == "context" else 1.0
+    copies = ways if plan.kv_sharding == "sequence" else 1.0
     size = shard(rows, plan.tp) * copies
     return (layout.network.all_to_all("reshard", 2.0 * count, size, ways, 1.0),)
 
@@ -76,7 +76,7 @@ def _ways(layout: Layout, n_kv_heads: Count, tp: Count) -> Count:
 
 
 def _is_split(layout: Layout) -> bool:
-    return layout.case.plan.kv_sharding == "context"
+    return layout.case.plan.kv_sharding == "sequence"
 
 
 def _core_share(step: Pass, cache: Cache) -> Count:
@@ -104,7 +104,7 @@ def _gqa_heads(mixer: GroupedQueryAttention, tp: Count) -> tuple[Count, Count]:
 def _projected_heads(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Count:
     """KV heads whose projection one device computes.
 
-    Where the context is split only one device keeps a token's keys and values, so that those who
+    Where sequences are split only one device keeps a token's keys and values, so that those who
     share a head compute a part each and send it there.
     """
     whole = eq.heads_per_device(mixer.n_kv_heads, tp)
@@ -118,7 +118,7 @@ def _gqa_cache(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Cache
     elements = eq.kv_elements_per_token(n_kv, mixer.d_head)
     window = UNLIMITED if mixer.window is None else mixer.window
     ways = _ways(layout, mixer.n_kv_heads, tp)
-    return Cache(elements * layout.kv, window, ways, _is_split(layout))
+    return Cache(elements * layout.kv, window, ways, not _is_split(layout))
 
 
 def _gqa_operators(
@@ -201,7 +201,7 @@ def _mla_elements(layout: Layout, mixer: LatentAttention, tp: Count) -> Count:
 def _mla_cache(layout: Layout, mixer: LatentAttention, tp: Count) -> Cache:
     """The whole latent vector: by heads, every device of a tensor-parallel group keeps it."""
     elements = eq.latent_kv_elements_per_token(mixer.kv_rank, mixer.d_rope)
-    return Cache(elements * layout.kv, UNLIMITED, _ways(layout, 1.0, tp), _is_split(layout))
+    return Cache(elements * layout.kv, UNLIMITED, _ways(layout, 1.0, tp), not _is_split(layout))
 
 
 def _mla_operators(

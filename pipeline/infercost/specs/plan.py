@@ -91,10 +91,10 @@ class Plan(SourcedSpec):
     pp: CountField
     dp: CountField
     ep: CountField
-    kv_sharding: Literal["heads", "batch", "context"]
+    kv_sharding: Literal["heads", "batch", "sequence"]
     """How a decode cache is split where devices outnumber KV heads: copies of each head on every
-    device that shares it, each device the heads of its part of the batch, or each a part of every
-    context."""
+    device that shares it, each device the heads of its part of the batch, or each device its part
+    of the tokens of every sequence."""
     prefill_batch: CountField
     """Prompts that one prefill pass takes together, per data-parallel group."""
     prefill_chunk: TokensField
