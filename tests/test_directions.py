@@ -358,6 +358,23 @@ def test_units_per_bank_serve_attention_of_many_heads_and_hardly_shared_ones() -
         assert bool(near["decode_step_s"] < 0.95 * base["decode_step_s"]) is gains, model
 
 
+@pytest.mark.parametrize(
+    ("direction", "picojoule", "capped"),
+    [("pim-bank", 0.55, 9), ("pim-bank-group", 1.56, 3), ("pnm", 3.29, 1)],
+)
+def test_directions_climb_the_ladder_of_attacc(
+    direction: str, picojoule: float, capped: float
+) -> None:
+    """Its HBM takes 3.59 pJ/bit at the GPU; energies within 1 %, capped bandwidths within 4 %."""
+    evaluation = point(f"direction={direction}", "hardware.memory.hbm.access_energy=3.59 pJ/bit")
+    assert evaluation.placed is not None
+    (tier,) = evaluation.placed.tiers
+    near = tier.memory.near
+    assert near is not None
+    assert number(tier.energy(1.0)) / 8e-12 == pytest.approx(picojoule, rel=0.01)
+    assert number(tier.internal_bandwidth(near) / tier.bandwidth) == pytest.approx(capped, rel=0.04)
+
+
 def test_units_on_the_base_die_save_energy_and_hold_the_latency() -> None:
     """8 % less per bit (AttAcc's ladder): they are taken where time times energy falls."""
     overrides = ["model=llama-2-13b", "plan.tp=8", "batch=64", "workload=fixed-lengths"]
