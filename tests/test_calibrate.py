@@ -12,11 +12,14 @@ import pytest
 
 import infercost
 from infercost.__main__ import main
+from infercost.calibrate.cases import calibration
 from infercost.calibrate.examine import interval
-from infercost.calibrate.fit import EFFICIENCIES, PARAMETERS, PRIOR, restored, transformed
+from infercost.calibrate.fit import PRIOR, restored, transformed
 from infercost.calibrate.options import option_of
-from infercost.calibrate.public import MEASURED, Public, calibration, load
+from infercost.calibrate.public import MEASURED, Public, load
+from infercost.passes import specialised
 from infercost.question import ask
+from infercost.specs.calibration import PARAMETERS, SHARES, FormatNumbers
 from infercost.validation import validate
 
 
@@ -97,7 +100,7 @@ def test_a_fit_is_better_than_the_data_sheet_and_never_below_the_floor(public: P
     floor = features.predicted(lambda _: calibration("ideal"))
     assert np.median(error) < 0.5 * np.median(np.abs(np.log(floor / features.seconds)))
     assert (np.exp(public.examination.errors(fitted)) * features.seconds >= floor * 0.999).all()
-    for name in EFFICIENCIES:
+    for name in SHARES:
         assert (fitted.values()[name] <= 1).all()
 
 
@@ -189,3 +192,25 @@ def test_the_nearest_calibration_is_chosen() -> None:
     assert option_of("apple", "other", known) == ("apple", "family"), "unknown software is no stack"
     assert option_of("apple", "vllm-2026", known) == ("typical", "family")
     assert option_of("tpu", "jetstream", known) == ("common", "common")
+
+
+def test_an_architecture_multiplies_what_a_format_has_of_its_own() -> None:
+    """Odds of 0.8 are 4; twice that is 8 / 9. FP8's own 16 us times 1.5 are 24 us."""
+    plain = calibration("typical")
+    special = plain.model_copy(
+        update={
+            "architectures": {"hopper": {"memory_efficiency": 2.0, "decode_overhead": 1.5}},
+            "formats": {"fp8": FormatNumbers(decode_overhead="16 us")},
+        }
+    )
+    found = specialised(special, "hopper", "fp8")
+    assert found.memory_efficiency == pytest.approx(8.0 / 9.0)
+    assert found.decode_overhead == pytest.approx(24e-6)
+    assert specialised(special, "ada", "bf16") == special
+
+
+def test_no_factor_lifts_a_share_above_one() -> None:
+    ideal = calibration("ideal").model_copy(
+        update={"architectures": {"hopper": {"memory_efficiency": 1000.0}}}
+    )
+    assert specialised(ideal, "hopper", "bf16").memory_efficiency == 1.0

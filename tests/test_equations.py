@@ -357,21 +357,67 @@ def test_a_ring_equals_its_steps_one_by_one(
         ("recursive_doubling", 6, 1.75),
         ("one_shot", 1, 7),
         ("two_shot", 2, 1.75),
+        ("tree", 6, 1.75),
+        ("in_network", 2, 1.125),
     ],
 )
 def test_steps_and_volumes_of_eight_ranks(algorithm: str, steps: int, volume: float) -> None:
     """A ring goes round twice, doubling takes log2 8 = 3 steps each way, the others send at once.
 
-    What is reduced by shares sends 2 · 7 / 8 of the tensor, one shot all of it to seven.
+    What is reduced by shares sends 2 · 7 / 8 of the tensor, one shot all of it to seven. Switches
+    that add take all of it and an eighth of the sum.
     """
     counted, sent = collectives.ALL_REDUCE[algorithm]
     assert (counted(8), sent(8)) == (steps, volume)
 
 
+@pytest.mark.parametrize(
+    ("table", "algorithm", "steps", "volume"),
+    [
+        (collectives.ALL_GATHER, "ring", 7, 0.875),
+        (collectives.ALL_GATHER, "recursive_doubling", 3, 0.875),
+        (collectives.ALL_GATHER, "one_shot", 1, 0.875),
+        (collectives.ALL_GATHER, "in_network", 1, 0.125),
+        (collectives.REDUCE_SCATTER, "ring", 7, 0.875),
+        (collectives.REDUCE_SCATTER, "in_network", 1, 1),
+        (collectives.ALL_TO_ALL, "direct", 1, 1),
+        (collectives.ALL_TO_ALL, "pairwise", 7, 1),
+        (collectives.ALL_TO_ALL, "bruck", 3, 12 / 7),
+    ],
+)
+def test_halves_and_exchanges_of_eight_ranks(
+    table: Any, algorithm: str, steps: int, volume: float
+) -> None:
+    """Halves of an all-reduce send 7 / 8 of the tensor once; a switch copies an eighth to all.
+
+    Bruck: 3 steps of 4 of the 8 blocks, where 7 blocks leave.
+    """
+    counted, sent = table[algorithm]
+    assert counted(8) == steps
+    assert sent(8) == pytest.approx(volume)
+
+
+def test_the_parts_of_a_step() -> None:
+    """Of 2 µs a fifth is the interface, 0.3 landing, 0.1 wire, and 0.4 software.
+
+    Landing in SRAM that takes a tenth, half of the interface: 2 · (1 - 0.3 · 0.9 - 0.2 · 0.5).
+    """
+    kept = (2e-6, 0.2, 0.3, 0.1, 1.0, 1.0, 1.0, 1.0)
+    assert collectives.step_alpha(*kept) == 2e-6
+    less = collectives.step_alpha(2e-6, 0.2, 0.3, 0.1, 1.0, 0.5, 0.1, 1.0)
+    assert less == pytest.approx(2e-6 * 0.63)
+    assert collectives.step_alpha(2e-6, 0.2, 0.3, 0.1, 0.0, 0.0, 0.0, 0.0) == pytest.approx(0)
+
+
 @given(st.integers(2, 512))
 def test_no_all_reduce_sends_less_than_the_optimum(n: int) -> None:
-    """Every rank must send all but its share, twice: 2 (n - 1) / n of the tensor."""
-    for steps, volume in collectives.ALL_REDUCE.values():
+    """Every rank must send all but its share, twice: 2 (n - 1) / n of the tensor.
+
+    Unless switches add: then it must send all of it once.
+    """
+    ranks = {name: kind for name, kind in collectives.ALL_REDUCE.items() if name != "in_network"}
+    assert collectives.in_network_volume(n) > 1
+    for steps, volume in ranks.values():
         assert volume(n) >= 2 * (n - 1) / n * (1 - 1e-12)
         assert steps(n) >= 1
 
@@ -584,3 +630,16 @@ def test_embodied_carbon_of_a_device() -> None:
     made = carbon.memory_carbon(80 * GB, 3.4 / GB)
     assert made == pytest.approx(272.0)
     assert carbon.embodied_rate(made, 1000.0, 0.5) == pytest.approx(0.544)
+
+
+def test_chunks_follow_one_another_through_a_pipeline() -> None:
+    """4 chunks through 2 stages take 5 turns of 8: 0.625; half of that saving leaves 0.8125."""
+    assert serving.pipelined_share(4.0, 2.0, 1.0) == pytest.approx(5.0 / 8.0)
+    assert serving.pipelined_share(4.0, 2.0, 0.5) == pytest.approx(0.8125)
+    assert serving.pipelined_share(1.0, 8.0, 1.0) == 1.0
+    assert serving.pipelined_share(7.0, 1.0, 1.0) == 1.0
+
+
+def test_scores_written_out_move_by_pair_and_head() -> None:
+    """512 causal tokens are 131,328 pairs; of 32 heads at 12 B each: 50.4 MB."""
+    assert attention.score_traffic(131_328.0 * 32, 12.0) == 131_328 * 32 * 12

@@ -90,3 +90,43 @@ def test_joint_axes_leave_out_what_cannot_be_laid_out() -> None:
     values = {"plan.dp": np.array([1.0, 4.0]), "plan.ep": np.array([1.0, 2.0])}
     axis = joint_axis("layout", values, composed, 64)
     assert set(zip(axis.values["plan.dp"], axis.values["plan.ep"], strict=True)) == {(1.0, 1.0)}
+
+
+BETTER = (
+    "hardware.scale_up.alpha=0.5 us",
+    "hardware.scale_up.bandwidth_out=900 GB/s",
+    "hardware.scale_up.domain=16",
+    "+hardware.scale_up.endpoint.keep_landing=0",
+    "+hardware.scale_up.endpoint.keep_software=0.5",
+    "hardware.scale_out.alpha=1 us",
+    "hardware.scale_out.bandwidth_out=800 Gbit/s",
+    "hardware.scale_up.topology.kind=reducing_switch",
+)
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-70b", "mixtral-8x22b"])
+@pytest.mark.parametrize("change", BETTER)
+def test_a_better_network_never_makes_the_best_point_worse(change: str, model: str) -> None:
+    """Nor any point of the front, on up to 16 devices; of an ideal stack, whose collectives are
+    chosen by the time that they take."""
+    overrides = [f"model={model}", "calibration=ideal", "workload=azure-2023-code"]
+    overrides.append("hardware.scale_up.collectives=[ring,one_shot,two_shot,in_network]")
+    before, after = (_front([*overrides, *more]) for more in ([], [change]))
+    assert after.cost.min() <= before.cost.min() * (1 + 1e-9)
+    for point in before.itertuples():
+        as_fast = after.cost[after.tpot <= point.tpot * (1 + 1e-9)]
+        assert as_fast.min() <= point.cost * (1 + 1e-9)
+
+
+def _front(overrides: list[str]) -> pd.DataFrame:
+    options = Options(ask([*OVERRIDES, *overrides]))
+    composed = next(options.cases())
+    degrees = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+    layout = joint_axis(
+        "layout", dict.fromkeys(("plan.tp", "plan.dp", "plan.ep"), degrees), composed, 16
+    )
+    inner = (layout, GridAxis("batch", {"batch": np.array(BATCHES, float)}))
+    how = Search("cost_per_mtoken_usd", inner, False, "pareto")
+    rows = pd.concat([chosen_rows(composed, c).to_pandas() for c in search(composed, (), how)])
+    assert rows.feasible.all()
+    return pd.DataFrame({"cost": rows.cost_per_mtoken_usd, "tpot": rows.tpot_s})

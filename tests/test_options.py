@@ -20,7 +20,7 @@ from infercost.paths import CONF, ROOT
 from infercost.question import Question, ask, option_names
 from infercost.specs.case import GROUPS
 from infercost.specs.fields import SourcedSpec
-from infercost.specs.link import Link
+from infercost.specs.link import Link, Topology
 from infercost.specs.memory import Memory
 from infercost.specs.workload import TraceLengths
 from infercost.witnesses import missing_witnesses
@@ -74,8 +74,12 @@ def test_every_number_of_an_option_has_a_source(
     assert missing_witnesses(getattr(case.case, group), case.raw[group]) == []
 
 
-@pytest.mark.parametrize(("group", "kind"), [("memory", Memory), ("link", Link)])
-def test_memories_and_links_keep_to_their_specs(group: str, kind: type[BaseModel]) -> None:
+@pytest.mark.parametrize(
+    ("group", "kind"), [("memory", Memory), ("link", Link), ("topology", Topology)]
+)
+def test_memories_links_and_topologies_keep_to_their_specs(
+    group: str, kind: type[BaseModel]
+) -> None:
     """They are part of a device; one that no device mounts yet is checked here alone."""
     for name in option_names((CONF,), group):
         content = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
@@ -380,3 +384,12 @@ def test_sourced_specs_name_where_their_numbers_come_from(
     hardware = cases["hardware", "h100-sxm"].case.hardware
     parts: list[SourcedSpec] = [hardware, hardware.tier, hardware.scale_up, hardware.scale_out]
     assert all(part.sources for part in parts)
+
+
+@pytest.mark.parametrize("name", option_names((CONF,), "topology"))
+def test_every_topology_can_be_mounted_on_a_link(name: str) -> None:
+    """`+topology@hardware.scale_up.topology=NAME` is all it takes, with sources of its own."""
+    mount = f"+topology@hardware.scale_up.topology={name}"
+    hardware = next(iter(Options(ask(["hardware=tpu-v5e", mount])).cases())).case.hardware
+    assert hardware.scale_up.topology.kind.replace("_", "-") == name
+    assert hardware.scale_up.topology.sources

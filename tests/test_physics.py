@@ -35,6 +35,8 @@ from infercost.registry import metrics
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership
 from infercost.specs.formats import bytes_per_element
+from infercost.specs.hardware import Reliability
+from infercost.specs.link import Endpoint, Straggling, Topology
 from infercost.specs.workload import FixedLengths, Snapshot, TraceLengths
 from infercost.table import columns
 
@@ -156,7 +158,7 @@ def cases(draw: st.DrawFn, *, even: bool = False) -> Case:
         plan__dp=dp,
         plan__ep=draw(st.sampled_from(spread)) if experts else 1,
         plan__overlap=draw(st.sampled_from((0.0, 0.5, 1.0)) | st.floats(0, 1)),
-        plan__kv_sharding=draw(st.sampled_from(("heads", "batch"))),
+        plan__kv_sharding=draw(st.sampled_from(("heads", "batch", "sequence"))),
         plan__prefill_batch=draw(st.sampled_from((1, 1, 4))),
         plan__prefill_chunk=draw(st.sampled_from((512.0, 8192.0, 1e6))),
         plan__phases=draw(st.sampled_from(("colocated", "disaggregated"))),
@@ -624,6 +626,19 @@ def test_resharding_for_a_cache_split_by_batch() -> None:
     assert added == pytest.approx(swapped, rel=1e-9)
 
 
+def test_sharing_a_cache_split_by_sequence() -> None:
+    """16 devices, 8 KV heads: pairs hold half of each sequence's tokens. Before the core each
+    gives its 4 query heads and half of a key and value, after it its part of the other's results:
+    2 · 80 messages of 64 rows of 512 and 512 + 128 elements, and half of the key projection."""
+    plain = messages("llama-3.1-70b", 64, tp=16).decode
+    split = messages("llama-3.1-70b", 64, tp=16, kv_sharding="sequence").decode
+    swapped = 80 * (2 * 2e-6 + 64 * (512 + 512 + 128) * 2 / 400e9)
+    added = value(split.communication) - value(plain.communication)
+    assert added == pytest.approx(swapped, rel=1e-9)
+    saved = value(plain.flops) - value(split.flops)
+    assert saved == pytest.approx(80 * 2 * 64 * 8192 * 128, rel=1e-9)
+
+
 @pytest.mark.parametrize("batch", [1, 8, 64, 512, 4096])
 def test_the_fastest_algorithm_is_taken(batch: int) -> None:
     algorithms = ["ring", "one_shot", "recursive_doubling"]
@@ -879,6 +894,64 @@ def test_a_dose_of_nothing_changes_nothing(case: Case, trend: str) -> None:
         np.testing.assert_array_equal(entry.evaluate(point), entry.evaluate(same))
 
 
+NEUTRAL: dict[str, dict[str, object]] = {
+    "a switch": {"hardware.scale_up.topology": Topology(kind="switch")},
+    "parts of alpha": {
+        "hardware.scale_up.endpoint": Endpoint(nic=0.2, landing=0.3, wire=0.1),
+        "hardware.scale_out.endpoint": Endpoint(nic=0.3, landing=0.1, wire=0.2),
+    },
+    "hops of no time": {
+        "hardware.scale_out.topology": Topology(kind="fat_tree", hop="0 s", radix=1024),
+        "hardware.scale_out.endpoint": Endpoint(),
+    },
+    "stragglers that never are": {
+        "hardware.scale_up.straggling": Straggling(tail=0.0, timeout=3.0),
+    },
+    "no failures": {
+        "hardware.reliability": Reliability(mtbf="1e30 s", repair="0 s", failover="0 s"),
+    },
+}
+
+
+@pytest.mark.parametrize("change", NEUTRAL)
+@LAW
+@given(cases())
+def test_a_neutral_interconnect_changes_nothing(change: str, case: Case) -> None:
+    """But for the hops that a stated topology counts."""
+    point, same = Evaluation(case), Evaluation(changed(case, NEUTRAL[change]))
+    for name, entry in metrics().items():
+        if not name.startswith("tp_"):
+            np.testing.assert_array_equal(entry.evaluate(point), entry.evaluate(same), name)
+
+
+def test_spares_are_paid_and_outages_too() -> None:
+    """Eight devices and one that stands by, out for a tenth of their time: with q = 0.1,
+
+    A = 0.9^9 + 9 · 0.1 · 0.9^8 = 0.7748; rent and device time grow by 9 / (8 A), latency does not.
+    """
+    case = case_of("llama-3.1-70b", plan__tp=8, economics=composed("economics", "rental"))
+    spared = changed(
+        case,
+        {
+            "plan.spares": 1,
+            "hardware.reliability": Reliability(mtbf="9 s", repair="1 s", failover="0 s"),
+        },
+    )
+    point, less = Evaluation(case), Evaluation(spared)
+    available = 0.9**9 + 9 * 0.1 * 0.9**8
+    grown = 9 / (8 * available)
+    assert value(less.availability) == pytest.approx(available)
+    assert value(less.tpot) == value(point.tpot)
+    for name, factor in (
+        ("cost_per_mtoken_usd", grown),
+        ("embodied_carbon_per_mtoken_kgco2e", grown),
+        ("throughput_per_device_per_s", 1 / grown),
+        ("throughput_per_s", available),
+    ):
+        mine, other = (value(metrics()[name].evaluate(p)) for p in (less, point))
+        assert mine == pytest.approx(factor * other), name
+
+
 def test_a_dose_lengthens_every_request() -> None:
     """1000 + 24 prompt tokens and 200 + 56 outputs are 1024 and 256, whatever their origin."""
     plain = case_of(workload__prompt_tokens=1024.0, workload__output_tokens=256.0)
@@ -1001,6 +1074,19 @@ def test_a_cache_split_by_batch_is_kept_once() -> None:
     assert 16 * value(Evaluation(case).memory.kv) == pytest.approx(total, rel=1e-12)
     twice = changed(case, {"plan.kv_sharding": "heads"})
     assert 16 * value(Evaluation(twice).memory.kv) == pytest.approx(2 * total, rel=1e-12)
+
+
+def test_one_sequence_split_over_all_devices_is_kept_once() -> None:
+    """One sequence of 4096 tokens on 32 devices of 8 KV heads: each keeps a quarter of a head's."""
+    case = case_of(
+        "llama-3.1-70b", workload="snapshot", batch=1, plan__tp=32, plan__kv_sharding="sequence"
+    )
+    point = Evaluation(case)
+    assert 32 * value(point.memory.kv) == pytest.approx(4096 * 327_680, rel=1e-12)
+    read = value(point.decode.bytes_moved) - value(
+        Evaluation(changed(case, {"workload.context": 0.0})).decode.bytes_moved
+    )
+    assert 32 * read == pytest.approx(4096 * 327_680, rel=1e-6)
 
 
 def test_a_latent_cache_split_by_batch_is_kept_once() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
 from infercost.errors import SpecError
-from infercost.readings import COLUMNS, Reading, Unread, era_of, read, read_table
+from infercost.loads import MOST_IN_FLIGHT
+from infercost.measurements import COLUMNS, era_of, read_table
+from infercost.readings import Reading, Unread, read
 
 ROW = {
     "id": "x1",
@@ -95,7 +98,7 @@ def test_neuron_cores_are_the_ranks() -> None:
 
 def test_a_layer_split_is_a_pipeline() -> None:
     found = reading(n_devices="2", tp="1", parallelism="layer split")
-    assert (found.tp, found.pp, found.pipelined) == (1, 2, True)
+    assert (found.tp, found.pp, found.dp) == (1, 2, 1)
 
 
 @pytest.mark.parametrize(
@@ -106,17 +109,223 @@ def test_a_layer_split_is_a_pipeline() -> None:
         ({"value": ""}, "not a positive number"),
         ({"value": "inf"}, "not a positive number"),
         ({"weight_format": "int3"}, "weight_format 'int3' is no known number format"),
-        ({"n_devices": "CPU"}, "n_devices 'CPU' is not stated"),
+        ({"n_devices": "some"}, "n_devices 'some' is not stated"),
         ({"batch": "many"}, "batch 'many' is not stated"),
-        ({"prompt_tokens": "MLPerf dataset"}, "'MLPerf dataset' is not a number"),
-        ({"load": "open loop 10 req/s"}, "queueing"),
-        ({"scenario": "server"}, "queueing"),
+        ({"prompt_tokens": "a data set"}, "'a data set' is not a number of a known data set"),
+        ({"load": "production mix"}, "a production average"),
         ({"tp": "8", "n_devices": "4"}, "exceeds 4 devices"),
+        ({"tp": "", "parallelism": "ZeRO-3"}, "'ZeRO-3' is outside"),
+        ({"tp": "", "parallelism": "2D weight-stationary"}, "'2D weight-stationary' is outside"),
+        ({"notes": "Per node; MTP (NEXTN, 1 step) ON."}, "speculative decoding"),
+        ({"scenario": "offline", "metric": "output_tokens_per_s", "output_tokens": ""}, "output"),
     ],
     ids=str,
 )
 def test_a_row_that_cannot_be_read_says_why(changes: dict[str, str], said: str) -> None:
     assert said in reason(**changes)
+
+
+def test_fp8_engines_of_tensorrt_llm_cache_in_fp8() -> None:
+    """1,024 sequences of 256 tokens of Llama 2 13B (40 layers, width 5,120) would take
+    2 x 40 x 5,120 x 2 B x 256 x 1,024 = 215 GB in fp16, more than the 141 GB of an H200."""
+    assert reading(weight_format="fp8").kv == "fp8"
+    assert reading(weight_format="fp8", kv_format="bf16").kv == "bf16"
+    assert reading(weight_format="fp8", framework="vLLM 0.6.6").kv == "native"
+
+
+def test_gpt_oss_is_published_in_mxfp4_whatever_a_column_says() -> None:
+    """Attention and vocabulary stay in bf16, or in Q8_0 in GGUF files."""
+    label = {"model": "gpt-oss-20b", "n_devices": "1", "tp": "1"}
+    hopper = reading(**label, weight_format="fp8")
+    gguf = reading(**label, weight_format="mxfp4", framework="llama.cpp b6918 CUDA")
+    assert (hopper.weights, hopper.dense) == ("mxfp4", "native")
+    assert (gguf.weights, gguf.dense) == ("mxfp4", "q8_0")
+
+
+def test_vllm_takes_256_sequences_where_nothing_is_set() -> None:
+    offline = {**MLPERF, "scenario": "offline", "metric": "output_tokens_per_s"}
+    assert reading(**{**offline, "framework": "vLLM 0.5.2"}).limit == 256
+    assert reading(**{**offline, "load": "max 896 per engine"}).limit == 896
+
+
+# What decides the sequences in flight.
+
+
+def test_memory_fills_up_to_the_limit_that_words_state() -> None:
+    offline = {"scenario": "offline", "metric": "output_tokens_per_s", "batch": ""}
+    few = reading(**offline, load="max_num_seqs 1500 (num_prompts 1500)")
+    lm = reading(**offline, load="128 (max batch, 3000 prompts)")
+    own = reading(**offline, load="max supported (70B: 128 by cross-check)")
+    other = reading(**offline, model="llama-2-7b", load="max supported (70B: 128 by cross-check)")
+    assert all(r.filled and math.isnan(r.batch) for r in (few, lm, own, other))
+    assert [r.limit for r in (few, lm, own, other)] == [1500, 128, 128, MOST_IN_FLIGHT]
+    assert few.phase == "max-load"
+
+
+def test_a_service_at_a_stated_batch_prefills_while_it_decodes() -> None:
+    """128 tokens of 8 sequences at 512 tokens/s: 2 s for 128 steps and the prefill of 8 prompts."""
+    found = reading(scenario="server", metric="output_tokens_per_s", value="512")
+    assert (found.prefills, found.steps, found.time_s) == (1, 128, 2.0)
+    step = reading(scenario="server", metric="tpot_s", value="0.02")
+    assert (step.prefills, step.steps, step.phase) == (1 / 128, 1, "served")
+
+
+def test_requests_that_arrive_leave_the_batch_to_be_settled() -> None:
+    found = reading(
+        load="open loop 0.5 req/s (chat)", batch="", n_devices="8", dp="2", scenario="server"
+    )
+    assert (found.rate, found.phase) == (0.25, "served")
+    assert math.isnan(found.batch)
+
+
+def test_a_burst_is_read_at_the_sequences_that_ran() -> None:
+    burst = {
+        "load": "open loop 10 req/s",
+        "batch": "",
+        "scenario": "server",
+        "notes": "300 requests; time-average running sequences 35. Mean.",
+    }
+    assert reading(**burst, metric="tpot_s").batch == 35
+    assert "queue" in reason(**burst, metric="ttft_s")
+
+
+def test_figures_of_one_node_are_of_a_group_of_experts_over_many() -> None:
+    """22,282 tokens/s per node of 8, of 9 nodes with 256 sequences per GPU: a step of
+    256 x 8 / 22,282 = 91.9 ms. Lmsys states the same."""
+    found = reading(
+        model="deepseek-v3",
+        n_devices="8",
+        tp="",
+        ep="72",
+        parallelism="EP72 (9 nodes), DP attention, TBO",
+        framework="SGLang (May 2025)",
+        load="256 per GPU",
+        batch="",
+        metric="output_tokens_per_s",
+        value="22282",
+        notes="Per node; DeepEP low-latency mode, no MTP.",
+    )
+    assert (found.tp, found.dp, found.ep, found.batch) == (1, 72, 72, 256 * 72)
+    assert found.time_s == pytest.approx(256 * 8 / 22282)
+    assert found.dispatch == "fp8"
+
+
+def test_tokens_per_device_are_prompts_per_device() -> None:
+    """16,384 tokens are 4 prompts of 4,096."""
+    found = reading(load="16384 tokens per GPU", batch="", prompt_tokens="4096", parallelism="TP4")
+    assert found.batch == 4 * 4
+
+
+# MLPerf Inference.
+
+MLPERF = {
+    "prompt_tokens": "MLPerf dataset",
+    "output_tokens": "",
+    "load": "",
+    "batch": "",
+    "tp": "",
+    "parallelism": "",
+    "n_devices": "8",
+    "weight_format": "fp8",
+    "framework": "TensorRT 10.2.0, CUDA 12.4",
+    "block": "mlperf-v4.1|H100",
+}
+
+
+def test_mlperf_offline_fills_memory_with_its_data_set() -> None:
+    found = reading(**{**MLPERF, "scenario": "offline", "metric": "output_tokens_per_s"})
+    assert (found.filled, found.output, found.devices) == (True, 294.45, 8)
+    assert found.era == "trt-mlperf-2024"
+
+
+def test_mlperf_samples_are_requests() -> None:
+    """10 samples/s, filled: one takes 0.1 s of the system."""
+    found = reading(**{**MLPERF, "scenario": "offline", "metric": "samples_per_s", "value": "10"})
+    assert found.time_s == pytest.approx(0.1)
+
+
+def test_mlperf_servers_keep_the_tpot_limit_of_the_rules() -> None:
+    """loadgen/mlperf.conf: 200 ms for Llama 2 70B, 40 ms interactive."""
+    throughput = {**MLPERF, "metric": "output_tokens_per_s"}
+    assert reading(**{**throughput, "scenario": "server"}).tpot_limit == 0.2
+    assert reading(**{**throughput, "scenario": "server (interactive)"}).tpot_limit == 0.04
+
+
+def test_mlperf_tpot_is_read_at_the_sequences_in_flight() -> None:
+    notes = "Implied mean decode concurrency (throughput x TPOT) = 719 sequences system-wide."
+    found = reading(**{**MLPERF, "scenario": "server", "metric": "tpot_s", "notes": notes})
+    assert (found.batch, found.steps, found.prefills) == (719, 1, 1 / 294.45)
+
+
+def test_single_stream_is_one_query_after_the_other() -> None:
+    found = reading(**{**MLPERF, "scenario": "latency", "metric": "e2e_latency_s"})
+    assert (found.batch, found.prefills, found.steps) == (1, 1, 294.45 - 1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"metric": "ttft_s"},
+        {"metric": "output_tokens_per_s", "model": "llama-3.1-405b"},
+        {"metric": "output_tokens_per_s", "n_devices": "CPU", "model": "llama-3.1-8b"},
+    ],
+)
+def test_what_the_ttft_limit_decides_waits_for_a_queue(changes: dict[str, str]) -> None:
+    assert "needs a queueing model" in reason(**{**MLPERF, "scenario": "server", **changes})
+
+
+@pytest.mark.parametrize(("platform", "sockets"), [("1-node-2S-GNR", 2), ("SR650_V4", 2)])
+def test_servers_without_accelerators_count_sockets(platform: str, sockets: int) -> None:
+    cpu = {"n_devices": "CPU", "hardware": "xeon-6980p", "notes": f"platform {platform}"}
+    found = reading(**{**MLPERF, **cpu, "scenario": "offline", "metric": "output_tokens_per_s"})
+    assert found.devices == sockets
+
+
+# Words for lengths.
+
+
+@pytest.mark.parametrize(
+    ("words", "tokens"),
+    [
+        ("few tokens", 8),
+        ("~8 (short prompt)", 8),
+        ("2048 context", 2048),
+        ("~383 per sequence", 383),
+        ("3064 total over 8 sequences", 383),
+        ("4,989 avg KV length", 4989),
+        ("0", 1),
+    ],
+)
+def test_words_for_a_prompt(words: str, tokens: float) -> None:
+    assert reading(prompt_tokens=words).prompt == tokens
+
+
+def test_lengths_of_an_unnamed_sample_follow_from_rates() -> None:
+    """LMDeploy: (6981.159 - 3387.419) / 14.556 = 246.9 and 3387.419 / 14.556 = 232.7 tokens."""
+    found = reading(
+        load="256 (max batch, 3000 prompts)",
+        batch="",
+        scenario="server",
+        prompt_tokens="ShareGPT-like (not fixed)",
+        output_tokens="not fixed",
+        metric="output_tokens_per_s",
+        value="3387.419",
+        notes="total tok/s 6981.159; RPS 14.556.",
+    )
+    assert found.prompt == pytest.approx(246.9, abs=0.05)
+    assert found.output == pytest.approx(232.7, abs=0.05)
+
+
+def test_depth_is_context_before_a_prompt() -> None:
+    notes = "llama-bench pp2048 at depth 4096 (existing KV context); model file 11.27 GiB."
+    assert reading(scenario="prefill", metric="prefill_tokens_per_s", notes=notes).depth == 4096
+    assert reading(notes=notes.replace("pp2048", "tg32")).depth == 0
+
+
+def test_all_tokens_of_a_request_are_its_prompt_and_its_output() -> None:
+    """(512 + 128) x 8 tokens at 2,560 tokens/s take 2 s."""
+    found = reading(scenario="offline", metric="total_tokens_per_s", value="2560")
+    assert found.time_s == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +340,12 @@ def test_a_row_that_cannot_be_read_says_why(changes: dict[str, str], said: str) 
         ("vLLM 0.19.0", "vllm-2026"),
         ("vLLM 0.5.2", "vllm-2024"),
         ("llama.cpp (May 2024) Metal", "llama-cpp-metal"),
+        ("TensorRT 9.3.0, CUDA 12.2", "trt-mlperf-2024"),
+        ("TensorRT 10.11.0.33, CUDA 12.9", "trt-mlperf-2025"),
+        ("Ollama", "ollama"),
+        ("DeepSeek in-house profile", "deepseek"),
+        ("PyTorch", "pytorch"),
+        ("not stated in artifact", "other"),
         ("a stack of my own", "other"),
     ],
 )

@@ -11,9 +11,9 @@ from functools import cached_property, reduce
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Count, Seconds, UsdPerSecond
+from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, UsdPerSecond
 from infercost.directions import directed
-from infercost.equations import carbon, endurance, energy, money, serving
+from infercost.equations import availability, carbon, endurance, energy, money, serving
 from infercost.equations.attention import attended_pairs
 from infercost.lengths import Lengths, lengths_of
 from infercost.operators.base import Layout, Pass
@@ -59,6 +59,22 @@ class Evaluation:
         """Devices of one replica: tp · pp · dp."""
         plan = self.case.plan
         return plan.tp * plan.pp * plan.dp
+
+    @cached_property
+    def availability(self) -> Ratio:
+        """Share of time that a replica serves: devices fail, spares step in. 1 without failures."""
+        reliability = self.case.hardware.reliability
+        if reliability is None:
+            return 1.0
+        mtbf, n = reliability.mtbf, self.devices
+        down = availability.downtime_share(mtbf, reliability.repair)
+        at_work = availability.standby_availability(n, self.case.plan.spares, down)
+        return at_work * availability.failover_availability(n, mtbf, reliability.failover)
+
+    @cached_property
+    def provision(self) -> Ratio:
+        """Device time paid, spares and failures included, over device time at work."""
+        return availability.provision_factor(self.devices, self.case.plan.spares, self.availability)
 
     @cached_property
     def memory(self) -> Footprint:
@@ -228,8 +244,13 @@ class Evaluation:
 
     @cached_property
     def prefill_time(self) -> Seconds:
-        """Time of one prefill, by prompt stratum: of a prompt alone, without queueing."""
-        return self.prefill.time.total * self.prompt_passes
+        """Time of one prefill, by prompt stratum: of a prompt alone, without queueing.
+
+        Its chunks may follow one another through the stages of a pipeline.
+        """
+        plan, overlap = self.case.plan, self.case.calibration.pipeline_overlap
+        share = serving.pipelined_share(self.prompt_passes, plan.pp, overlap)
+        return self.prefill.time.total * self.prompt_passes * share
 
     @cached_property
     def prefill_terms(self) -> Terms:
@@ -260,7 +281,7 @@ class Evaluation:
     def decode_per_token(self) -> PerToken:
         """Decode's part of one output token."""
         share = 1.0 / self.lengths.tokens_per_step
-        time = self.decode.time.times(self.devices / self.case.batch * share)
+        time = self.decode.time.times(self.devices / self.case.batch * share * self.provision)
         plan, batch = self.case.plan, self.case.batch
         passes = serving.passes_in_flight(batch, plan.dp, plan.pp)
         dynamic = self.decode.energy.times(plan.tp * passes / batch * share)
@@ -271,7 +292,8 @@ class Evaluation:
         """Prefill's part of one output token: a request's prefill over its output tokens."""
         plan = self.case.plan
         share = self.lengths.prefills_per_step / self.lengths.tokens_per_step
-        time = self.prefill_terms.times(self._occupancy(1.0) * self.devices * share)
+        paid = self.devices * share * self.provision
+        time = self.prefill_terms.times(self._occupancy(1.0) * paid)
         dynamic = self.prefill.energy.each(self._mean_over_prompts)
         return self._per_token(time, dynamic.times(plan.tp / plan.prefill_batch * share))
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from infercost.arrays import Array, Bytes, Count, Joules, Seconds
 from infercost.equations import collectives as eq
 from infercost.equations.energy import movement_energy
+from infercost.fabric import Fabric, Parts, Table
 from infercost.specs.hardware import Hardware
-from infercost.specs.link import Link
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,20 @@ class Message:
 
 
 @dataclass(frozen=True)
-class _Parts:
-    latency: Array
-    bandwidth: Array
-    sent: Array
-
-
-@dataclass(frozen=True)
 class Network:
     """The fabrics of one device. Groups fill scale-up domains first; one rank sends nothing."""
 
     hardware: Hardware
+
+    @cached_property
+    def scale_up(self) -> Fabric:
+        """The fabric inside a domain."""
+        return Fabric(self.hardware.scale_up)
+
+    @cached_property
+    def scale_out(self) -> Fabric:
+        """The fabric between domains."""
+        return Fabric(self.hardware.scale_out)
 
     def all_reduce(self, name: str, count: Array, size: Bytes, n: Count) -> Message:
         """All-reduce of `size` bytes over `n` ranks.
@@ -48,10 +52,22 @@ class Network:
         Inside a domain the group reduces and gathers; between domains each rank reduces its share
         of the tensor with its counterparts.
         """
-        inside = eq.ranks_inside(n, self.hardware.scale_up.domain)
-        outside = eq.domains_spanned(n, self.hardware.scale_up.domain)
-        near = self._fastest(self.hardware.scale_up, size, inside)
-        far = self._fastest(self.hardware.scale_out, size / inside, outside)
+        return self._by_levels(eq.ALL_REDUCE, name, count, size, n)
+
+    def all_gather(self, name: str, count: Array, size: Bytes, n: Count) -> Message:
+        """All-gather of a tensor of `size` bytes in total over `n` ranks, level by level."""
+        return self._by_levels(eq.ALL_GATHER, name, count, size, n)
+
+    def reduce_scatter(self, name: str, count: Array, size: Bytes, n: Count) -> Message:
+        """Sum of tensors of `size` bytes, each of `n` ranks keeping its part, level by level."""
+        return self._by_levels(eq.REDUCE_SCATTER, name, count, size, n)
+
+    def _by_levels(self, table: Table, name: str, count: Array, size: Bytes, n: Count) -> Message:
+        up, out = self.scale_up, self.scale_out
+        inside = eq.ranks_inside(n, up.reach)
+        outside = eq.domains_spanned(n, up.reach)
+        near = up.fastest(table, up.link.collectives, size, inside)
+        far = out.fastest(table, out.link.collectives, size / inside, outside)
         return self._joined(name, count, near, far, n)
 
     def all_to_all(self, name: str, count: Array, size: Bytes, n: Count, stride: Count) -> Message:
@@ -61,22 +77,23 @@ class Network:
         domain. What stays inside travels on scale-up while the rest is on scale-out: the slower
         counts.
         """
-        domain = np.maximum(self.hardware.scale_up.domain // np.asarray(stride), 1.0)
+        up, out = self.scale_up, self.scale_out
+        domain = np.maximum(up.reach // np.asarray(stride), 1.0)
         inside = eq.ranks_inside(n, domain)
         outside_share = eq.remote_share(n, inside)
         inside_share = eq.remote_share(n, 1.0) - outside_share
-        up, out = self.hardware.scale_up, self.hardware.scale_out
-        near = self._parts(up, eq.all_to_all_steps(inside), size * inside_share)
-        far = self._parts(out, np.ceil(outside_share), size * outside_share)
-        slower = np.asarray(far.latency + far.bandwidth > near.latency + near.bandwidth)
+        near = up.fastest(eq.ALL_TO_ALL, up.link.exchanges, size * inside_share, inside)
+        # All ranks beyond are counterparts in other domains, reached over the same fabric.
+        beyond = np.where(np.asarray(outside_share) > 0.0, n, 1.0)
+        far = out.fastest(eq.ALL_TO_ALL, out.link.exchanges, size * outside_share, beyond)
+        slower = np.asarray(far.time > np.asarray(near.time))
         return Message(
             name,
             count,
             np.where(slower, far.latency, near.latency),
             np.where(slower, far.bandwidth, near.bandwidth),
             near.sent + far.sent,
-            movement_energy(near.sent, up.transfer_energy)
-            + movement_energy(far.sent, out.transfer_energy),
+            self._energy(near, far),
         )
 
     def point_to_point(self, name: str, count: Array, size: Bytes, span: Count) -> Message:
@@ -84,50 +101,25 @@ class Network:
 
         It crosses scale-out where they do not fit one scale-up domain.
         """
-        far = np.asarray(span > np.asarray(self.hardware.scale_up.domain), dtype=np.float64)
-        near_parts = self._parts(self.hardware.scale_up, 1.0 - far, size * (1.0 - far))
-        return self._joined(
-            name, count, near_parts, self._parts(self.hardware.scale_out, far, size * far)
-        )
-
-    def _parts(self, link: Link, steps: Count, sent: Bytes) -> _Parts:
-        return _Parts(
-            eq.latency_time(steps, link.alpha),
-            eq.bandwidth_time(sent, link.bandwidth_out, 1.0),
-            sent,
-        )
-
-    def _fastest(self, link: Link, size: Bytes, n: Count) -> _Parts:
-        """The all-reduce that is fastest on an ideal link, size by size."""
-        best: _Parts | None = None
-        for name in link.collectives:
-            steps, volume = eq.ALL_REDUCE[name]
-            parts = self._parts(link, steps(n), volume(n) * size)
-            if best is None:
-                best = parts
-                continue
-            wins = np.asarray(
-                parts.latency + parts.bandwidth < np.asarray(best.latency + best.bandwidth)
-            )
-            best = _Parts(
-                np.where(wins, parts.latency, best.latency),
-                np.where(wins, parts.bandwidth, best.bandwidth),
-                np.where(wins, parts.sent, best.sent),
-            )
-        assert best is not None  # the spec demands one algorithm at least
-        return best
+        far = np.asarray(span > np.asarray(self.scale_up.reach), dtype=np.float64)
+        near_parts = self.scale_up.one_step(size * (1.0 - far), 1.0 - far, 2.0)
+        return self._joined(name, count, near_parts, self.scale_out.one_step(size * far, far, 2.0))
 
     def _joined(
-        self, name: str, count: Array, near: _Parts, far: _Parts, synchronised: Count = 1.0
+        self, name: str, count: Array, near: Parts, far: Parts, synchronised: Count = 1.0
     ) -> Message:
-        up, out = self.hardware.scale_up, self.hardware.scale_out
         return Message(
             name,
             count,
             near.latency + far.latency,
             near.bandwidth + far.bandwidth,
             near.sent + far.sent,
-            movement_energy(near.sent, up.transfer_energy)
-            + movement_energy(far.sent, out.transfer_energy),
+            self._energy(near, far),
             synchronised,
+        )
+
+    def _energy(self, near: Parts, far: Parts) -> Joules:
+        up, out = self.hardware.scale_up, self.hardware.scale_out
+        return movement_energy(near.travelled, up.transfer_energy) + movement_energy(
+            far.travelled, out.transfer_energy
         )

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from infercost.arrays import Array, Bytes, BytesPerSecond, Flops, Joules, Seconds
-from infercost.equations import energy, roofline
+from infercost.equations import attention, energy, roofline
 from infercost.network import Message
 from infercost.operators.base import Block, Layout, Operator, Pass, stored_format
 from infercost.operators.stack import blocks
-from infercost.specs.calibration import Calibration
+from infercost.specs.calibration import SHARES, Calibration
 from infercost.specs.case import Case
 from infercost.terms import Terms
 from infercost.tiering import WRITTEN, OperatorTime, Rates, Routes, power_limit
@@ -53,17 +53,20 @@ class PassCost:
 
 
 def effective_calibration(layout: Layout) -> Calibration:
-    """The case's calibration with the efficiencies of its weight format, where they differ."""
-    calibration = layout.case.calibration
-    special = calibration.formats.get(stored_format(layout.case, "weights"))
-    if special is None:
-        return calibration
-    return calibration.model_copy(
-        update={
-            "memory_efficiency": special.memory_efficiency,
-            "compute_efficiency": special.compute_efficiency,
-        }
-    )
+    """The case's calibration for its device's architecture and its weights' format."""
+    case = layout.case
+    return specialised(case.calibration, case.hardware.architecture, stored_format(case, "weights"))
+
+
+def specialised(calibration: Calibration, architecture: str, weights: str) -> Calibration:
+    """A calibration with a format's own numbers, and the factors of an architecture on all."""
+    own = calibration.formats.get(weights)
+    changed: dict[str, Array] = own.model_dump(exclude_none=True) if own else {}
+    for name, factor in calibration.architectures.get(architecture, {}).items():
+        value = changed.get(name, getattr(calibration, name))
+        share = name in SHARES
+        changed[name] = roofline.scaled_odds(value, factor) if share else value * factor
+    return calibration.model_copy(update=changed)
 
 
 def launch_overhead(calibration: Calibration, decode: bool) -> Seconds:
@@ -112,12 +115,16 @@ def operator_time(
     `bandwidth` is that of a plain device's memory; `routes` lead through tiers.
     """
     rates = reached_rates(calibration, operator, decode)
+    traffic = operator.traffic
+    if operator.kind == "prefill_attention":
+        scores = attention.score_traffic(operator.scores, calibration.score_bytes)
+        traffic = {**traffic, "activations": traffic["activations"] + scores}
     if routes is not None:
-        return routes.time(operator, rates)
+        return routes.time(replace(operator, traffic=traffic), rates)
     compute = roofline.compute_time(rates.flops, operator.peak, rates.efficiency)
     streams = {
         name: roofline.transfer_time(moved, bandwidth, rates.reached[name])
-        for name, moved in operator.traffic.items()
+        for name, moved in traffic.items()
     }
     transfer: Seconds = sum(streams.values(), start=0.0)
     bound = np.asarray(compute > np.asarray(transfer), dtype=np.float64)

@@ -159,8 +159,8 @@ def broken_limit(
 
 def reaches(layout: Layout) -> BoolArray:
     """Whether the links connect all devices of a replica."""
-    plan, hardware = layout.case.plan, layout.case.hardware
-    connected = np.maximum(hardware.scale_out.domain, hardware.scale_up.domain)
+    plan, network = layout.case.plan, layout.network
+    connected = np.maximum(network.scale_out.reach, network.scale_up.reach)
     return np.asarray(plan.tp * plan.pp * plan.dp <= connected)
 
 

@@ -6,36 +6,17 @@ calibration can predict it from the same two passes. A row that cannot be read h
 
 from __future__ import annotations
 
-import csv
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-from infercost.errors import SpecError, nearest
-from infercost.paths import ROOT, config_dirs
+from infercost.layouts import layout_of
+from infercost.loads import MOST_IN_FLIGHT, Load, devices_of, load_of
+from infercost.measurements import Fault, Row, era_of, lengths, number, stated
+from infercost.paths import config_dirs
 from infercost.question import option_names
 from infercost.specs.formats import BITS
-
-COLUMNS = (
-    "id",
-    "hardware",
-    "model",
-    "weight_format",
-    "kv_format",
-    "n_devices",
-    "framework",
-    "scenario",
-    "load",
-    "batch",
-    "prompt_tokens",
-    "output_tokens",
-    "metric",
-    "value",
-)
-"""Columns that a table of measurements must have."""
 
 STATIC_CHUNK = 1e9
 """Static batching: a prefill is one pass, however long."""
@@ -46,7 +27,11 @@ IN_FLIGHT_CHUNK = 8192.0
 
 @dataclass(frozen=True)
 class Reading:
-    """One row as a point and a time: `time_s` = `prefills` prefills and `steps` decode steps."""
+    """One row as a point and a time: `time_s` = `prefills` prefills and `steps` decode steps.
+
+    What a calibration decides (a batch that a rate or a limit of latency implies) is left open
+    here; `calibrate.settle` settles it.
+    """
 
     id: str
     hardware: str
@@ -59,7 +44,7 @@ class Reading:
     dp: int
     ep: int
     batch: float
-    """Sequences per replica; NaN where the stack fills its memory (`load` max-load)."""
+    """Sequences per replica; NaN where the stack fills its memory, or a rate decides."""
     prompt: float
     output: float
     chunk: float
@@ -67,14 +52,27 @@ class Reading:
     """Prefills of `batch` prompts each."""
     steps: float
     time_s: float
-    """What the row states, as the time of that work; per request where `batch` is to be filled."""
+    """What the row states, as the time of that work; per request where `filled`."""
     value: float
     per_time: bool
     """Whether the row states a rate rather than a time."""
     phase: str
     cores_per_device: int = 1
-    pipelined: bool = False
-    """Prefill of layers that lie on several devices, cut into chunks that follow one another."""
+    filled: bool = False
+    """The stack takes as many sequences as fit, `limit` at most."""
+    limit: float = MOST_IN_FLIGHT
+    tpot_limit: float = math.inf
+    """Mean TPOT that a filled stack keeps to, in s."""
+    rate: float = math.nan
+    """Requests per second and replica that arrive by themselves; NaN in a closed loop."""
+    depth: float = 0.0
+    """Tokens in the cache before the prompts, which attend to them."""
+    dense: str = ""
+    """Number format of what is not a routed expert, where it differs from `weights`."""
+    dispatch: str = "native"
+    """Number format of activations on their way to experts."""
+    devices: int = 0
+    """Devices of the system where nobody says how the model lies on them; else 0."""
 
 
 @dataclass(frozen=True)
@@ -85,49 +83,66 @@ class Unread:
     reason: str
 
 
-def read_table(file: Path) -> list[dict[str, str]]:
-    """The rows of a CSV of measurements. Raises `SpecError` for a missing file or column."""
+def read(row: Row, dirs: tuple[str, ...] = ()) -> Reading | Unread:
+    """One row as a reading, or why it is none."""
     try:
-        with file.open(newline="") as handle:
-            reader = csv.DictReader(handle)
-            rows = list(reader)
-            names = reader.fieldnames or []
-    except OSError as error:
-        raise SpecError(str(file), "", f"cannot be read: {error.strerror}") from None
-    for column in COLUMNS:
-        if column not in names:
-            raise SpecError(str(file), column, "column is missing", nearest(column, names))
-    if not rows:
-        raise SpecError(str(file), "", "holds no row")
-    return _told_apart(rows)
+        return _read(row, dirs)
+    except Fault as fault:
+        return Unread(row["id"], str(fault))
 
 
-def _told_apart(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Rows with ids of their own: a repeated one is numbered, so that no row hides another."""
-    seen: dict[str, int] = {}
-    for row in rows:
-        name = row["id"] or "row"
-        seen[name] = seen.get(name, 0) + 1
-        row["id"] = name if seen[name] == 1 else f"{name} ({seen[name]})"
-    return rows
-
-
-def era_of(framework: str) -> str:
-    """The era of software that a framework's name and version belong to, or `other`."""
-    for pattern, era in _eras():
-        if pattern.search(framework):
-            return era
-    return UNKNOWN_ERA
-
-
-UNKNOWN_ERA = "other"
-"""The era of frameworks that no pattern knows."""
-
-
-@cache
-def _eras() -> list[tuple[re.Pattern[str], str]]:
-    with (ROOT / "data" / "reference" / "eras.csv").open(newline="") as handle:
-        return [(re.compile(row["pattern"]), row["era"]) for row in csv.DictReader(handle)]
+def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
+    _check_options(row, dirs)
+    devices, value = devices_of(row), number(row, "value")
+    if not 0 < value < math.inf:
+        raise Fault(f"value {row['value']!r} is not a positive number")
+    if re.search(r"\bMTP\b[^.]*\bON\b", row.get("notes") or ""):
+        raise Fault("speculative decoding, with an acceptance that is not stated")
+    prompt, output = lengths(row)
+    load = load_of(row, prompt)
+    era = era_of(row["framework"])
+    weights, dense = _weights(row, era)
+    layout = layout_of(row, devices)
+    work = _work(row, load, output)
+    replicas = layout.dp if layout.ep == 1 else 1
+    output = 2.0 if math.isnan(output) else output
+    batch = load.batch * layout.devices if load.per_device else load.batch / replicas
+    group = max(layout.devices / devices, 1.0)  # a figure may be of one node of a larger group
+    seconds = _seconds(
+        row, value, _Shape(batch, prompt, output, load, replicas / group, devices), work
+    )
+    in_flight = load.filled or load.steady
+    return Reading(
+        id=row["id"],
+        hardware=row["hardware"],
+        model=row["model"],
+        weights=weights,
+        kv=row["kv_format"] or _unstated_kv(row, era),
+        era=era,
+        tp=layout.tp,
+        pp=layout.pp,
+        dp=1 if layout.ep == 1 else layout.dp,
+        ep=layout.ep,
+        batch=batch,
+        prompt=max(prompt, 1.0),
+        output=max(output, 2.0),
+        chunk=IN_FLIGHT_CHUNK if in_flight else CHUNKS.get(era, STATIC_CHUNK),
+        prefills=work.prefills,
+        steps=work.steps,
+        time_s=seconds,
+        value=value,
+        per_time="per_s" in row["metric"],
+        phase=work.phase,
+        cores_per_device=layout.cores,
+        filled=load.filled,
+        limit=load.limit,
+        tpot_limit=load.tpot_limit,
+        rate=load.rate / replicas,
+        depth=_depth(row),
+        dense=dense,
+        dispatch="fp8" if _deep_ep(row) else "native",
+        devices=devices if layout.open else 0,
+    )
 
 
 @cache
@@ -135,171 +150,113 @@ def _known(group: str, dirs: tuple[str, ...]) -> frozenset[str]:
     return frozenset(option_names(config_dirs(dirs), group))
 
 
-def read(row: Mapping[str, str], dirs: tuple[str, ...] = ()) -> Reading | Unread:
-    """One row as a reading, or why it is none."""
-    try:
-        return _read(row, dirs)
-    except _Fault as fault:
-        return Unread(row["id"], str(fault))
-
-
-class _Fault(ValueError):
-    """Why a row cannot be read."""
-
-
-def _read(row: Mapping[str, str], dirs: tuple[str, ...]) -> Reading:
+def _check_options(row: Row, dirs: tuple[str, ...]) -> None:
     for group in ("hardware", "model"):
         if row[group] not in _known(group, dirs):
-            raise _Fault(f"no {group} option '{row[group]}'")
+            raise Fault(f"no {group} option '{row[group]}'")
     for column in ("weight_format", "kv_format"):
         if row[column] and row[column] not in BITS:
-            raise _Fault(f"{column} '{row[column]}' is no known number format")
-    if not _number(row, "n_devices") >= 1:
-        raise _Fault(f"n_devices {row['n_devices']!r} is not stated as a number")
-    value = _number(row, "value")
-    if not 0 < value < math.inf:
-        raise _Fault(f"value {row['value']!r} is not a positive number")
-    if "open loop" in row["load"] or row["scenario"].startswith("server"):
-        raise _Fault("served under load: needs a queueing model")
-    filled = row["load"].startswith("max-load")
-    prompt, output = _tokens(row, "prompt_tokens"), _tokens(row, "output_tokens", missing=2.0)
-    batch = math.nan if filled else _number(row, "batch")
-    if not filled and not batch >= 1:
-        raise _Fault(f"batch {row['batch']!r} is not stated as a number")
-    era = era_of(row["framework"])
-    tp, pp, dp, ep, cores = _degrees(row)
-    if not filled and dp > 1 and ep == 1:
-        batch /= dp  # replicas share the batch
-    work = _work(row, batch, output, filled)
-    seconds = _seconds(row, value, batch, output, filled, dp if ep == 1 else 1, work)
-    chunk = IN_FLIGHT_CHUNK if filled else CHUNKS.get(era, STATIC_CHUNK)
-    return Reading(
-        id=row["id"],
-        hardware=row["hardware"],
-        model=row["model"],
-        weights=row["weight_format"] or "native",
-        kv=row["kv_format"] or _unstated_kv(row, era),
-        era=era,
-        tp=tp,
-        pp=pp,
-        dp=1 if ep == 1 else dp,
-        ep=ep,
-        batch=batch,
-        prompt=max(prompt, 1.0),
-        output=max(output, 2.0),
-        chunk=chunk,
-        prefills=work[0],
-        steps=work[1],
-        time_s=seconds,
-        value=value,
-        per_time="per_s" in row["metric"],
-        phase=work[2],
-        cores_per_device=cores,
-        pipelined="layer split" in row.get("parallelism", ""),
-    )
+            raise Fault(f"{column} '{row[column]}' is no known number format")
 
 
-def _unstated_kv(row: Mapping[str, str], era: str) -> str:
-    """ModelOpt's FP8 and NVFP4 checkpoints, which TensorRT-LLM documents serve, cache in FP8."""
+def _weights(row: Row, era: str) -> tuple[str, str]:
+    """Formats of a row's weights and, where it differs, of what is not a routed expert.
+
+    gpt-oss is published in MXFP4 experts and bf16 for the rest (gpt-oss-repo), which llama.cpp's
+    files keep in Q8_0 (11.27 GiB) and Ollama's in bf16 (its size is recalled). Hopper has no FP4
+    unit: a table's FP8 column holds the same checkpoint, whose experts the kernel widens to bf16
+    (recalled).
+    """
+    weights = row["weight_format"] or "native"
+    if not row["model"].startswith("gpt-oss"):
+        return weights, ""
+    dense = "q8_0" if era.startswith("llama-cpp") else "native"
+    return ("mxfp4" if weights == "fp8" else weights), dense
+
+
+def _deep_ep(row: Row) -> bool:
+    """Whether experts are reached through DeepEP: FP8 out, bf16 back (DeepSeek-V3 report)."""
+    words = f"{row['framework']} {row.get('notes') or ''}"
+    return "DeepEP" in words or words.startswith("DeepSeek in-house")
+
+
+def _unstated_kv(row: Row, era: str) -> str:
+    """The cache of FP8 and NVFP4 checkpoints is in FP8 under TensorRT-LLM.
+
+    Its documents build FP8 engines with an FP8 cache from v0.5 on (batch 1,024 of Llama 2 13B on
+    one H200 would not fit otherwise), and ModelOpt's checkpoints ask for it; MLPerf's harness too.
+    """
     quantised = row["weight_format"] in ("fp8", "nvfp4")
-    return "fp8" if quantised and era in ("trt-llm-2024", "trt-llm-2025") else "native"
+    return "fp8" if quantised and era.startswith("trt-") and era != "trt-edge-llm" else "native"
 
 
-def _number(row: Mapping[str, str], column: str) -> float:
-    try:
-        return float(row[column])
-    except (TypeError, ValueError):
-        return math.nan
+def _depth(row: Row) -> float:
+    """Context that a prefill of llama-bench finds in the cache: `pp2048 at depth 4096`."""
+    depth = stated(row, "notes", r"\bpp\d+ at depth (\d+)")
+    return depth if row["scenario"] == "prefill" and depth > 0 else 0.0
 
 
-def _tokens(row: Mapping[str, str], column: str, missing: float | None = None) -> float:
-    text = (row[column] or "").strip()
-    number = _number(row, column)
-    if math.isfinite(number) and number >= 0:
-        return number
-    few = re.match(r"~?(\d+)|few", text)
-    if text.startswith("few"):
-        return 8.0
-    if few and text.startswith("~") and few[1]:
-        return float(few[1])
-    if missing is not None and not text:
-        return missing
-    raise _Fault(f"{column} {text!r} is not a number")
+@dataclass(frozen=True)
+class _Work:
+    prefills: float
+    steps: float
+    phase: str
 
 
-def _degrees(row: Mapping[str, str]) -> tuple[int, int, int, int, int]:
-    """TP, PP, DP, EP, and cores per device where cores are the ranks."""
-    devices = int(_number(row, "n_devices"))
-    words = row.get("parallelism", "") or ""
-    sparse = _is_sparse(row["model"])
-    if "split" in words:
-        return 1, devices, 1, 1, 1
-    if "NeuronCores" in words:
-        return 2 * devices, 1, 1, 1, 2
-    attention_dp = re.match(r"DEP(\d+)", words)
-    if attention_dp or (sparse and "attention-DP" in row.get("notes", "")):
-        pp = int(_number(row, "pp")) if _number(row, "pp") > 0 else 1
-        return 1, pp, devices // pp, devices // pp, 1
-    if re.search(r"EP\d|ZeRO|chips|weight-stationary", words):
-        raise _Fault(f"parallelism '{words}' is outside what rows are read as")
-    tp, pp, dp = (
-        int(_number(row, name)) if _number(row, name) > 0 else 0 for name in ("tp", "pp", "dp")
-    )
-    dp, pp = max(dp, 1), max(pp, 1)
-    tp = tp or max(devices // (pp * dp), 1)
-    if tp * pp * dp != devices:
-        if tp * pp > devices:
-            raise _Fault(f"tp {tp} x pp {pp} exceeds {devices} devices")
-        dp = devices // (tp * pp)
-    return tp, pp, dp, 1, 1
+_OF_PREFILL = ("ttft_s", "prefill_time_s", "prefill_tokens_per_s")
 
 
-@cache
-def _is_sparse(model: str) -> bool:
-    for folder in config_dirs():
-        file = folder / "model" / f"{model}.yaml"
-        if file.is_file():
-            return "kind: moe" in file.read_text()
-    return False
-
-
-def _work(
-    row: Mapping[str, str], batch: float, output: float, filled: bool
-) -> tuple[float, float, str]:
+def _work(row: Row, load: Load, output: float) -> _Work:
     """Prefills and decode steps behind a row's time, and the phase it speaks of."""
     scenario, metric = row["scenario"], row["metric"]
-    if scenario == "prefill" or metric in ("ttft_s", "prefill_time_s", "prefill_tokens_per_s"):
-        return 1.0, 0.0, "prefill"
-    if scenario == "decode":
-        return 0.0, 1.0, "decode"
-    if metric == "total_tokens_per_s":
-        raise _Fault("total tokens/s mix prompts and outputs")
-    if filled:
-        return 1.0, output, "max-load"
-    return 1.0, max(output - 1.0, 1.0), "end-to-end"
+    if load.steady and metric == "tpot_s":
+        # While a sequence decodes, every other one is replaced once: B prefills in `output` steps.
+        return _Work(1.0 / output, 1.0, "served")
+    if scenario == "prefill" or metric in _OF_PREFILL:
+        return _Work(1.0, 0.0, "served" if load.steady else "prefill")
+    if scenario == "decode" or metric in ("tpot_s", "decode_step_time_s"):
+        whole = metric == "e2e_latency_s"
+        return _Work(0.0, output if whole else 1.0, "decode")
+    if math.isnan(output):
+        raise Fault(f"output_tokens {row['output_tokens']!r} is not a number of a known data set")
+    if load.filled or load.steady:
+        return _Work(1.0, output, "max-load")
+    return _Work(1.0, max(output - 1.0, 1.0), "end-to-end")
 
 
-def _seconds(
-    row: Mapping[str, str],
-    value: float,
-    batch: float,
-    output: float,
-    filled: bool,
-    replicas: int,
-    work: tuple[float, float, str],
-) -> float:
+@dataclass(frozen=True)
+class _Shape:
+    """What turns a rate into a time."""
+
+    batch: float
+    prompt: float
+    output: float
+    load: Load
+    replicas: float
+    """Replicas that share a rate; below 1 where the rate is of a part of one replica."""
+    devices: int
+
+
+_TIMES = ("tpot_s", "decode_step_time_s", "ttft_s", "prefill_time_s", "e2e_latency_s")
+
+
+def _seconds(row: Row, value: float, shape: _Shape, work: _Work) -> float:
     """The time of the work behind a row. For a filled batch, of one request's share of it."""
-    metric, devices = row["metric"], _number(row, "n_devices")
-    if metric in ("tpot_s", "decode_step_time_s", "ttft_s", "prefill_time_s", "e2e_latency_s"):
+    metric = row["metric"]
+    if metric in _TIMES:
         return value
     if metric == "seconds_per_output_token":
-        return value * batch
-    if metric == "prefill_tokens_per_s":
-        return batch * replicas * _tokens(row, "prompt_tokens") / value
-    per_step = 1.0 if work[2] == "decode" else output
+        return value * shape.batch
+    per_step = 1.0 if work.phase == "decode" else shape.output
     if metric == "output_tokens_per_s_per_user":
         return per_step / value
-    rate = value * (devices if metric.endswith("per_device") else 1.0) / replicas
-    if metric.startswith("output_tokens_per_s"):
-        return per_step / rate * (1.0 if filled else batch)
-    raise _Fault(f"metric '{metric}' is not one that is predicted")
+    tokens = {
+        "output_tokens_per_s": per_step,
+        "prefill_tokens_per_s": shape.prompt,
+        "total_tokens_per_s": shape.prompt + shape.output,
+        "samples_per_s": 1.0,
+    }.get(metric.removesuffix("_per_device"))
+    if tokens is None:
+        raise Fault(f"metric '{metric}' is not one that is predicted")
+    rate = value * (shape.devices if metric.endswith("_per_device") else 1.0) / shape.replicas
+    return tokens / rate * (1.0 if shape.load.filled else shape.batch)

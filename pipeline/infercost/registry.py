@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SUFFIXES = {
     "s": "s",
     "B": "b",
+    "B/s": "b_per_s",
     "FLOP": "flop",
     "J": "j",
     "W": "w",

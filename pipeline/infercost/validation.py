@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 
 from infercost.arrays import FloatArray
+from infercost.calibrate.cases import calibration
 from infercost.calibrate.features import calibration_at
-from infercost.calibrate.fit import PARAMETERS
 from infercost.calibrate.options import option_of
-from infercost.calibrate.public import Public, calibration, families, load
+from infercost.calibrate.public import OF_FORMAT, Public, load
+from infercost.passes import specialised
 from infercost.paths import ROOT, config_dirs
 from infercost.question import option_names
 from infercost.readings import Reading
-from infercost.specs.calibration import Calibration
+from infercost.specs.calibration import PARAMETERS
 
 REPORT = ROOT / "data" / "reference" / "calibration_report.json"
 BATCHES = (1, 8, 64, 512)
@@ -33,7 +34,7 @@ def validate(file: Path, dirs: tuple[str, ...] = ()) -> dict[str, Any]:
     """Every row with its prediction, the rows that could not be read, and a summary of errors."""
     public = load(file, dirs)
     known = frozenset(option_names(config_dirs(dirs), "calibration"))
-    family = families([r.hardware for r in public.readings], dirs)
+    family = public.examination.groups.of_rows("family")
     chosen = [option_of(f, r.era, known) for f, r in zip(family, public.readings, strict=True)]
     times = _predicted(public, [name for name, _ in chosen], dirs)
     floor = public.examination.features.predicted(lambda _: calibration("ideal"))
@@ -50,25 +51,18 @@ def validate(file: Path, dirs: tuple[str, ...] = ()) -> dict[str, Any]:
 
 def _predicted(public: Public, names: list[str], dirs: tuple[str, ...]) -> FloatArray:
     """Time of each row under the calibration of that name."""
-    specs = {name: calibration(name, dirs) for name in dict.fromkeys(names)}
+    groups = public.examination.groups
+    kinds = list(zip(names, groups.of_rows("architecture"), groups.of_rows("format"), strict=True))
+    found = {
+        kind: specialised(calibration(kind[0], dirs), kind[1], kind[2].split(OF_FORMAT)[1])
+        for kind in dict.fromkeys(kinds)
+    }
     values = {
-        parameter: np.array(
-            [
-                _value(specs[name], reading, parameter)
-                for name, reading in zip(names, public.readings, strict=True)
-            ]
-        )
+        parameter: np.array([getattr(found[kind], parameter) for kind in kinds])
         for parameter in (*PARAMETERS, "step_overhead")
     }
     base = public.examination.base
     return public.examination.features.predicted(calibration_at(base, values))
-
-
-def _value(spec: Calibration, reading: Reading, parameter: str) -> float:
-    special = spec.formats.get(reading.weights)
-    if special is not None and parameter in ("memory_efficiency", "compute_efficiency"):
-        return float(getattr(special, parameter))
-    return float(getattr(spec, parameter))
 
 
 @cache

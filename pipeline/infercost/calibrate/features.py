@@ -8,32 +8,23 @@ rows under another calibration is then a few array operations, by the same `oper
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from infercost.arrays import Array, FloatArray
-from infercost.compose import Options
+from infercost.calibrate.cases import Cases, bound, case_of, formats_of, with_calibration
+from infercost.calibrate.settle import Bind, settled
 from infercost.cost import Evaluation
+from infercost.equations.serving import pipelined_share
+from infercost.errors import SpecError
 from infercost.network import Message
 from infercost.operators.base import Operator, Pass
 from infercost.operators.stack import blocks
 from infercost.passes import launch_overhead, message_terms, operator_time
-from infercost.placement import cache_bytes
-from infercost.question import Question
 from infercost.readings import Reading, Unread
 from infercost.specs.calibration import Calibration
 from infercost.specs.case import Case
-
-FILL = 0.9
-"""Share of what the weights leave free that a stack fills with KV: TensorRT-LLM's default."""
-BINARY = 1.065
-"""NVIDIA's 80 GB are 81,559 MiB in nvidia-smi, 141 GB are 143,771 MiB."""
-RUNTIME = 1.5e9
-"""Bytes of context, buffers and graphs on each device; assumed."""
-MOST_IN_FLIGHT = 2048.0
-"""Sequences per replica that a stack takes at most where it fills its memory."""
 
 STREAMS = ("weights", "kv", "activations")
 
@@ -63,6 +54,9 @@ class Features:
     """Passes in the row's work, for the host's part."""
     sequences: FloatArray
     """Sequences times decode passes in the row's work."""
+    chunks: FloatArray
+    """Passes of a prefill, which may follow one another through the stages of a pipeline."""
+    stages: FloatArray
     scale: FloatArray
     """Stated time over the time of the work: 1, or 1 / batch where a batch is filled."""
     seconds: FloatArray
@@ -70,17 +64,20 @@ class Features:
 
     def predicted(self, at: Callable[[FloatArray], Calibration]) -> FloatArray:
         """Time of each row; `at(rows)` is the calibration with an array entry for each row."""
-        total = np.zeros(len(self.readings))
+        size = len(self.readings)
+        total, prefill = np.zeros(size), np.zeros(size)
         for stack in self.stacks:
             index = stack.row.astype(np.intp)
             calibration = at(stack.row)
             time = operator_time(calibration, stack.operator, stack.bandwidth, stack.decode)
             each = time.terms.total + launch_overhead(calibration, stack.decode)
-            total += np.bincount(index, np.asarray(each) * stack.times, total.size)
+            phase = total if stack.decode else prefill
+            phase += np.bincount(index, np.asarray(each) * stack.times, size)
         calibration = at(self.message_row)
         waits = np.asarray(message_terms(calibration, self.messages).total) * self.message_times
-        total += np.bincount(self.message_row.astype(np.intp), waits, total.size)
-        calibration = at(np.arange(total.size, dtype=float))
+        total += np.bincount(self.message_row.astype(np.intp), waits, size)
+        calibration = at(np.arange(size, dtype=float))
+        total += prefill * pipelined_share(self.chunks, self.stages, calibration.pipeline_overlap)
         total = total + calibration.step_overhead * self.passes
         total = total + calibration.sequence_overhead * self.sequences
         return np.asarray(total * self.scale)
@@ -103,20 +100,28 @@ class _Growing:
 
 
 def features(
-    readings: Sequence[Reading], dirs: tuple[str, ...] = ()
+    readings: Sequence[Reading], cases: Cases, typical: Calibration
 ) -> tuple[Features, list[Unread]]:
-    """The readings that can be laid out as stacked passes, and those that cannot be."""
-    cases = _cases(readings, dirs)
+    """The readings that can be laid out as stacked passes, and those that cannot be.
+
+    Batches that a stack fills by itself are settled under `typical`.
+    """
     operators: dict[tuple[str, bool], _Growing] = {}
     messages, hosts = _Growing(), _Growing()
     kept: list[Reading] = []
     refused: list[Unread] = []
     for group in _groups(readings):
-        placed, lost = _placed(cases, group)
+        case = case_of(cases, group[0])
+        bind = _binding(case)
+        placed, lost = settled(group, bind, _binding(with_calibration(case, typical)))
         refused += lost
         if placed:
-            _stack(cases, placed, len(kept), operators, messages, hosts)
-            kept += [reading for reading, _ in placed]
+            _stack(bind, placed, len(kept), operators, messages, hosts)
+            kept += placed
+    if not kept:
+        raise SpecError(
+            "measurements", refused[0].id, f"no row is left to predict: {refused[0].reason}"
+        )
     sent, host = messages.done(), hosts.done()
     message = Message("", 1.0, sent["latency"], sent["bandwidth"], 0.0, 0.0, sent["synchronised"])
     return (
@@ -130,6 +135,8 @@ def features(
             sent["times"],
             host["passes"],
             host["sequences"],
+            host["chunks"],
+            host["stages"],
             host["scale"],
             np.array([r.time_s for r in kept]),
         ),
@@ -147,145 +154,43 @@ def _stacked(kind: str, decode: bool, table: dict[str, FloatArray]) -> Stack:
         kind,  # type: ignore[arg-type]
         table["rows"],
         table["sharing"],
+        table["scores"],
     )
     return Stack(operator, decode, table["row"], table["times"], table["bandwidth"])
-
-
-Cases = dict[tuple[str, str], Case]
-
-
-def _cases(readings: Sequence[Reading], dirs: tuple[str, ...]) -> Cases:
-    """A case of every hardware and model that the readings name."""
-    from infercost.paths import config_dirs
-
-    names = {
-        "hardware": tuple(dict.fromkeys(r.hardware for r in readings)),
-        "model": tuple(dict.fromkeys(r.model for r in readings)),
-        "workload": ("fixed-lengths",),
-        "plan": ("base",),
-        "calibration": ("ideal",),
-    }
-    options = Options(Question(names, dirs=config_dirs(dirs)))
-    return {(c.options["hardware"], c.options["model"]): c.case for c in options.cases()}
 
 
 def _groups(readings: Sequence[Reading]) -> Iterator[list[Reading]]:
     """Readings that differ in numbers alone."""
     groups: dict[tuple[object, ...], list[Reading]] = {}
     for r in readings:
-        key = (r.hardware, r.model, r.weights, r.kv, r.cores_per_device)
+        key = (*formats_of(r).items(), r.hardware, r.model, r.cores_per_device)
         groups.setdefault(key, []).append(r)
     yield from groups.values()
 
 
-def case_of(cases: Cases, reading: Reading) -> Case:
-    """The case of one reading, its numbers aside: formats, and cores as devices where they rank."""
-    case = cases[reading.hardware, reading.model]
-    chosen = {"weights": reading.weights, "experts": reading.weights}
-    if reading.kv != "native":
-        chosen["kv"] = reading.kv
-    if reading.weights in ("fp8", "int8", "nvfp4"):
-        chosen["compute"] = {"nvfp4": "fp4"}.get(reading.weights, reading.weights)
-    elif reading.weights != "native":
-        chosen["compute"] = "fp16" if reading.weights == "fp16" else "bf16"
-    formats = case.plan.formats.model_copy(update=chosen)
-    changes: dict[str, Any] = {"plan": case.plan.model_copy(update={"formats": formats})}
-    if reading.cores_per_device > 1:
-        changes["hardware"] = _core(case.hardware, reading.cores_per_device)
-    return case.model_copy(update=changes)
-
-
-def _core(hardware: Any, cores: int) -> Any:
-    """One of `cores` equal cores of a device, as a device."""
-    tier_name, tier = next(iter(hardware.memory.items()))
-    part = tier.model_copy(
-        update={"capacity": tier.capacity / cores, "bandwidth": tier.bandwidth / cores}
-    )
-    link = hardware.scale_up.model_copy(
-        update={
-            "bandwidth_out": hardware.scale_up.bandwidth_out / cores,
-            "domain": hardware.scale_up.domain * cores,
-        }
-    )
-    return hardware.model_copy(
-        update={
-            "peak_dense": {name: peak / cores for name, peak in hardware.peak_dense.items()},
-            "memory": {tier_name: part},
-            "on_chip": hardware.on_chip / cores,
-            "scale_up": link,
-        }
-    )
-
-
-def _bound(case: Case, readings: Sequence[Reading], batch: FloatArray) -> Case:
-    """The case with one entry per reading in each of its numbers."""
-
-    def column(values: Sequence[float] | FloatArray) -> FloatArray:
-        return np.asarray(values, dtype=np.float64).reshape(-1, 1)
-
-    plan = case.plan.model_copy(
-        update={
-            "tp": column([r.tp for r in readings]),
-            "pp": column([r.pp for r in readings]),
-            "dp": column([r.dp for r in readings]),
-            "ep": column([r.ep for r in readings]),
-            "prefill_batch": column(np.maximum(batch / [r.dp for r in readings], 1.0)),
-            "prefill_chunk": column([r.chunk for r in readings]),
-        }
-    )
-    workload = case.workload.model_copy(
-        update={
-            "prompt_tokens": column([r.prompt for r in readings]),
-            "output_tokens": column([r.output for r in readings]),
-        }
-    )
-    return case.model_copy(update={"plan": plan, "workload": workload, "batch": column(batch)})
-
-
-def _placed(cases: Cases, group: list[Reading]) -> tuple[list[tuple[Reading, float]], list[Unread]]:
-    """Readings with their batch: as stated, or as many requests as memory holds at full length."""
-    case = case_of(cases, group[0])
-    one = Evaluation(_bound(case, group, np.ones(len(group))))
-    hardware = case.hardware
-    binary = BINARY if hardware.family.startswith("nvidia") else 1.0
-    room = hardware.tier.capacity * binary
-    length = np.array([r.prompt + r.output for r in group]).reshape(-1, 1)
-    full = cache_bytes(one.layout, lambda cache: np.minimum(length, cache.window) / cache.ways)
-    per_sequence = np.broadcast_to(full, (len(group), 1))[:, 0]
-    weights = np.broadcast_to(np.asarray(one.memory.weights), (len(group), 1))[:, 0]
-    placed, lost = [], []
-    for index, reading in enumerate(group):
-        if np.isfinite(reading.batch):
-            placed.append((reading, reading.batch))
-            continue
-        free = FILL * (room - RUNTIME - weights[index])
-        fits = free * reading.dp / per_sequence[index]
-        if fits < 1:
-            lost.append(Unread(reading.id, "the weights leave no room for one request"))
-            continue
-        placed.append((reading, float(np.floor(min(fits, MOST_IN_FLIGHT * reading.dp)))))
-    return placed, lost
+def _binding(case: Case) -> Bind:
+    """Binds readings that are alike in names, and a batch for each of them, to their case."""
+    return lambda readings, batch: bound(case, readings, batch)
 
 
 def _stack(
-    cases: Cases,
-    placed: list[tuple[Reading, float]],
+    bind: Bind,
+    readings: list[Reading],
     start: int,
     operators: dict[tuple[str, bool], _Growing],
     messages: _Growing,
     hosts: _Growing,
 ) -> None:
     """Append the passes of readings that differ in numbers alone."""
-    readings = [reading for reading, _ in placed]
-    batch = np.array([b for _, b in placed])
-    point = Evaluation(_bound(case_of(cases, readings[0]), readings, batch))
+    batch = np.array([r.batch for r in readings])
+    point = Evaluation(bind(readings, batch))
     size = len(readings)
     row = np.arange(start, start + size, dtype=float)
-    prefills = np.array([r.prefills for r in readings]) * _overlap_of_stages(readings)
+    prefills = np.array([r.prefills for r in readings])
     steps = np.array([r.steps for r in readings])
     prompt_passes = np.broadcast_to(np.asarray(point.prompt_passes), (size, 1))[:, 0]
     work: tuple[tuple[bool, Pass, FloatArray], ...] = (
-        (False, point.prefill_pass, prefills * prompt_passes),
+        (False, _on_top(point.prefill_pass, readings), prefills * prompt_passes),
         (True, point.decode_pass, steps),
     )
     for decode, step, times in work:
@@ -299,6 +204,7 @@ def _stack(
                     peak=op.peak,
                     rows=op.rows,
                     sharing=op.sharing,
+                    scores=op.scores,
                     bandwidth=point.case.hardware.tier.bandwidth,
                     **{stream: op.traffic.get(stream, 0.0) for stream in STREAMS},
                 )
@@ -311,25 +217,29 @@ def _stack(
                     bandwidth=message.bandwidth,
                     synchronised=message.synchronised,
                 )
-    filled = np.array([not np.isfinite(r.batch) for r in readings])
+    filled = np.array([r.filled for r in readings])
     hosts.add(
         size,
         passes=prefills * prompt_passes + steps,
         sequences=steps * _flat(point.sequences, size),
+        chunks=prompt_passes,
+        stages=np.array([float(r.pp) for r in readings]),
         scale=np.where(filled, 1.0 / batch, 1.0),
     )
 
 
-def _overlap_of_stages(readings: Sequence[Reading]) -> FloatArray:
-    """Share of a prefill's serial time where its chunks pass stages one behind the other.
-
-    (chunks + stages - 1) / (chunks · stages)
-    """
-    shares = []
-    for r in readings:
-        chunks = max(r.prompt / r.chunk, 1.0)
-        shares.append((chunks + r.pp - 1) / (chunks * r.pp) if r.pipelined else 1.0)
-    return np.array(shares)
+def _on_top(prefill: Pass, readings: Sequence[Reading]) -> Pass:
+    """A prefill pass whose prompts also attend to `depth` tokens that the cache holds already."""
+    depth = np.array([r.depth for r in readings]).reshape(-1, 1)
+    if not depth.any():
+        return prefill
+    return replace(
+        prefill,
+        kv_read=lambda window: (
+            prefill.kv_read(window) + prefill.sequences * np.minimum(depth, window)
+        ),
+        pairs=lambda window: prefill.pairs(window) + prefill.tokens * np.minimum(depth, window),
+    )
 
 
 def _flat(values: Array, size: int) -> FloatArray:

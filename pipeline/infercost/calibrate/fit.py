@@ -8,44 +8,29 @@ prediction falls below its physical floor. Gauss-Newton with ridge penalties as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve
 from scipy.sparse import csr_array
 
 from infercost.arrays import BoolArray, FloatArray
 from infercost.calibrate.features import Features, calibration_at
-from infercost.specs.calibration import Calibration
-
-EFFICIENCIES = (
-    "memory_efficiency",
-    "compute_efficiency",
-    "attention_memory_efficiency",
-    "attention_compute_efficiency",
-    "expert_efficiency",
-    "network_efficiency",
-    "kv_rereads",
-)
-AMOUNTS = (
-    "half_rate_tokens",
-    "decode_overhead",
-    "prefill_overhead",
-    "rank_overhead",
-    "sequence_overhead",
-)
-PARAMETERS = (*EFFICIENCIES, *AMOUNTS)
+from infercost.specs.calibration import PARAMETERS, SHARES, Calibration
 
 PRIOR: dict[str, tuple[float, float]] = {
     "memory_efficiency": (0.8, 0.6),
     "compute_efficiency": (0.65, 0.6),
     "attention_memory_efficiency": (0.8, 0.8),
-    "attention_compute_efficiency": (0.25, 0.8),
+    "attention_compute_efficiency": (0.45, 0.8),
     "expert_efficiency": (0.7, 0.6),
     "network_efficiency": (0.5, 0.8),
     "kv_rereads": (0.05, 1.0),
+    "pipeline_overlap": (0.6, 0.8),
     "half_rate_tokens": (60.0, 0.35),
+    "score_bytes": (5.0, 1.5),
     "decode_overhead": (8e-6, 0.8),
     "prefill_overhead": (20e-6, 0.8),
     "rank_overhead": (2e-6, 0.8),
@@ -54,11 +39,40 @@ PRIOR: dict[str, tuple[float, float]] = {
 """Centre, and deviation of the transformed parameter, before any row is seen. Centres stand on
 kernel measurements (`data/reference/kernels.csv`) and on the stacks of 2023 to 2025."""
 
-LEVELS = ("family", "stack", "format")
-SPREAD = {"family": 0.6, "stack": 1.2, "format": 0.25}
-"""Deviation of a level from the one above it, as a share of the prior's deviation for `family`
-and `stack`; absolute in the transformed parameter."""
 
+@dataclass(frozen=True)
+class Level:
+    """What the rows of one label may deviate by from the levels before it."""
+
+    name: str
+    spread: float
+    """Deviation of a transformed parameter: as a share of its prior's where `relative`."""
+    relative: bool
+    parameters: tuple[str, ...]
+
+    @property
+    def deviation(self) -> FloatArray:
+        """Deviation of each of `parameters`."""
+        prior = np.array([PRIOR[name][1] if self.relative else 1.0 for name in self.parameters])
+        return self.spread * prior
+
+    @property
+    def places(self) -> NDArray[np.intp]:
+        """Places of `parameters` among `PARAMETERS`."""
+        return np.array([PARAMETERS.index(name) for name in self.parameters], dtype=np.intp)
+
+
+LEVELS = (
+    Level("family", 0.6, True, PARAMETERS),
+    Level("architecture", 0.3, False, PARAMETERS),
+    Level("stack", 1.2, True, PARAMETERS),
+    Level("format", 0.25, False, PARAMETERS),
+)
+"""From the widest to the narrowest. Architectures cross families' software: what a chip sustains
+of its sheet under any of its stacks."""
+
+_MOST_DAMPING = 1e6
+"""Damping beyond which no step is left to gain by."""
 _SCALE = 0.1
 """Size of a log error that counts as one."""
 _KNEE = 0.2
@@ -67,12 +81,12 @@ _KNEE = 0.2
 
 def transformed(name: str, value: float) -> float:
     """A parameter on the line on which it is fitted."""
-    return float(np.log(value / (1.0 - value)) if name in EFFICIENCIES else np.log(value))
+    return float(np.log(value / (1.0 - value)) if name in SHARES else np.log(value))
 
 
 def restored(name: str, value: FloatArray) -> FloatArray:
     """A parameter from the line: an efficiency between 0 and 1, an amount above 0."""
-    return np.asarray(1.0 / (1.0 + np.exp(-value)) if name in EFFICIENCIES else np.exp(value))
+    return np.asarray(1.0 / (1.0 + np.exp(-value)) if name in SHARES else np.exp(value))
 
 
 @dataclass(frozen=True)
@@ -80,17 +94,21 @@ class Groups:
     """The level entries that each row belongs to; -1 where it belongs to none."""
 
     names: dict[str, tuple[str, ...]]
-    index: dict[str, FloatArray]
+    index: dict[str, NDArray[np.intp]]
 
     @classmethod
-    def of(cls, labels: dict[str, Sequence[str]]) -> Groups:
+    def of(cls, labels: Mapping[str, Sequence[str]]) -> Groups:
         """Groups by the label of each row at each level."""
-        names = {level: tuple(dict.fromkeys(labels[level])) for level in LEVELS}
-        index = {
-            level: np.array([names[level].index(label) for label in labels[level]], dtype=float)
-            for level in LEVELS
-        }
+        names = {level.name: tuple(dict.fromkeys(labels[level.name])) for level in LEVELS}
+        index = {}
+        for level, known in names.items():
+            place = {name: k for k, name in enumerate(known)}
+            index[level] = np.array([place[label] for label in labels[level]], dtype=np.intp)
         return cls(names, index)
+
+    def of_rows(self, level: str) -> list[str]:
+        """The label of each row at a level."""
+        return [self.names[level][k] for k in self.index[level]]
 
 
 @dataclass(frozen=True)
@@ -101,15 +119,23 @@ class Fit:
     common: FloatArray
     """One entry per parameter, transformed."""
     deviations: dict[str, FloatArray]
-    """Per level, one row per entry and one column per parameter."""
+    """Per level, one row per entry and one column per parameter of the level."""
+
+    def line(self, entries: Mapping[str, int]) -> FloatArray:
+        """Transformed parameters of one entry at each of some levels."""
+        total = self.common.copy()
+        for level in LEVELS:
+            if level.name in entries:
+                total[level.places] += self.deviations[level.name][entries[level.name]]
+        return total
 
     def values(self, labels: Groups | None = None) -> dict[str, FloatArray]:
         """Parameters of each row, restored; groups that were not fitted keep the level above."""
         groups = labels or self.groups
-        rows = groups.index[LEVELS[0]].size
+        rows = groups.index[LEVELS[0].name].size
         line = np.tile(self.common, (rows, 1))
         for level in LEVELS:
-            line = line + self.deviations[level][groups.index[level].astype(np.intp)]
+            line[:, level.places] += self.deviations[level.name][groups.index[level.name]]
         return {name: restored(name, line[:, k]) for k, name in enumerate(PARAMETERS)}
 
 
@@ -119,39 +145,44 @@ def fit(
     groups: Groups,
     weights: FloatArray,
     used: BoolArray,
-    rounds: int = 12,
+    rounds: int = 30,
 ) -> Fit:
     """Fit all levels to the rows where `used`; entries without rows stay at the level above."""
-    size = {level: len(groups.names[level]) for level in LEVELS}
     count = len(PARAMETERS)
-    offsets, total = {}, count
+    centre = [np.array([transformed(name, PRIOR[name][0]) for name in PARAMETERS])]
+    ridge = [np.array([PRIOR[name][1] ** -2.0 for name in PARAMETERS])]
+    rows = groups.index[LEVELS[0].name].size
+    columns, places = [np.broadcast_to(np.arange(count), (rows, count))], [np.arange(count)]
+    starts, total = {}, count
     for level in LEVELS:
-        offsets[level] = total
-        total += size[level] * count
-    centre = np.zeros(total)
-    centre[:count] = [transformed(name, PRIOR[name][0]) for name in PARAMETERS]
-    spread = np.array([PRIOR[name][1] for name in PARAMETERS])
-    ridge = np.concatenate(
-        [
-            1.0 / spread**2,
-            *(np.tile((SPREAD[v] * _unit(v, spread)) ** -2.0, size[v]) for v in LEVELS),
-        ]
+        entries, width = len(groups.names[level.name]), len(level.parameters)
+        starts[level.name] = total
+        columns.append(total + groups.index[level.name][:, None] * width + np.arange(width))
+        places.append(level.places)
+        centre.append(np.zeros(entries * width))
+        ridge.append(np.tile(level.deviation**-2.0, entries))
+        total += entries * width
+    problem = _Problem(
+        features,
+        base,
+        np.hstack(columns),
+        np.concatenate(places),
+        np.flatnonzero(used),
+        weights,
+        np.concatenate(centre),
+        np.concatenate(ridge),
     )
-    columns = [np.arange(count)[None, :]] + [
-        offsets[level] + groups.index[level].astype(np.intp)[:, None] * count + np.arange(count)
-        for level in LEVELS
-    ]
-    problem = _Problem(features, base, columns, np.flatnonzero(used), weights, centre, ridge)
-    theta = problem.minimised(centre, rounds)
+    theta = problem.minimised(problem.centre, rounds)
     return Fit(
         groups,
         theta[:count],
-        {v: theta[offsets[v] : offsets[v] + size[v] * count].reshape(-1, count) for v in LEVELS},
+        {
+            level.name: theta[starts[level.name] :][
+                : len(groups.names[level.name]) * len(level.parameters)
+            ].reshape(-1, len(level.parameters))
+            for level in LEVELS
+        },
     )
-
-
-def _unit(level: str, spread: FloatArray) -> FloatArray:
-    return spread if level != "format" else np.ones_like(spread)
 
 
 @dataclass(frozen=True)
@@ -160,38 +191,40 @@ class _Problem:
 
     features: Features
     base: Calibration
-    columns: list[NDArray[np.intp]]
-    """Per level, the entries of the solution that add up to each row's parameters."""
+    columns: NDArray[np.intp]
+    """Per row, the entries of the solution that its parameters are made of."""
+    places: NDArray[np.intp]
+    """Which parameter each column adds to."""
     rows: NDArray[np.intp]
     weights: FloatArray
     centre: FloatArray
     ridge: FloatArray
 
     def minimised(self, theta: FloatArray, rounds: int) -> FloatArray:
-        """Levenberg-Marquardt from `theta`."""
-        damping, value = 1e-2, self.value(theta)
+        """Levenberg-Marquardt from `theta`, until two rounds in a row gain next to nothing."""
+        damping, value, small = 1e-2, self.value(theta), 0
         for _ in range(rounds):
             normal, target = self.normal_equations(theta)
-            for _ in range(6):
+            while damping < _MOST_DAMPING:
                 damped = normal + damping * np.diag(np.diag(normal))
-                step = np.linalg.solve(damped, target)
+                step = solve(damped, target, assume_a="pos", check_finite=False)
                 candidate = self.value(theta + step)
                 if candidate < value:
                     break
-                damping *= 5.0
+                damping *= 8.0
             else:
                 return theta
-            gain, theta, value = value - candidate, theta + step, candidate
-            damping = max(damping / 4.0, 1e-6)
-            if gain < 1e-4 * value:
+            small = small + 1 if value - candidate < 1e-5 * value else 0
+            theta, value, damping = theta + step, candidate, max(damping / 4.0, 1e-6)
+            if small == 2:
                 break
         return theta
 
     def line(self, theta: FloatArray) -> FloatArray:
         """Transformed parameters of every row."""
-        size = self.features.seconds.size
-        total = sum(theta[column] for column in self.columns)
-        return np.array(np.broadcast_to(total, (size, len(PARAMETERS))))
+        adding = np.zeros((self.places.size, len(PARAMETERS)))
+        adding[np.arange(self.places.size), self.places] = 1.0
+        return np.asarray(theta[self.columns] @ adding)
 
     def errors(self, line: FloatArray) -> FloatArray:
         """Log errors of all rows."""
@@ -211,11 +244,10 @@ class _Problem:
         error, slope = self._linearised(line)
         e, s = error[self.rows], slope[self.rows]
         strength = self.weights[self.rows] / np.sqrt(1.0 + (e / _KNEE) ** 2) / _SCALE**2
-        places = np.hstack([np.broadcast_to(c, line.shape)[self.rows] for c in self.columns])
-        slopes = np.hstack([s] * len(self.columns))
-        owner = np.repeat(np.arange(e.size), places.shape[1])
+        entries, slopes = self.columns[self.rows], s[:, self.places]
+        owner = np.repeat(np.arange(e.size), entries.shape[1])
         shape = (e.size, theta.size)
-        jacobian = csr_array((slopes.ravel(), (owner, places.ravel())), shape=shape)
+        jacobian = csr_array((slopes.ravel(), (owner, entries.ravel())), shape=shape)
         weighted = jacobian.multiply(strength[:, None]).tocsr()
         normal = (jacobian.T @ weighted).toarray() + np.diag(self.ridge)
         target = self.ridge * (self.centre - theta) - weighted.T @ e

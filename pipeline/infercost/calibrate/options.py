@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from infercost.arrays import FloatArray
+from infercost.arrays import BoolArray, FloatArray
 from infercost.calibrate.examine import COMMON, FAMILY, KNOWN
-from infercost.calibrate.fit import EFFICIENCIES, PARAMETERS, Fit, restored
-from infercost.calibrate.public import OWN, STEP_OVERHEAD, Public, load, stack_name
+from infercost.calibrate.fit import Fit, restored
+from infercost.calibrate.public import OF_FORMAT, OWN, STEP_OVERHEAD, Public, load, stack_name
 from infercost.errors import SpecError
-from infercost.readings import UNKNOWN_ERA
+from infercost.measurements import UNKNOWN_ERA
+from infercost.specs.calibration import PARAMETERS
 
 COMMON_NAME = "common"
 DIGITS = 3
@@ -28,25 +29,34 @@ def write_options(public: Public, fitted: Fit, folder: Path) -> None:
 def texts(public: Public, fitted: Fit) -> Iterator[tuple[str, str]]:
     """Name and YAML of every fitted calibration."""
     error = np.abs(np.expm1(public.examination.errors(fitted)))
-    families = {s: f for f, s in _pairs(public)}
-    yield COMMON_NAME, _text(COMMON_NAME, "Common to all systems", fitted.common, {}, error)
-    for place, family in enumerate(fitted.groups.names["family"]):
-        mine = fitted.groups.index["family"] == place
-        line = fitted.common + fitted.deviations["family"][place]
-        yield family, _text(family, f"{family}, any software", line, {}, error[mine])
-    for place, stack in enumerate(fitted.groups.names["stack"]):
+    names, index = fitted.groups.names, fitted.groups.index
+    built = {
+        architecture: fitted.deviations["architecture"][k]
+        for k, architecture in enumerate(names["architecture"])
+    }
+    yield _text(COMMON_NAME, "Common to all systems", fitted.common, built, {}, error)
+    for place, family in enumerate(names["family"]):
+        mine = index["family"] == place
+        line = fitted.line({"family": place})
+        of_family = {a: built[a] for a in _labels(fitted, "architecture", mine)}
+        yield _text(family, f"{family}, any software", line, of_family, {}, error[mine])
+    for place, stack in enumerate(names["stack"]):
         if stack.endswith(f"-{UNKNOWN_ERA}"):
             continue  # software that was not stated is no stack to choose
-        mine = fitted.groups.index["stack"] == place
-        of_family = fitted.groups.names["family"].index(families[stack])
-        line = fitted.common + fitted.deviations["family"][of_family]
-        line = line + fitted.deviations["stack"][place]
+        mine = index["stack"] == place
+        above = int(index["family"][mine][0])
+        line = fitted.line({"family": above, "stack": place})
+        theirs = _labels(fitted, "architecture", index["family"] == above)
         formats = {
-            kind.split("|")[1]: line + fitted.deviations["format"][k]
-            for k, kind in enumerate(fitted.groups.names["format"])
-            if kind.split("|")[0] == stack
+            kind.split(OF_FORMAT)[1]: fitted.deviations["format"][names["format"].index(kind)]
+            for kind in _labels(fitted, "format", mine)
         }
-        yield stack, _text(stack, stack, line, formats, error[mine])
+        yield _text(stack, stack, line, {a: built[a] for a in theirs}, formats, error[mine])
+
+
+def _labels(fitted: Fit, level: str, mine: BoolArray) -> list[str]:
+    """The labels at a level of some rows, in the order in which they first appear."""
+    return [fitted.groups.names[level][k] for k in dict.fromkeys(fitted.groups.index[level][mine])]
 
 
 def own_option(own: Path, name: str, dirs: tuple[str, ...] = ()) -> tuple[str, int, list[str]]:
@@ -68,33 +78,21 @@ def own_option(own: Path, name: str, dirs: tuple[str, ...] = ()) -> tuple[str, i
     return f"# Written by `infercost calibrate`.\n{text.partition(chr(10))[2]}", used, unread
 
 
-def _pairs(public: Public) -> Iterator[tuple[str, str]]:
-    groups = public.examination.groups
-    for family, stack in zip(groups.index["family"], groups.index["stack"], strict=True):
-        yield groups.names["family"][int(family)], groups.names["stack"][int(stack)]
-
-
 def _text(
     name: str,
     title: str,
     line: FloatArray,
+    built: Mapping[str, FloatArray],
     formats: Mapping[str, FloatArray],
     error: FloatArray,
-) -> str:
+) -> tuple[str, str]:
     """One option: numbers to three digits, and in `sources` what they were fitted to."""
-    values = {p: float(restored(p, line[k])) for k, p in enumerate(PARAMETERS)}
     content: dict[str, object] = {"name": title}
-    content |= {p: _plain(p, v) for p, v in values.items()}
+    content |= _numbers(line)
     content |= {"step_overhead": f"{STEP_OVERHEAD * 1e6:g} us", "memory_utilisation": 0.9}
-    if any(kind != "native" for kind in formats):
-        content["formats"] = {
-            kind: {
-                p: _plain(p, float(restored(p, special[PARAMETERS.index(p)])))
-                for p in ("memory_efficiency", "compute_efficiency")
-            }
-            for kind, special in formats.items()
-            if kind != "native"
-        }
+    content["architectures"] = {label: _factors(d) for label, d in built.items() if d.any()}
+    if formats:
+        content["formats"] = {label: _numbers(line + d) for label, d in formats.items()}
     content["sources"] = {
         "default": (
             f"derived: fitted to {error.size} rows of data/reference/measured.csv, median error"
@@ -104,12 +102,22 @@ def _text(
         "memory_utilisation": "assumed: the default of vLLM and TensorRT-LLM",
     }
     head = f"# Written by `make calibrate`; {name} is chosen by name or by `infercost validate`.\n"
-    return head + yaml.safe_dump(content, sort_keys=False, width=100)
+    return name, head + yaml.safe_dump(content, sort_keys=False, width=100)
+
+
+def _numbers(line: FloatArray) -> dict[str, object]:
+    return {p: _plain(p, float(restored(p, line[k]))) for k, p in enumerate(PARAMETERS)}
+
+
+def _factors(deviation: FloatArray) -> dict[str, float]:
+    """A deviation on the line as factors on odds and amounts; those of 1.000 are left out."""
+    rounded = {p: round(float(np.exp(deviation[k])), 3) for k, p in enumerate(PARAMETERS)}
+    return {p: factor for p, factor in rounded.items() if factor != 1.0}
 
 
 def _plain(parameter: str, value: float) -> object:
     number = float(f"{value:.{DIGITS}g}")
-    if parameter in (*EFFICIENCIES, "half_rate_tokens"):
+    if not parameter.endswith("overhead"):
         return number
     return f"{float(f'{value * 1e6:.{DIGITS}g}'):g} us"
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from infercost.calibrate.cases import Cases, calibration, case_of, cases_of
 from infercost.calibrate.examine import Examination
 from infercost.calibrate.features import features
 from infercost.calibrate.fit import Groups
-from infercost.compose import Options
 from infercost.errors import SpecError
-from infercost.paths import ROOT, config_dirs
-from infercost.question import Question
-from infercost.readings import Reading, Unread, read, read_table
-from infercost.specs.calibration import Calibration
+from infercost.measurements import read_table
+from infercost.operators.base import stored_format
+from infercost.paths import ROOT
+from infercost.readings import Reading, Unread, read
 
 MEASURED = ROOT / "data" / "reference" / "measured.csv"
 
@@ -68,15 +68,10 @@ def load(
             f"{found[0].id}: {_reason(found[0])}",
         )
     unread = [entry for entry in found if isinstance(entry, Unread)]
-    stacked, refused = features(readings, dirs)
+    cases = cases_of(readings, dirs)
+    stacked, refused = features(readings, cases, calibration("typical", dirs))
     kept = stacked.readings
-    family = families([r.hardware for r in kept], dirs)
-    stack = [
-        name if r.id.startswith(OWN) else stack_name(f, r.era)
-        for f, r in zip(family, kept, strict=True)
-    ]
-    kinds = [f"{s}|{r.weights}" for s, r in zip(stack, kept, strict=True)]
-    groups = Groups.of({"family": family, "stack": stack, "format": kinds})
+    groups = Groups.of(_labels(kept, cases, name))
     rows = tuple(table[r.id] for r in kept)
     weights = block_weights([row.get("block") or row["hardware"] for row in rows])
     base = calibration("ideal", dirs)
@@ -85,6 +80,27 @@ def load(
     return Public(Examination(stacked, base, groups, weights), rows, (*unread, *refused))
 
 
+def _labels(readings: Sequence[Reading], cases: Cases, own: str) -> dict[str, list[str]]:
+    """The label of each reading at each level of a fit; rows of one's own are a stack `own`."""
+    of = [case_of(cases, reading) for reading in readings]
+    family = [case.hardware.family for case in of]
+    stack = [
+        own if reading.id.startswith(OWN) else stack_name(mine, reading.era)
+        for mine, reading in zip(family, readings, strict=True)
+    ]
+    return {
+        "family": list(family),
+        "architecture": [case.hardware.architecture or case.hardware.name for case in of],
+        "stack": stack,
+        "format": [
+            f"{mine}{OF_FORMAT}{stored_format(case, 'weights')}"
+            for mine, case in zip(stack, of, strict=True)
+        ],
+    }
+
+
+OF_FORMAT = "|"
+"""Between a stack and a number format in the labels of a fit."""
 STEP_OVERHEAD = 100e-6
 """Host time of one pass in every fitted calibration, in s; assumed."""
 
@@ -96,20 +112,6 @@ def _reason(entry: Reading | Unread) -> str:
 def stack_name(family: str, era: str) -> str:
     """The calibration option of a family's devices under an era's software."""
     return f"{family}-{era}"
-
-
-def families(hardware: Sequence[str], dirs: tuple[str, ...] = ()) -> list[str]:
-    """The family of each device."""
-    names = tuple(dict.fromkeys(hardware))
-    options = Options(Question({"hardware": names}, dirs=config_dirs(dirs)))
-    known = {c.options["hardware"]: c.case.hardware.family for c in options.cases()}
-    return [known[name] for name in hardware]
-
-
-def calibration(name: str, dirs: tuple[str, ...] = ()) -> Calibration:
-    """A calibration option by name."""
-    question = Question({"calibration": (name,)}, dirs=config_dirs(dirs))
-    return next(Options(question).cases()).case.calibration
 
 
 def block_weights(blocks: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

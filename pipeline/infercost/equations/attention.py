@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Count, Flops
+from infercost.arrays import Bytes, Count, Flops
 from infercost.equations.transformer import FLOPS_PER_MAC
 
 
@@ -63,6 +63,14 @@ def core_flops(pairs: Count, n_q_heads: Count, d_key: Count, d_value: Count) -> 
     Leaves out the softmax.
     """
     return FLOPS_PER_MAC * pairs * n_q_heads * (d_key + d_value)
+
+
+def score_traffic(scores: Count, bytes_per_score: Bytes) -> Bytes:
+    """Traffic of scores that a prefill writes out and reads back: pairs · heads · bytes.
+
+    Fused kernels move none. Source: Dao et al. 2022 (FlashAttention), section 3.1.
+    """
+    return scores * bytes_per_score
 
 
 def latent_query_elements(

@@ -46,6 +46,14 @@ def shared_read_efficiency(efficiency: Ratio, sharing: Count, rereads: Ratio) ->
     return efficiency / sharing**rereads
 
 
+def scaled_odds(share: Ratio, factor: Ratio) -> Ratio:
+    """A share between 0 and 1 whose odds are multiplied by a factor: never above 1.
+
+    e' = k e / (1 + (k - 1) e)
+    """
+    return factor * share / (1.0 + (factor - 1.0) * share)
+
+
 def half_rate_flops(flops: Flops, rows: Count, half_rate_tokens: Count) -> Flops:
     """FLOPs that a product of `rows` rows costs as if it were large: F (1 + M_h / M).
 

@@ -36,6 +36,18 @@ def prefill_occupancy(time: Seconds, prompts: Count, dp: Count, pp: Count) -> Se
     return time / (prompts * dp * pp)
 
 
+def pipelined_share(chunks: Count, stages: Count, overlap: Ratio) -> Ratio:
+    """Share of a prefill's serial time that remains where its chunks follow one another.
+
+        1 - φ (1 - (c + s - 1) / (c s))
+
+    c chunks through s stages take c + s - 1 turns of one stage instead of c s, the bubble of
+    s - 1 included; a stack reaches a share φ of what that saves. Source: Huang et al. 2019
+    (GPipe), section 2.3.
+    """
+    return 1.0 - overlap * (1.0 - (chunks + stages - 1.0) / (chunks * stages))
+
+
 def interrupted_tpot(
     step: Seconds, prefill: Seconds, batch: Count, prefills_per_step: Ratio, interrupts: Ratio
 ) -> Seconds:

@@ -72,13 +72,13 @@ def user_throughput(point: Evaluation) -> Array:
 
 @metric("token/s", "X")
 def throughput(point: Evaluation) -> Array:
-    """Output tokens per second of one replica, prefill time included."""
-    return point.devices / point.device_seconds
+    """Output tokens per second of one replica, prefill time and outages included."""
+    return (point.devices + point.case.plan.spares) / point.device_seconds
 
 
 @metric("token/s", "X/n")
 def throughput_per_device(point: Evaluation) -> Array:
-    """Output tokens per second and device, prefill time included."""
+    """Output tokens per second and device, prefill time, spares and outages included."""
     return 1.0 / point.device_seconds
 
 

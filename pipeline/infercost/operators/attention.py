@@ -54,29 +54,36 @@ def mixer_cache(layout: Layout, mixer: Mixer, tp: Count) -> Cache:
 def mixer_messages(layout: Layout, mixer: Mixer, count: Array, step: Pass) -> tuple[Message, ...]:
     """Exchange between the layout by heads and the one of the cache, before and after the core.
 
-    By batch each row goes to the device that holds its sequence; by sequence, each query goes to
-    all devices that hold a part, and a partial result comes back from each.
+    By batch, queries and results swap devices. By sequence, the devices that share a head project
+    its keys and values in parts, take the queries of all, and give their part of all results.
     """
-    plan = layout.case.plan
-    if plan.kv_sharding == "heads" or not step.decode:
+    plan, network, kind = layout.case.plan, layout.network, _KINDS[mixer.kind]
+    if plan.kv_sharding == "heads" or (plan.kv_sharding == "batch" and not step.decode):
         return ()
-    width = _KINDS[mixer.kind].core_width(mixer)
-    rows = activation_bytes(step.tokens, width, layout.activations)
+    rows = activation_bytes(step.tokens, kind.core_width(mixer), layout.activations)
+    mine = shard(rows, plan.tp)
     ways = mixer_cache(layout, mixer, plan.tp).ways
-    copies = ways if plan.kv_sharding == "sequence" else 1.0
-    size = shard(rows, plan.tp) * copies
-    return (layout.network.all_to_all("reshard", 2.0 * count, size, ways, 1.0),)
+    if plan.kv_sharding == "batch":
+        return (network.all_to_all("reshard", 2.0 * count, mine, ways, 1.0),)
+    projected = activation_bytes(step.tokens, kind.split_width(mixer), layout.activations)
+    if not step.decode:
+        return (network.all_gather("gather keys and values", count, projected, ways),)
+    return (
+        network.all_gather("gather heads", count, mine * ways + projected, ways),
+        network.reduce_scatter("sum results", count, mine * ways, ways),
+    )
 
 
 def _ways(layout: Layout, n_kv_heads: Count, tp: Count) -> Count:
-    """Parts of the batch over which copies of one KV head are spread."""
+    """Parts of the batch, or of each sequence, over the devices that share a KV head."""
     if layout.case.plan.kv_sharding == "heads":
         return 1.0
     return np.maximum(tp / np.asarray(n_kv_heads), 1.0)
 
 
-def _is_split(layout: Layout) -> bool:
-    return layout.case.plan.kv_sharding == "sequence"
+def _cache(layout: Layout, elements: Count, window: float, ways: Count) -> Cache:
+    whole = layout.case.plan.kv_sharding != "sequence"
+    return Cache(elements * layout.kv, window, ways, whole)
 
 
 def _core_share(step: Pass, cache: Cache) -> Count:
@@ -90,35 +97,25 @@ def mixer_operators(layout: Layout, mixer: Mixer, count: Array, step: Pass) -> t
 
 
 def _gqa_elements(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Count:
-    n_q, n_kv = eq.heads_per_device(mixer.n_q_heads, tp), _projected_heads(layout, mixer, tp)
+    n_q, n_kv = _gqa_heads(layout, mixer, tp)
     d_model = layout.case.model.d_model
     return eq.grouped_query_elements(d_model, n_q, n_kv, mixer.d_head) + eq.output_elements(
         d_model, n_q, mixer.d_head
     )
 
 
-def _gqa_heads(mixer: GroupedQueryAttention, tp: Count) -> tuple[Count, Count]:
-    return eq.heads_per_device(mixer.n_q_heads, tp), eq.heads_per_device(mixer.n_kv_heads, tp)
-
-
-def _projected_heads(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Count:
-    """KV heads whose projection one device computes.
-
-    Where sequences are split only one device keeps a token's keys and values, so that those who
-    share a head compute a part each and send it there.
-    """
-    whole = eq.heads_per_device(mixer.n_kv_heads, tp)
-    if not _is_split(layout):
-        return whole
-    return whole / _ways(layout, mixer.n_kv_heads, tp)
+def _gqa_heads(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> tuple[Count, Count]:
+    """Query heads, and heads whose keys and values one device projects."""
+    n_q, n_kv = (eq.heads_per_device(n, tp) for n in (mixer.n_q_heads, mixer.n_kv_heads))
+    parts = layout.case.plan.kv_sharding == "sequence"
+    return n_q, n_kv / _ways(layout, mixer.n_kv_heads, tp) if parts else n_kv
 
 
 def _gqa_cache(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> Cache:
-    _, n_kv = _gqa_heads(mixer, tp)
+    n_kv = eq.heads_per_device(mixer.n_kv_heads, tp)
     elements = eq.kv_elements_per_token(n_kv, mixer.d_head)
     window = UNLIMITED if mixer.window is None else mixer.window
-    ways = _ways(layout, mixer.n_kv_heads, tp)
-    return Cache(elements * layout.kv, window, ways, not _is_split(layout))
+    return _cache(layout, elements, window, _ways(layout, mixer.n_kv_heads, tp))
 
 
 def _gqa_operators(
@@ -126,7 +123,7 @@ def _gqa_operators(
 ) -> tuple[Operator, ...]:
     tp = layout.case.plan.tp
     d_model, d_head = layout.case.model.d_model, mixer.d_head
-    n_q, n_kv = _gqa_heads(mixer, tp)
+    n_q, n_kv = _gqa_heads(layout, mixer, tp)
     cache = _gqa_cache(layout, mixer, tp)
     share = _core_share(step, cache)
     core_heads = n_q
@@ -147,11 +144,13 @@ def _gqa_operators(
         run=_run(layout, cache),
         shared=step.shared(cache.window),
         exchange=_exchange(
-            layout, step.tokens * share * core_heads * 2.0 * d_head, step.sequences * share * n_kv
+            layout,
+            step.tokens * share * core_heads * 2.0 * d_head,
+            step.sequences * share * eq.heads_per_device(mixer.n_kv_heads, tp),
         ),
+        scores=step.pairs(cache.window) * n_q,
     )
-    n_projected = _projected_heads(layout, mixer, tp)
-    query = eq.grouped_query_elements(d_model, n_q, n_projected, d_head)
+    query = eq.grouped_query_elements(d_model, n_q, n_kv, d_head)
     output = eq.output_elements(d_model, n_q, d_head)
     width = d_model + (n_q + 2.0 * n_kv) * d_head
     return (
@@ -183,6 +182,15 @@ def _gqa_width(mixer: GroupedQueryAttention) -> Count:
     return mixer.n_q_heads * mixer.d_head
 
 
+def _gqa_split_width(mixer: GroupedQueryAttention) -> Count:
+    return 2.0 * mixer.d_head
+
+
+def _mla_split_width(mixer: LatentAttention) -> Count:
+    """Nothing: the latent vector of a token is projected by every device."""
+    return 0.0 * mixer.kv_rank
+
+
 def _mla_width(mixer: LatentAttention) -> Count:
     return mixer.n_q_heads * (mixer.kv_rank + mixer.d_rope)
 
@@ -201,7 +209,7 @@ def _mla_elements(layout: Layout, mixer: LatentAttention, tp: Count) -> Count:
 def _mla_cache(layout: Layout, mixer: LatentAttention, tp: Count) -> Cache:
     """The whole latent vector: by heads, every device of a tensor-parallel group keeps it."""
     elements = eq.latent_kv_elements_per_token(mixer.kv_rank, mixer.d_rope)
-    return Cache(elements * layout.kv, UNLIMITED, _ways(layout, 1.0, tp), not _is_split(layout))
+    return _cache(layout, elements, UNLIMITED, _ways(layout, 1.0, tp))
 
 
 def _mla_operators(
@@ -241,6 +249,7 @@ def _mla_operators(
             step.tokens * share * core_heads * (2.0 * mixer.kv_rank + mixer.d_rope),
             step.sequences * share,
         ),
+        scores=pairs * heads,
     )
     down = eq.latent_down_elements(d_model, mixer.q_rank, mixer.kv_rank, mixer.d_rope)
     query = eq.latent_query_elements(d_model, heads, mixer.q_rank, mixer.d_nope, mixer.d_rope)
@@ -271,9 +280,11 @@ class _Kind:
     operators: Callable[[Layout, Mixer, Array, Pass], tuple[Operator, ...]]
     core_width: Callable[[Mixer], Count]
     """Elements per token that enter or leave the core, over all heads."""
+    split_width: Callable[[Mixer], Count]
+    """Elements per token of a KV head that the devices sharing it project in parts."""
 
 
 _KINDS: dict[str, _Kind] = {
-    "gqa": _Kind(_gqa_elements, _gqa_cache, _gqa_operators, _gqa_width),  # type: ignore[arg-type]
-    "mla": _Kind(_mla_elements, _mla_cache, _mla_operators, _mla_width),  # type: ignore[arg-type]
+    "gqa": _Kind(_gqa_elements, _gqa_cache, _gqa_operators, _gqa_width, _gqa_split_width),  # type: ignore[arg-type]
+    "mla": _Kind(_mla_elements, _mla_cache, _mla_operators, _mla_width, _mla_split_width),  # type: ignore[arg-type]
 }

@@ -32,8 +32,8 @@ class Operator:
     """One kernel on one device: `count` times per pass, numbers for one time.
 
     `traffic` is what it moves to and from memory: of `weights`, `kv` and `activations`. `rows` are
-    the rows of a product with each weight matrix, `sharing` the query heads of one KV head: what a
-    stack's efficiency depends on.
+    the rows of a product with each weight matrix, `sharing` the query heads of one KV head,
+    `scores` the query-key pairs times heads of a prefill: what a stack's efficiency depends on.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Operator:
     kind: Kind
     rows: Count = 1.0
     sharing: Count = 1.0
+    scores: Count = 0.0
     written: dict[str, Bytes] = field(default_factory=dict)
     run: Bytes | None = None
     shared: Ratio = 0.0
@@ -116,6 +117,11 @@ class Layout:
     @cached_property
     def peak_attention(self) -> Array:
         return _peak(self.case, attention_format(self.case))
+
+    def hidden_sum(self, tokens: Count, count: Count = 1.0) -> Message:
+        """All-reduce of the hidden state of `tokens` over the tensor-parallel group."""
+        rows = activation_bytes(tokens, self.case.model.d_model, self.activations)
+        return self.network.all_reduce("all-reduce", count, rows, self.case.plan.tp)
 
     def spilled(self, tokens: Count, width: Count) -> Bytes:
         """Memory traffic of activation rows: what does not stay on chip."""

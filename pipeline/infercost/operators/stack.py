@@ -36,7 +36,6 @@ def blocks(layout: Layout, step: Pass) -> tuple[Block, ...]:
 def _layers(layout: Layout, name: str, layer: LayerGroup, step: Pass) -> Block:
     model, count = layout.case.model, layer.count
     mixer, ffn = model.mixers[layer.mixer], model.ffns[layer.ffn]
-    reduced = activation_bytes(step.tokens, model.d_model, layout.activations)
     # One reduction after the mixer and one after the feed-forward block, or one for both.
     reductions = count if layer.parallel else 2.0 * count
     return Block(
@@ -47,7 +46,7 @@ def _layers(layout: Layout, name: str, layer: LayerGroup, step: Pass) -> Block:
             *ffn_operators(layout, ffn, count, step),
         ),
         (
-            layout.network.all_reduce("all-reduce", reductions, reduced, layout.case.plan.tp),
+            layout.hidden_sum(step.tokens, reductions),
             *mixer_messages(layout, mixer, count, step),
             *ffn_messages(layout, ffn, count, step),
         ),

@@ -81,7 +81,8 @@ def figures() -> dict[str, Draw]:
 def draw(name: str, data: FigureData) -> Figure:
     """The figure `name` of a study, framed with its title and the dataset's version.
 
-    Every figure takes the option `where`: column to the value or values to keep. Raises
+    Every figure takes the option `where`: column to the value or values to keep, in the rows and in
+    those aggregates that have it. Raises
     `SpecError` for an unknown figure, option or value.
     """
     known = figures()
@@ -102,10 +103,11 @@ def draw(name: str, data: FigureData) -> Figure:
 
 
 def _checked(name: str, data: FigureData, where: Mapping[str, Any]) -> pd.DataFrame:
+    known = {str(c) for frame in (data.rows, *data.aggregates.values()) for c in frame.columns}
     for column in where:
-        if column not in data.rows:
+        if column not in known:
             fault = f"no column is named '{column}'"
-            raise data.fault(f"{name}.where", fault, nearest(column, data.rows.columns))
+            raise data.fault(f"{name}.where", fault, nearest(column, known))
     rows = _kept(data.rows, where)
     if rows.empty:
         raise data.fault(f"{name}.where", "keeps no row", "Choose values that the study holds")

@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, create_model
 
+from infercost.errors import nearest
 from infercost.specs.fields import (
     EfficiencyField,
     FractionField,
     LatencyField,
     NonNegativeField,
+    PositiveField,
     SourcedSpec,
     Spec,
 )
 from infercost.specs.formats import known_format
 
+SHARES = (
+    "memory_efficiency",
+    "compute_efficiency",
+    "attention_memory_efficiency",
+    "attention_compute_efficiency",
+    "expert_efficiency",
+    "network_efficiency",
+    "kv_rereads",
+    "pipeline_overlap",
+)
+"""Parameters between 0 and 1, whose odds s / (1 - s) a factor multiplies."""
+AMOUNTS = (
+    "half_rate_tokens",
+    "score_bytes",
+    "decode_overhead",
+    "prefill_overhead",
+    "rank_overhead",
+    "sequence_overhead",
+)
+"""Parameters that a factor multiplies as they are."""
+PARAMETERS = (*SHARES, *AMOUNTS)
 
-class FormatEfficiency(Spec):
-    """Efficiencies with weights of one format: kernels and dequantisation differ by format."""
 
-    memory_efficiency: EfficiencyField
-    compute_efficiency: EfficiencyField
+def _known_parameter(name: str) -> str:
+    if name not in PARAMETERS:
+        raise ValueError(f"'{name}' takes no factor. {nearest(name, PARAMETERS)}")
+    return name
 
 
-class Calibration(SourcedSpec):
-    """Efficiencies and fixed times of one class of system and era of software.
+Factors = dict[Annotated[str, AfterValidator(_known_parameter)], PositiveField]
+"""Factors on parameters: on the odds of `SHARES`, on `AMOUNTS` as they are."""
 
-    `ideal` is efficiency 1 and no fixed time: the physical floor. No calibration passes it, since
-    an efficiency is at most 1 and no time is negative.
-    """
 
-    name: str
+class Numbers(Spec):
+    """Efficiencies and fixed times."""
+
     memory_efficiency: EfficiencyField
     """Share of peak bandwidth that streams of weights and activations reach."""
     compute_efficiency: EfficiencyField
@@ -47,6 +69,9 @@ class Calibration(SourcedSpec):
     """Share of a link's bandwidth that collectives reach."""
     half_rate_tokens: NonNegativeField
     """Rows at which a product of a prefill reaches half of its efficiency (tiles, waves)."""
+    score_bytes: NonNegativeField
+    """Bytes of traffic for each query-key pair and head of a prefill: 0 where attention is fused,
+    8 to 16 where scores are written out, read for the softmax, and read again."""
     kv_rereads: FractionField
     """How far decode reads a shared KV head again for each of its query heads: 0 once, 1 each."""
     decode_overhead: LatencyField
@@ -59,7 +84,29 @@ class Calibration(SourcedSpec):
     """Host and sampling work per sequence and decode pass."""
     step_overhead: LatencyField
     """Host work once per pass: scheduling, sampling, bookkeeping."""
+    pipeline_overlap: FractionField
+    """How far the chunks of a prefill follow one another through the stages of a pipeline: 1 as
+    closely as dependencies allow, 0 one chunk at a time."""
     memory_utilisation: EfficiencyField
     """Share of a device's memory that the stack may fill with weights, KV and activations."""
-    formats: dict[Annotated[str, AfterValidator(known_format)], FormatEfficiency] = {}
-    """Efficiencies by weight format, where they differ from the rest."""
+
+
+_OPTIONAL: dict[str, Any] = {
+    name: (kind | None, None) for name, kind in get_type_hints(Numbers, include_extras=True).items()
+}
+FormatNumbers: Any = create_model("FormatNumbers", __base__=Spec, **_OPTIONAL)
+"""Those of `Numbers` that differ with a number format of the weights."""
+
+
+class Calibration(Numbers, SourcedSpec):
+    """Efficiencies and fixed times of one class of system and era of software.
+
+    `ideal` is efficiency 1 and no fixed time: the physical floor. No calibration passes it, since
+    an efficiency is at most 1 and no time is negative.
+    """
+
+    name: str
+    architectures: dict[str, Factors] = {}
+    """By architecture of the device: kernels are written for it, and it sustains its own share."""
+    formats: dict[Annotated[str, AfterValidator(known_format)], FormatNumbers] = {}
+    """Numbers that differ with the number format of the weights: kernels and dequantisation."""

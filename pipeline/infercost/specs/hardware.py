@@ -8,10 +8,12 @@ from pydantic import Field, model_validator
 
 from infercost.specs.fields import (
     BytesField,
+    DurationField,
     FlopsPerSecondField,
     KelvinField,
     KelvinPerWattField,
     KgCO2eField,
+    LatencyField,
     RatioField,
     SourcedSpec,
     Spec,
@@ -55,6 +57,17 @@ class Thermal(Spec):
     """Power of arithmetic goes as clock to this: 1 at fixed voltage, 3 where voltage falls too."""
 
 
+class Reliability(Spec):
+    """How often a device fails, and what that takes."""
+
+    mtbf: DurationField
+    """Mean time between failures of one device and its share of the server and network."""
+    repair: LatencyField
+    """Until a failed device, or another in its place, stands by again."""
+    failover: LatencyField
+    """For which a failure stops the replica: to notice it, move to a spare, and read weights."""
+
+
 class Hardware(SourcedSpec):
     """One accelerator, and its share of the server, switches and network it needs.
 
@@ -64,6 +77,8 @@ class Hardware(SourcedSpec):
     name: str
     family: Family
     """Kind of device, as far as serving stacks tell them apart: the class of its calibration."""
+    architecture: str = ""
+    """Generation of its cores: kernels are written for it, and it keeps a share of its sheet."""
     peak_dense: Annotated[dict[MatrixFormat, FlopsPerSecondField], Field(min_length=1)]
     """Dense matrix peak per format. Sheets often print the 2:4 sparse figure: halve it."""
     on_chip: BytesField
@@ -90,6 +105,8 @@ class Hardware(SourcedSpec):
     """Manufacturing carbon of logic, packaging, board and server share; memory is counted apart."""
     thermal: Thermal | None = None
     """Heat, where it limits more than `tdp` does."""
+    reliability: Reliability | None = None
+    """Without it devices never fail."""
 
     @model_validator(mode="after")
     def _idle_power_leaves_room(self) -> Hardware:

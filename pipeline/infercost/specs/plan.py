@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from infercost.errors import nearest
 from infercost.specs.fields import (
     CountField,
+    CountOrZeroField,
     DurationField,
     FractionField,
     NonNegativeField,
@@ -106,6 +107,8 @@ class Plan(SourcedSpec):
     admission_sigma: NonNegativeField
     """KV room is kept for the mean total context in flight plus so many standard deviations."""
     formats: PlanFormats
+    spares: CountOrZeroField = 0
+    """Devices that stand by for a replica's failed ones, within reach of the others."""
     placement: Placement = Placement()
     min_memory_life: DurationField | None = None
     """Least life of a memory that wears out; none stated: the life that the economics assume."""

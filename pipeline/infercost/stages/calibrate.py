@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from infercost.arrays import BoolArray, FloatArray
+from infercost.calibrate.cases import calibration
 from infercost.calibrate.examine import KNOWN, Examined, covered, interval
 from infercost.calibrate.options import write_options
-from infercost.calibrate.public import Public, calibration, load
+from infercost.calibrate.public import Public, load
 
 FEWEST = 8
 """Errors that an interval needs; with fewer it is taken from all phases together."""
@@ -28,8 +29,7 @@ def run(options: Path, report: Path, workers: int) -> None:
         file.unlink()
     write_options(public, fitted, options)
     by_block = public.examination.leaving_out(public.column("block"), workers)
-    groups = public.examination.groups
-    stacks = [groups.names["stack"][int(place)] for place in groups.index["stack"]]
+    stacks = public.examination.groups.of_rows("stack")
     by_stack = public.examination.leaving_out(stacks, workers)
     content = {
         "rows": len(public.rows),
@@ -74,7 +74,7 @@ def table(public: Public, error: FloatArray) -> Iterator[dict[str, Any]]:
     tier, phase = np.array(public.column("tier")), np.array(public.phases())
     yield {"tier": "all", "phase": "all", **summary(error, np.ones(error.size, dtype=bool))}
     for t in ("A", "B"):
-        for p in ("decode", "prefill", "end-to-end", "max-load"):
+        for p in ("decode", "prefill", "end-to-end", "max-load", "served"):
             mine = (tier == t) & (phase == p)
             if mine.any():
                 yield {"tier": t, "phase": p, **summary(error, mine)}

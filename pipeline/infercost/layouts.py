@@ -1,0 +1,90 @@
+"""How the model of a measured row lies on its devices."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from infercost.loads import is_mlperf
+from infercost.measurements import Fault, Row, number
+from infercost.paths import config_dirs
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a model lies on devices. `open`: nobody says; the least TP that holds the weights."""
+
+    tp: int
+    pp: int = 1
+    dp: int = 1
+    ep: int = 1
+    cores: int = 1
+    """Ranks of one device."""
+    open: bool = False
+
+    @property
+    def devices(self) -> int:
+        """Devices of the whole system."""
+        return self.tp * self.pp * self.dp // self.cores
+
+
+def layout_of(row: Row, devices: int) -> Layout:
+    """How a row's model lies on its devices. Raises `Fault` for what the plan has no word for."""
+    words = row.get("parallelism") or ""
+    layout = _by_words(words, devices) or _by_experts(row, words, devices)
+    if layout is not None:
+        return layout
+    if re.search(r"EP\d|ZeRO|weight-", words):
+        # Weights gathered at each step, or products and messages split along two dimensions: read
+        # as one ring, the latter comes out at twice its time.
+        raise Fault(f"parallelism '{words}' is outside what rows are read as")
+    tp, pp, dp = (_degree(row, name) for name in ("tp", "pp", "dp"))
+    if is_mlperf(row) and not tp:
+        return Layout(devices, open=True)
+    pp, dp = max(pp, 1), max(dp, 1)
+    tp = tp or max(devices // (pp * dp), 1)
+    if tp * pp > devices:
+        raise Fault(f"tp {tp} x pp {pp} exceeds {devices} devices")
+    return Layout(tp, pp, devices // (tp * pp))
+
+
+def _by_words(words: str, devices: int) -> Layout | None:
+    """Layouts that the words of a source name without degrees."""
+    if "split" in words:
+        return Layout(1, devices)
+    if "NeuronCores" in words:
+        return Layout(2 * devices, cores=2)
+    return None
+
+
+def _by_experts(row: Row, words: str, devices: int) -> Layout | None:
+    """Attention data parallelism: every device has a group of sequences and a share of experts."""
+    if not _is_sparse(row["model"]):
+        return None
+    pp, ep = max(_degree(row, "pp"), 1), _degree(row, "ep")
+    if re.match(r"DEP\d", words) or "attention-DP" in (row.get("notes") or ""):
+        return Layout(1, pp, devices // pp, devices // pp)
+    if re.fullmatch(r"\d+ GPUs", words):
+        ep = devices
+    if ep < devices:
+        return None
+    if row["scenario"] == "prefill":
+        # DeepEP sends a token once to each node and hides that behind a second batch: half the
+        # time or less of what messages to each expert, one after the other, would take.
+        raise Fault("prefill over the experts of several nodes: needs overlapped, merged messages")
+    return Layout(1, dp=ep, ep=ep)  # where ep > devices, the figures are of one node of a group
+
+
+def _degree(row: Row, name: str) -> int:
+    """A degree of parallelism; 0 where it is not stated."""
+    return int(number(row, name)) if number(row, name) > 0 else 0
+
+
+@cache
+def _is_sparse(model: str) -> bool:
+    for folder in config_dirs():
+        file = folder / "model" / f"{model}.yaml"
+        if file.is_file():
+            return "kind: moe" in file.read_text()
+    return False

@@ -1,0 +1,164 @@
+"""Tables of published measurements: their rows, the words in them, the numbers behind words."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from infercost.errors import SpecError, nearest
+from infercost.paths import ROOT
+
+COLUMNS = (
+    "id",
+    "hardware",
+    "model",
+    "weight_format",
+    "kv_format",
+    "n_devices",
+    "framework",
+    "scenario",
+    "load",
+    "batch",
+    "prompt_tokens",
+    "output_tokens",
+    "metric",
+    "value",
+)
+"""Columns that a table of measurements must have."""
+
+Row = Mapping[str, str]
+
+
+class Fault(ValueError):
+    """Why a row cannot be read."""
+
+
+def read_table(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV of measurements. Raises `SpecError` for a missing file or column."""
+    try:
+        with file.open(newline="") as handle:
+            reader = csv.DictReader(handle)
+            rows = list(reader)
+            names = reader.fieldnames or []
+    except OSError as error:
+        raise SpecError(str(file), "", f"cannot be read: {error.strerror}") from None
+    for column in COLUMNS:
+        if column not in names:
+            raise SpecError(str(file), column, "column is missing", nearest(column, names))
+    if not rows:
+        raise SpecError(str(file), "", "holds no row")
+    return _told_apart(rows)
+
+
+def _told_apart(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Rows with ids of their own: a repeated one is numbered, so that no row hides another."""
+    seen: dict[str, int] = {}
+    for row in rows:
+        name = row["id"] or "row"
+        seen[name] = seen.get(name, 0) + 1
+        row["id"] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return rows
+
+
+def number(row: Row, column: str) -> float:
+    """The number in a column; NaN where there is none."""
+    try:
+        return float(row.get(column) or "")
+    except ValueError:
+        return math.nan
+
+
+def stated(row: Row, column: str, pattern: str) -> float:
+    """The number that `pattern` finds in the words of a column; NaN where it finds none."""
+    found = re.search(pattern, row.get(column) or "")
+    return float(found[1].replace(",", "")) if found else math.nan
+
+
+UNKNOWN_ERA = "other"
+"""The era of frameworks that no pattern knows."""
+
+
+def era_of(framework: str) -> str:
+    """The era of software that a framework's name and version belong to, or `other`."""
+    for pattern, era in _eras():
+        if pattern.search(framework):
+            return era
+    return UNKNOWN_ERA
+
+
+def _reference(name: str) -> list[dict[str, str]]:
+    with (ROOT / "data" / "reference" / name).open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+@cache
+def _eras() -> list[tuple[re.Pattern[str], str]]:
+    return [(re.compile(row["pattern"]), row["era"]) for row in _reference("eras.csv")]
+
+
+@cache
+def _datasets() -> list[dict[str, str]]:
+    return _reference("datasets.csv")
+
+
+@cache
+def _limits() -> list[dict[str, str]]:
+    return _reference("service_limits.csv")
+
+
+FEW = 8.0
+"""Tokens of a prompt that its source calls short or of few tokens."""
+
+
+def lengths(row: Row) -> tuple[float, float]:
+    """Mean prompt and output tokens of a row; the output is NaN where nobody states it.
+
+    As stated; else from the rates of all and of output tokens and of requests in the notes; else
+    from what is known of the data set (`data/reference/datasets.csv`).
+    """
+    prompt, output = _tokens(row, "prompt_tokens"), _tokens(row, "output_tokens")
+    requests = stated(row, "notes", r"RPS ([\d.]+?)\.?(?:\s|$)")
+    total = stated(row, "notes", r"total tok/s ([\d.]+)")
+    if math.isnan(prompt) and requests > 0 and total > number(row, "value"):
+        value = number(row, "value")
+        return (total - value) / requests, value / requests
+    known = _dataset(row) if math.isnan(prompt) or math.isnan(output) else None
+    if known is not None:
+        prompt = float(known["prompt_tokens"]) if math.isnan(prompt) else prompt
+        output = float(known["output_tokens"]) if math.isnan(output) else output
+    if math.isnan(prompt):
+        raise Fault(f"prompt_tokens {row['prompt_tokens']!r} is not a number of a known data set")
+    return prompt, output
+
+
+def _tokens(row: Row, column: str) -> float:
+    """Tokens of one request in a column's words: `512`, `~100`, `2048 context`, `few tokens`."""
+    text = (row[column] or "").strip()
+    total = re.match(r"([\d,]+) total over (\d+)", text)
+    if total:
+        return float(total[1].replace(",", "")) / float(total[2])
+    if re.match(r"few\b", text):
+        return FEW
+    leading = re.match(r"~?\s*([\d,]+(?:\.\d+)?)\b", text)
+    return float(leading[1].replace(",", "")) if leading else math.nan
+
+
+def _dataset(row: Row) -> dict[str, str] | None:
+    """The data set that a row's prompts are known to come from."""
+    words = f"{row['prompt_tokens']} {row.get('source', '')} {row.get('notes', '')}".lower()
+    for known in _datasets():
+        if known["model"] in ("*", row["model"]) and known["pattern"] in words:
+            return known
+    return None
+
+
+def service_limits(row: Row) -> tuple[float, float]:
+    """TTFT and TPOT that a benchmark of a service admits, in s; infinite where it sets none."""
+    for limit in _limits():
+        if limit["model"] == row["model"] and limit["scenario"] == row["scenario"]:
+            return float(limit["ttft_s"] or math.inf), float(limit["tpot_s"] or math.inf)
+    raise Fault(f"limits of scenario '{row['scenario']}' on {row['model']} are not known")
