@@ -21,7 +21,7 @@ SHELL := bash
 # Without compiled modules each process would compile its imports again: seconds instead of tenths.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help study calibrate readme dry-run test lint format benchmark env lock clean
+.PHONY: help study calibrate kernels silicon readme dry-run test lint format benchmark env lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ study: env ## Compute the study STUDY and print its answer
 
 calibrate: env ## Fit every calibration to data/reference/measured.csv and examine the fit (five minutes)
 	@$(SNAKEMAKE) --logger rich --forcerun calibrate -- calibrate
+
+kernels: env ## Fit the calibrations of current stacks to AIConfigurator's operator tables (82 MB from PyPI)
+	@$(SNAKEMAKE) --logger rich --forcerun kernels -- kernels
+
+silicon: env ## Predict AIConfigurator's end-to-end measurements, a final examination that no fit sees
+	@$(SNAKEMAKE) --logger rich --forcerun silicon -- silicon
 
 readme: study ## Write the answer of memory-wall and its figure into README.md
 	@$(BIN)/python -m infercost stage readme README.md

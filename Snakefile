@@ -7,6 +7,7 @@ include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/plot.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/calibrate.smk"
+include: "workflow/rules/kernels.smk"
 
 
 rule all:

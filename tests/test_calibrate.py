@@ -126,6 +126,14 @@ def test_an_interval_covers_four_in_five() -> None:
     assert high == pytest.approx(np.exp(0.128), rel=0.01)
 
 
+def test_an_interval_from_few_units_is_wider() -> None:
+    """Of 9 units whatever their size: all errors, since 10 % of 9 + 1 is one unit at each end."""
+    errors = np.random.default_rng(1).normal(0.0, 0.1, 900)
+    low, high = interval(errors, 9)
+    assert low == pytest.approx(np.exp(-errors.max()))
+    assert high == pytest.approx(np.exp(-errors.min()))
+
+
 def test_validate_tells_every_row(some: Path) -> None:
     found = validate(some)
     with some.open(newline="") as handle:

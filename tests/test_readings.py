@@ -362,6 +362,6 @@ def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
 
 def test_a_repeated_id_hides_no_row(tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
-    line = ",".join(ROW[c] for c in COLUMNS)
+    line = ",".join(f'"{ROW[c]}"' for c in COLUMNS)
     file.write_text("\n".join([",".join(COLUMNS), line, line]) + "\n")
     assert [row["id"] for row in read_table(file)] == ["x1", "x1 (2)"]

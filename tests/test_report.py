@@ -60,6 +60,8 @@ def report() -> ReportData:
             ("How?", "So.", SVG, 'a"b.csv'),
         ],
         aggregates={f"by {EVIL}": frame},
+        trust=[f"Nobody measured {EVIL}."],
+        trust_table=frame[["hardware", "models"]],
         manifest={
             "rows": 3931,
             "digests": {"data": "abc", "code": EVIL},
@@ -113,7 +115,9 @@ def test_every_link_inside_the_page_has_its_target_and_ids_are_unique(page: Page
     assert len(ids) == len(set(ids))
     inside = [href[1:] for href in page.values("href") if href.startswith("#")]
     assert set(inside) <= set(ids)
-    assert {"answers", "figure-1", "figure-2", "table-1", "sources", "reproduce"} <= set(inside)
+    assert {"answers", "figure-1", "figure-2", "table-1", "trust", "sources", "reproduce"} <= set(
+        inside
+    )
     for attribute in ("aria-labelledby", "aria-describedby"):
         assert set(page.values(attribute)) <= set(ids)
 
@@ -134,6 +138,12 @@ def test_headings_descend_without_gaps_and_the_language_is_stated(page: Page) ->
 
 def test_the_same_report_gives_the_same_page(report: ReportData, html: str) -> None:
     assert render(report) == html
+
+
+def test_the_page_says_how_far_to_trust_it(page: Page) -> None:
+    text = "".join(page.text)
+    assert text.count("How far to trust it") == 2, "in the contents, and above its section"
+    assert f"Nobody measured {EVIL}." in text
 
 
 def test_a_bare_report_is_a_page_too() -> None:

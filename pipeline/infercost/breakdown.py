@@ -101,7 +101,7 @@ def _operator_row(
     time = operator_time(calibration, operator, bandwidth, decode, point.routes)
     moved = {f"{s}_b": number(b, operator.count) for s, b in operator.traffic.items()}
     terms = {r: number(t, operator.count) for r, t in time.terms.items()}
-    launch = number(launch_overhead(calibration, decode), operator.count)
+    launch = number(launch_overhead(calibration, operator, bandwidth, decode), operator.count)
     flops = number(operator.flops, operator.count)
     total = sum(moved.values())
     return {

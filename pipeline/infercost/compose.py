@@ -26,6 +26,7 @@ from infercost.patches import (
 from infercost.paths import CONF, shown
 from infercost.places import COMBINED, combination, option_file, place_of
 from infercost.question import NO_DIRECTION, ROOT_KEYS, Axis, Question
+from infercost.resolve import content_of
 from infercost.specs.case import GROUPS, Case
 from infercost.specs.study import Study
 from infercost.witnesses import adapter, fields_at, missing_witnesses
@@ -81,6 +82,13 @@ class Options:
                     for group, names in question.options.items()
                     if turn < len(names) and group != "direction"
                 }
+                told = self._told(picked) if turn else {}
+                for group, content in told.items():
+                    raw.setdefault(group, {})[picked[group]] = content
+                    chosen[group] = (*chosen.get(group, ()), picked[group])
+                picked = {group: name for group, name in picked.items() if group not in told}
+                if turn and not picked:
+                    continue
                 readable.picked = picked
                 overrides = [f"{group}={name}" for group, name in picked.items()]
                 if turn == 0:
@@ -101,6 +109,15 @@ class Options:
         raw["direction"] = {name: combined(name, single, question.dirs) for name in combinations}
         chosen["direction"] = combinations
         return raw, chosen
+
+    def _told(self, picked: Mapping[str, str]) -> dict[str, Raw]:
+        """By group, the content of options for which neither file nor override needs Hydra."""
+        found = {
+            group: content_of(self.question.dirs, group, name)
+            for group, name in picked.items()
+            if not any(_concerns(text, {group: name}) for text in self.question.fixed)
+        }
+        return {group: content for group, content in found.items() if content is not None}
 
     def cases(self) -> Iterator[ComposedCase]:
         """Every combination of options and text-axis values, in the order of the question."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 LATEST = "latest"
+ID = "id"
+"""The column that alone identifies the rows of a dataset that has it."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def logical_digest(parts: Sequence[Path]) -> str:
     import pyarrow.parquet as pq
 
     table = pa.concat_tables([_decoded(pq.read_table(part)) for part in parts])
-    keys = [name for name in table.column_names if _is_key(table.schema.field(name))]
+    keys = [ID] if ID in table.column_names else []
+    keys = keys or [name for name in table.column_names if _is_key(table.schema.field(name))]
     table = table.sort_by([(name, "ascending") for name in keys]).combine_chunks()
     state = hashlib.sha256()
     for field in table.schema:
@@ -263,11 +266,17 @@ class Difference:
     only_after: int
     moved: pd.DataFrame
     """Rows in both whose metric moved: keys, metric, before, after, change; largest first."""
+    metric: str
 
 
-def diff(before: Version, after: Version, metric: str = "cost_per_mtoken_usd") -> Difference:
+METRICS = ("cost_per_mtoken_usd", "predicted_s")
+"""What versions are compared by: the first that both have."""
+
+
+def diff(before: Version, after: Version, metric: str = "") -> Difference:
     """Which inputs changed, and which rows moved in `metric`, largest relative change first."""
     old, new = before.rows(), after.rows()
+    metric = metric or next((m for m in METRICS if m in old and m in new), METRICS[0])
     if metric not in old or metric not in new:
         raise SpecError(
             f"metric '{metric}'",
@@ -275,7 +284,9 @@ def diff(before: Version, after: Version, metric: str = "cost_per_mtoken_usd") -
             "is not in both versions",
             nearest(metric, old.columns.astype(str)),
         )
-    if "best" in old and "best" in new:  # plans may move from version to version
+    if ID in old and ID in new:
+        keys = [ID]
+    elif "best" in old and "best" in new:  # plans may move from version to version
         old, new = old[old["best"]], new[new["best"]]
         keys = [name for name in old.columns.astype(str) if name in GROUPS or "." in name]
     else:
@@ -296,6 +307,7 @@ def diff(before: Version, after: Version, metric: str = "cost_per_mtoken_usd") -
         int((joined["_merge"] == "left_only").sum()),
         int((joined["_merge"] == "right_only").sum()),
         moved.loc[order],
+        metric,
     )
 
 

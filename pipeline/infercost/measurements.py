@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from infercost.errors import SpecError, nearest
-from infercost.paths import ROOT
+from infercost.paths import ROOT, shown
 
 COLUMNS = (
     "id",
@@ -38,20 +39,44 @@ class Fault(ValueError):
 
 
 def read_table(file: Path) -> list[dict[str, str]]:
-    """The rows of a CSV of measurements. Raises `SpecError` for a missing file or column."""
+    """The rows of a CSV of measurements, no cell of them missing.
+
+    Raises `SpecError` for a file that is none, a missing column, or a row longer than the header.
+    """
+    place = shown(file)
     try:
-        with file.open(newline="") as handle:
-            reader = csv.DictReader(handle)
-            rows = list(reader)
-            names = reader.fieldnames or []
+        text = file.read_text(encoding="utf-8-sig")
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except OSError as error:
-        raise SpecError(str(file), "", f"cannot be read: {error.strerror}") from None
-    for column in COLUMNS:
-        if column not in names:
-            raise SpecError(str(file), column, "column is missing", nearest(column, names))
+        raise SpecError(place, "", f"cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        fault = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise SpecError(place, "", fault, "Save the table as CSV") from None
+    names = [name.strip() for name in lines[0]] if lines else []
+    _check_header(place, names)
+    rows: list[dict[str, str]] = []
+    for number, cells in enumerate(lines[1:], start=2):
+        if len(cells) > len(names) and any(cells[len(names) :]):
+            fault = f"row {number} has {len(cells)} cells under {len(names)} columns"
+            raise SpecError(place, "", fault, "Quote texts that hold a comma")
+        if any(cells):
+            filled = [*cells, *[""] * len(names)]
+            rows.append({name: cell.strip() for name, cell in zip(names, filled, strict=False)})
     if not rows:
-        raise SpecError(str(file), "", "holds no row")
+        raise SpecError(place, "", "holds no row", "Write a line for each measurement")
     return _told_apart(rows)
+
+
+def _check_header(place: str, names: list[str]) -> None:
+    if not any(names):
+        raise SpecError(place, "", "is empty", f"Its first line names {', '.join(COLUMNS)}")
+    if len(names) == 1 and re.search(r"[;\t|]", names[0]):
+        fault = "has one column"
+        raise SpecError(place, "", fault, "Separate cells by commas")
+    missing = [column for column in COLUMNS if column not in names]
+    if missing:
+        fault = "column is missing" if len(missing) == 1 else "columns are missing"
+        raise SpecError(place, ", ".join(missing), fault, nearest(missing[0], names))
 
 
 def _told_apart(rows: list[dict[str, str]]) -> list[dict[str, str]]:

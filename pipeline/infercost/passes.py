@@ -9,6 +9,7 @@ import numpy as np
 
 from infercost.arrays import Array, Bytes, BytesPerSecond, Flops, Joules, Seconds
 from infercost.equations import attention, energy, roofline
+from infercost.equations import collectives as eq
 from infercost.network import Message
 from infercost.operators.base import Block, Layout, Operator, Pass, stored_format
 from infercost.operators.stack import blocks
@@ -69,9 +70,27 @@ def specialised(calibration: Calibration, architecture: str, weights: str) -> Ca
     return calibration.model_copy(update=changed)
 
 
-def launch_overhead(calibration: Calibration, decode: bool) -> Seconds:
-    """Fixed time of one operator in either phase."""
-    return calibration.decode_overhead if decode else calibration.prefill_overhead
+OWN_OVERHEAD = {
+    "matmul": "matmul_overhead",
+    "experts": "expert_overhead",
+    "decode_attention": "attention_overhead",
+    "prefill_attention": "prefill_attention_overhead",
+    "elementwise": "elementwise_overhead",
+}
+"""Fixed time that a kind of operator has beyond its launch."""
+
+
+def launch_overhead(
+    calibration: Calibration, operator: Operator, bandwidth: BytesPerSecond, decode: bool
+) -> Seconds:
+    """Time of one operator that none of its own work hides: launch, set-up, quantised inputs."""
+    fixed: Seconds = calibration.decode_overhead if decode else calibration.prefill_overhead
+    fixed = fixed + getattr(calibration, OWN_OVERHEAD[operator.kind])
+    if operator.kind in ("matmul", "experts"):
+        moved = roofline.quantising_bytes(operator.rows, operator.depth, calibration.input_passes)
+        fixed = fixed + roofline.depth_time(operator.depth, calibration.depth_overhead)
+        fixed = fixed + roofline.transfer_time(moved, bandwidth, 1.0)
+    return fixed
 
 
 def pass_overhead(calibration: Calibration, step: Pass) -> Seconds:
@@ -84,6 +103,7 @@ def pass_overhead(calibration: Calibration, step: Pass) -> Seconds:
 def reached_rates(calibration: Calibration, operator: Operator, decode: bool) -> Rates:
     """What a stack reaches of the data sheet with one operator."""
     flops, efficiency = operator.flops, calibration.compute_efficiency
+    padding: Array = 1.0
     reached: dict[str, Array] = {
         "weights": calibration.memory_efficiency,
         "activations": calibration.memory_efficiency,
@@ -91,16 +111,23 @@ def reached_rates(calibration: Calibration, operator: Operator, decode: bool) ->
     }
     if operator.kind == "prefill_attention":
         efficiency = calibration.attention_compute_efficiency
+        flops = roofline.half_rate_flops(flops, operator.context, calibration.half_rate_prompt)
+        flops = roofline.half_rate_flops(flops, operator.depth, calibration.half_rate_head)
     elif operator.kind == "decode_attention":
         reached["kv"] = roofline.shared_read_efficiency(
             calibration.attention_memory_efficiency, operator.sharing, calibration.kv_rereads
         )
+        padding = roofline.tile_padding(operator.context, calibration.context_tile)
+        padding = padding * roofline.group_reads(operator.sharing, calibration.group_rereads)
     elif operator.kind == "experts":
         efficiency = efficiency * calibration.expert_efficiency
         reached["weights"] = reached["weights"] * calibration.expert_efficiency
-    if operator.kind in ("matmul", "experts") and not decode:
-        flops = roofline.half_rate_flops(flops, operator.rows, calibration.half_rate_tokens)
-    return Rates(flops, efficiency, reached)
+    if operator.kind in ("matmul", "experts"):
+        half = calibration.half_rate_rows + (0.0 if decode else calibration.half_rate_tokens)
+        flops = roofline.half_rate_flops(flops, operator.rows, half)
+    ramp = (calibration.kv_ramp, calibration.kv_ramp_half)
+    ramped = ramp if operator.kind == "decode_attention" else None
+    return Rates(flops, efficiency, reached, padding, ramped)
 
 
 def operator_time(
@@ -122,10 +149,7 @@ def operator_time(
     if routes is not None:
         return routes.time(replace(operator, traffic=traffic), rates)
     compute = roofline.compute_time(rates.flops, operator.peak, rates.efficiency)
-    streams = {
-        name: roofline.transfer_time(moved, bandwidth, rates.reached[name])
-        for name, moved in traffic.items()
-    }
+    streams = {name: rates.stream(name, moved, bandwidth) for name, moved in traffic.items()}
     transfer: Seconds = sum(streams.values(), start=0.0)
     bound = np.asarray(compute > np.asarray(transfer), dtype=np.float64)
     terms = {name: time * (1.0 - bound) for name, time in streams.items()}
@@ -136,8 +160,15 @@ def message_terms(calibration: Calibration, message: Message) -> Terms:
     """Time of one message by resource."""
     waiting = calibration.rank_overhead * (message.synchronised - 1.0)
     return Terms(
-        network_latency=message.latency + waiting,
-        network_bandwidth=message.bandwidth / calibration.network_efficiency,
+        network_latency=message.latency
+        + waiting
+        + calibration.collective_overhead * eq.one_shot_steps(message.synchronised),
+        network_bandwidth=roofline.ramped_time(
+            message.bandwidth,
+            calibration.network_efficiency,
+            calibration.collective_ramp * message.latency,
+            calibration.collective_ramp_half * message.latency,
+        ),
     )
 
 
@@ -155,11 +186,12 @@ def timed(
     )
 
 
-def work_of(calibration: Calibration, operators: Timed, decode: bool) -> Terms:
+def work_of(calibration: Calibration, case: Case, operators: Timed, decode: bool) -> Terms:
     """Time of operators, launches included."""
-    work, launch = Terms(), Terms(overhead=launch_overhead(calibration, decode))
+    work, main = Terms(), case.hardware.tier.bandwidth
     for operator, time in operators:
-        terms = time.terms.plus(launch)
+        launch = launch_overhead(calibration, operator, main, decode)
+        terms = time.terms.plus(Terms(overhead=launch))
         work = work.plus(terms.times(operator.count))
     return work
 
@@ -191,7 +223,7 @@ def pass_cost(layout: Layout, step: Pass, routes: Routes | None = None) -> PassC
     for block in stack:
         mine = timed(calibration, case, block, step.decode, routes)
         operators = (*operators, *mine)
-        work = work_of(calibration, mine, step.decode)
+        work = work_of(calibration, case, mine, step.decode)
         communication = _block_communication(calibration, block)
         busy, sending = work.total, communication.total
         overlap = case.plan.overlap

@@ -24,7 +24,7 @@ from infercost.question import (
 )
 from infercost.registry import metrics
 from infercost.specs.case import GROUPS
-from infercost.specs.study import Study
+from infercost.specs.study import Measurements, Study
 
 Plain = dict[str, Any]
 
@@ -34,14 +34,16 @@ class StudyPlan:
     """A study with everything resolved: its parts by label, and their digests."""
 
     study: Study
-    options: Options
+    options: Options | None
+    """What is searched; nothing where the points are measurements."""
     parts: dict[str, Plain]
     overrides: tuple[str, ...]
 
     @cached_property
     def digests(self) -> dict[str, str]:
         """Digest of each part: of its description and of the code that computes it."""
-        return {label: digest(canonical(p), code_digest()) for label, p in self.parts.items()}
+        code = code_digest(code_of(self.study))
+        return {label: digest(canonical(p), code) for label, p in self.parts.items()}
 
     @cached_property
     def digest(self) -> str:
@@ -51,6 +53,8 @@ class StudyPlan:
     def points_of(self, label: str) -> int:
         """Points that one part looks at, about: joint axes are counted for its first case."""
         part = self.parts[label]
+        if self.options is None:
+            return int(part["rows"])
         count = 1
         for entry in (*part["labels"], *part["axes"]):
             count *= len(next(iter(entry["values"].values())))
@@ -61,6 +65,11 @@ class StudyPlan:
             for axis in inner_axes(self.options, first, self.study.optimise):
                 count *= axis.size
         return count
+
+
+def code_of(study: Study) -> str:
+    """The module that computes a study's parts."""
+    return "infercost.parts" if study.measurements is None else "infercost.measured"
 
 
 def load_study(name: str, dirs: tuple[str, ...] = ()) -> Study:
@@ -75,6 +84,8 @@ def load_study(name: str, dirs: tuple[str, ...] = ()) -> Study:
 def _check_names(study: Study) -> None:
     """What the schema cannot know: metrics, the axis of the parts, paths that are not axes."""
     place = f"study '{study.name}'"
+    if study.measurements is not None:
+        return
     if study.split not in study.axes:
         raise SpecError(
             place, "split", f"'{study.split}' is not an axis", nearest(study.split, study.axes)
@@ -95,6 +106,8 @@ def _check_names(study: Study) -> None:
 def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...] = ()) -> StudyPlan:
     """Resolve a study and cut it into parts. `overrides` add to the study's own and win."""
     study = load_study(name, dirs)
+    if study.measurements is not None:
+        return _measured(study, study.measurements, overrides, dirs)
     fixed = ask([*study.overrides, *overrides], dirs)
     if fixed.axes or fixed.labels:
         swept = (*fixed.axes, *fixed.labels)[0].name
@@ -107,6 +120,22 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
         assert composed.case is not None
     parts = {_label(value): _part(study, options, value) for value in _split_values(study, options)}
     return StudyPlan(study, options, parts, overrides)
+
+
+def _measured(
+    study: Study, measurements: Measurements, overrides: tuple[str, ...], dirs: tuple[str, ...]
+) -> StudyPlan:
+    """A study whose points are a table of measurements: one part."""
+    from infercost.measured import LABEL, described
+
+    if overrides:
+        raise SpecError(
+            f"study '{study.name}'",
+            overrides[0],
+            "overrides nothing: the points are measurements",
+            "Each is predicted as its row states it",
+        )
+    return StudyPlan(study, None, {LABEL: described(measurements, dirs)}, overrides)
 
 
 def _with_axes(study: Study, question: Question) -> Question:

@@ -124,7 +124,7 @@ class _Placing:
         total: Seconds = 0.0
         for block in self.stack:
             operators = timed(calibration, case, block, True, placed.routes)
-            total = total + work_of(calibration, operators, True).total
+            total = total + work_of(calibration, case, operators, True).total
         return total
 
     def _filled(self, order: tuple[int, ...], striped: bool) -> Placed:

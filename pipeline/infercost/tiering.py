@@ -164,11 +164,24 @@ class OperatorTime:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a stack reaches with one operator: FLOPs as they cost, efficiency, and per stream."""
+    """What a stack reaches with one operator: FLOPs as they cost, efficiency, and per stream.
+
+    The cache of a decode step is read in whole tiles (`padding`), and reaches its rate after a
+    while (`ramp`: time lost in all, and the time at peak of a stream that has lost half of it).
+    """
 
     flops: Flops
     efficiency: Ratio
     reached: Mapping[str, Ratio]
+    padding: Ratio = 1.0
+    ramp: tuple[Seconds, Seconds] | None = None
+
+    def stream(self, name: str, moved: Bytes, bandwidth: BytesPerSecond) -> Seconds:
+        """Time of one stream at a bandwidth."""
+        if name != "kv" or self.ramp is None:
+            return roofline.transfer_time(moved, bandwidth, self.reached[name])
+        ideal = roofline.transfer_time(moved * self.padding, bandwidth, 1.0)
+        return roofline.ramped_time(ideal, self.reached[name], *self.ramp)
 
 
 @dataclass(frozen=True)
@@ -258,9 +271,7 @@ class Routes:
             longest = np.maximum(longest, np.where(np.asarray(items) > 0, shown, 0.0))
         return longest
 
-    def transfer(
-        self, operator: Operator, reached: Mapping[str, Ratio], near: Sequence[int] = ()
-    ) -> Terms:
+    def transfer(self, operator: Operator, rates: Rates, near: Sequence[int] = ()) -> Terms:
         """Time of each stream on the tier or port that takes longest.
 
         Tiers transfer side by side; those behind one port share its bandwidth. Tiers in `near` are
@@ -277,15 +288,15 @@ class Routes:
                 bandwidth = tier.bandwidth
                 if i in near and tier.memory.near is not None:
                     bandwidth = tier.internal_bandwidth(tier.memory.near)
-                time = roofline.transfer_time(moved[i], bandwidth, reached[stream])
+                time = rates.stream(stream, moved[i], bandwidth)
                 writing = tier.write_bandwidth
                 if writing is not None and stream in WRITTEN:
                     excess = eq.write_excess_time(written[i], writing, bandwidth)
-                    time = time + np.maximum(excess, 0.0) / reached[stream]
+                    time = time + np.maximum(excess, 0.0) / rates.reached[stream]
                 loads[i] = loads.get(i, Terms()).plus(Terms({stream: time}))
                 if tier.port in chained and i not in near:
                     root = self.tiers[tier.port].peak
-                    shared = roofline.transfer_time(moved[i], root, reached[stream])
+                    shared = rates.stream(stream, moved[i], root)
                     ports[tier.port] = ports.get(tier.port, Terms()).plus(Terms({stream: shared}))
         return longest_of([*loads.values(), *ports.values()])
 
@@ -315,7 +326,7 @@ class Routes:
     def _on_device(self, operator: Operator, rates: Rates) -> OperatorTime:
         nominal = roofline.compute_time(rates.flops, operator.peak, rates.efficiency)
         compute = nominal / self.clock
-        streams = self.transfer(operator, rates.reached)
+        streams = self.transfer(operator, rates)
         terms = bound_terms(compute, streams)
         if self.hardware.thermal is not None:
             held = np.asarray(terms["compute"])
@@ -327,7 +338,7 @@ class Routes:
 
     def _near(self, operator: Operator, rates: Rates, near: Sequence[int]) -> OperatorTime:
         """An operator whose part on the tiers `near` is worked on there, the rest on the device."""
-        streams = self.transfer(operator, rates.reached, near)
+        streams = self.transfer(operator, rates, near)
         parts = self._parts(operator)
         left: Array = 1.0
         compute: Seconds = 0.0
@@ -348,7 +359,7 @@ class Routes:
             )
             channel = channel + external
             launch = np.maximum(launch, _near_spec(self.tiers[i]).launch)
-        spilled = self.transfer(_only_activations(operator), rates.reached).total
+        spilled = self.transfer(_only_activations(operator), rates).total
         terms = terms.plus(Terms(activations=channel + spilled, overhead=launch))
         if operator.dependent is not None:
             terms = terms.plus(Terms(memory_latency=self.exposed(operator)))

@@ -2,13 +2,15 @@
 
 Each row is predicted with the calibration nearest to it: its stack of software on its family of
 devices, else its family, else the common one. The interval comes from errors of such predictions
-on blocks that their fit had not seen.
+on blocks that their fit had not seen. Errors are of time, predicted over stated less one: a rate is
+turned into the time that it stands for, so that a positive error is a prediction too slow.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,50 +18,89 @@ from typing import Any
 import numpy as np
 
 from infercost.arrays import FloatArray
-from infercost.calibrate.cases import calibration
+from infercost.calibrate.cases import calibrations, families
 from infercost.calibrate.features import calibration_at
 from infercost.calibrate.options import option_of
 from infercost.calibrate.public import OF_FORMAT, Public, load
+from infercost.measurements import read_table
 from infercost.passes import specialised
 from infercost.paths import ROOT, config_dirs
 from infercost.question import option_names
-from infercost.readings import Reading
-from infercost.specs.calibration import PARAMETERS
+from infercost.readings import Reading, Unread, read
+from infercost.specs.calibration import NUMBERS, Calibration
 
 REPORT = ROOT / "data" / "reference" / "calibration_report.json"
-BATCHES = (1, 8, 64, 512)
+BATCHES = {1: "1 to 7", 8: "8 to 63", 64: "64 to 511", 512: "512 and more"}
+"""Ranges of the batch by where they begin."""
+KINDS = {
+    "phase": "phase",
+    "tier": "tier",
+    "batch": "batch",
+    "system": "hardware",
+    "model": "model",
+    "calibration": "calibration",
+    "source": "source",
+}
+"""What errors are summed up by -> key of a row."""
+IDEAL = "ideal"
+
+Row = dict[str, Any]
 
 
 def validate(file: Path, dirs: tuple[str, ...] = ()) -> dict[str, Any]:
     """Every row with its prediction, the rows that could not be read, and a summary of errors."""
+    rows, unread = predictions(file, dirs)
+    stated = {row["id"]: row for row in read_table(file)}
+    unmapped = [
+        {
+            "id": entry.id,
+            "reason": entry.reason,
+            **{key: stated[entry.id].get(key, "") for key in ("hardware", "model", "source")},
+        }
+        for entry in unread
+    ]
+    return {"rows": rows, "unmapped": unmapped, "summary": _summary(rows, unmapped)}
+
+
+def predictions(file: Path, dirs: tuple[str, ...] = ()) -> tuple[list[Row], list[Unread]]:
+    """Every row that can be read, with what is predicted for it and how surely; and the others."""
+    found = [read(row, dirs) for row in read_table(file)]
+    if not any(isinstance(entry, Reading) for entry in found):
+        return [], [entry for entry in found if isinstance(entry, Unread)]
     public = load(file, dirs)
-    known = frozenset(option_names(config_dirs(dirs), "calibration"))
-    family = public.examination.groups.of_rows("family")
-    chosen = [option_of(f, r.era, known) for f, r in zip(family, public.readings, strict=True)]
-    times = _predicted(public, [name for name, _ in chosen], dirs)
-    floor = public.examination.features.predicted(lambda _: calibration("ideal"))
+    chosen = chosen_calibrations(public.readings, dirs)
+    names = [name for name, _ in chosen]
+    specs = calibrations([*names, IDEAL], dirs)
+    times = _predicted(public, names, specs)
+    floor = public.examination.features.predicted(lambda _: specs[IDEAL])
     rows = [
-        _row(public, index, chosen[index], times[index], floor[index])
+        _row(public, index, chosen[index], float(times[index]), float(floor[index]))
         for index in range(len(public.readings))
     ]
-    return {
-        "rows": rows,
-        "unmapped": [{"id": u.id, "reason": u.reason} for u in public.unread],
-        "summary": _summary(rows, public),
-    }
+    return rows, list(public.unread)
 
 
-def _predicted(public: Public, names: list[str], dirs: tuple[str, ...]) -> FloatArray:
+def chosen_calibrations(
+    readings: Iterable[Reading], dirs: tuple[str, ...] = ()
+) -> list[tuple[str, str]]:
+    """The calibration nearest to each reading, and how near: its stack's, its family's, or none."""
+    readings = list(readings)
+    known = frozenset(option_names(config_dirs(dirs), "calibration"))
+    family = families([r.hardware for r in readings], dirs)
+    return [option_of(f, r.era, known) for f, r in zip(family, readings, strict=True)]
+
+
+def _predicted(public: Public, names: list[str], specs: Mapping[str, Calibration]) -> FloatArray:
     """Time of each row under the calibration of that name."""
     groups = public.examination.groups
     kinds = list(zip(names, groups.of_rows("architecture"), groups.of_rows("format"), strict=True))
     found = {
-        kind: specialised(calibration(kind[0], dirs), kind[1], kind[2].split(OF_FORMAT)[1])
+        kind: specialised(specs[kind[0]], kind[1], kind[2].split(OF_FORMAT)[1])
         for kind in dict.fromkeys(kinds)
     }
     values = {
         parameter: np.array([getattr(found[kind], parameter) for kind in kinds])
-        for parameter in (*PARAMETERS, "step_overhead")
+        for parameter in NUMBERS
     }
     base = public.examination.base
     return public.examination.features.predicted(calibration_at(base, values))
@@ -71,35 +112,38 @@ def _intervals() -> dict[str, dict[str, list[float]]]:
     return found
 
 
-def _row(
-    public: Public, index: int, chosen: tuple[str, str], time: float, floor: float
-) -> dict[str, Any]:
+def interval_of(level: str, phase: str) -> tuple[float, float]:
+    """Factors on a predicted time between which four in five stated ones lie."""
+    known = _intervals()
+    by_phase = known.get(level, known["stack"])
+    low, high = by_phase.get(phase, by_phase["any"])
+    return min(low, 1.0), max(high, 1.0)  # the prediction is always within
+
+
+def _row(public: Public, index: int, chosen: tuple[str, str], time: float, floor: float) -> Row:
     """One row: what was stated, what is predicted, and between what it should lie."""
     reading, table = public.readings[index], public.rows[index]
     name, level = chosen
-    known = _intervals()
-    by_phase = known.get(level, known["stack"])
-    low, high = by_phase.get(reading.phase, by_phase["any"])
-    low, high = min(low, 1.0), max(high, 1.0)  # the prediction is always within
-    predicted, ideal = _stated(reading, time), _stated(reading, floor)
+    low, high = interval_of(level, reading.phase)
     ends = sorted((_stated(reading, time * low), _stated(reading, time * high)))
+    filled = not np.isfinite(reading.batch)
+    batch = round(1 / public.examination.features.scale[index]) if filled else reading.batch
     return {
         "id": reading.id,
         "measured": reading.value,
-        "predicted": predicted,
+        "predicted": _stated(reading, time),
         "low": ends[0],
         "high": ends[1],
-        "ideal": ideal,
-        "error": predicted / reading.value - 1.0,
+        "ideal": _stated(reading, floor),
+        "error": time / reading.time_s - 1.0,
+        "ideal_error": floor / reading.time_s - 1.0,
         "hardware": reading.hardware,
         "model": reading.model,
         "phase": reading.phase,
         "metric": table["metric"],
-        "tier": table.get("tier", ""),
-        "batch": float(round(1 / public.examination.features.scale[index]))
-        if not np.isfinite(reading.batch)
-        else reading.batch,
-        "source": table.get("source", ""),
+        "tier": table.get("tier") or "",
+        "batch": float(batch),
+        "source": table.get("source") or "",
         "calibration": name,
         "level": level,
     }
@@ -111,37 +155,40 @@ def _stated(reading: Reading, time: float) -> float:
     return float(reading.value / ratio if reading.per_time else reading.value * ratio)
 
 
-def _summary(rows: list[dict[str, Any]], public: Public) -> dict[str, Any]:
-    total = len(rows) + len(public.unread)
+def _summary(rows: list[Row], unmapped: list[dict[str, str]]) -> dict[str, Any]:
+    total = len(rows) + len(unmapped)
     return {
         "rows": len(rows),
-        "unmapped": len(public.unread),
+        "unmapped": len(unmapped),
         "mapped_share": len(rows) / total if total else 0.0,
-        "reasons": dict(Counter(u.reason for u in public.unread).most_common()),
+        "reasons": dict(Counter(entry["reason"] for entry in unmapped).most_common()),
         "all": errors_of(rows),
-        **{
-            f"by_{key}": {
-                str(value): errors_of([r for r in rows if _kind(r, key) == value])
-                for value in dict.fromkeys(_kind(r, key) for r in rows)
-            }
-            for key in ("phase", "tier", "hardware", "model", "calibration", "source", "batch")
-        },
+        **{f"by_{kind}": by_kind(rows, kind) for kind in KINDS},
     }
 
 
-def _kind(row: dict[str, Any], key: str) -> Any:
-    if key != "batch":
-        return row[key]
-    edges = [b for b in BATCHES if b <= row["batch"]]
-    return f"from {edges[-1]}" if edges else "below 1"
+def by_kind(rows: list[Row], kind: str) -> dict[str, dict[str, float]]:
+    """Errors of the rows of each kind, the kinds in alphabetical order, batches by size."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        label = batch_range(row["batch"]) if kind == "batch" else str(row[KINDS[kind]])
+        groups.setdefault(label, []).append(row)
+    known = list(BATCHES.values())
+    order = known.index if kind == "batch" else str.casefold
+    return {label: errors_of(groups[label]) for label in sorted(groups, key=order)}
 
 
-def errors_of(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Bias; median, mean, p90 of absolute relative errors; shares within bounds; coverage."""
+def batch_range(batch: float) -> str:
+    """The range of batches that one belongs to; less than one sequence per replica counts as 1."""
+    return next((BATCHES[b] for b in reversed(BATCHES) if b <= batch), BATCHES[1])
+
+
+def errors_of(rows: list[Row]) -> dict[str, float]:
+    """Bias; median, mean, p90 of absolute errors of time; shares within bounds; coverage."""
     if not rows:
         return {"rows": 0}
     error = np.array([row["error"] for row in rows])
-    ideal = np.array([row["ideal"] / row["measured"] - 1.0 for row in rows])
+    ideal = np.array([row["ideal_error"] for row in rows])
     size = np.abs(error)
     inside = [row["low"] <= row["measured"] <= row["high"] for row in rows]
     return {

@@ -6,6 +6,7 @@ is therefore kept under a digest of all configuration, all code and what was ask
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -27,6 +28,8 @@ class WorkPlan:
     parts: dict[str, str]
     points: dict[str, int]
     figures: list[str]
+    files: dict[str, str]
+    """Digests of the data files that the parts stand on, beside configuration and code."""
     file: str
     """Where this plan is kept."""
 
@@ -46,7 +49,8 @@ def prepare(
     remembered = work / "plans" / f"{key}.json"
     if remembered.is_file():
         plan = WorkPlan(**json.loads(remembered.read_text()))
-        if all((work / "specs" / f"{name}.json").is_file() for name in plan.parts.values()):
+        there = all((work / "specs" / f"{name}.json").is_file() for name in plan.parts.values())
+        if there and all(_digest_of(Path(file)) == found for file, found in plan.files.items()):
             return plan
     return _fresh(study, overrides, dirs, work, remembered)
 
@@ -54,10 +58,13 @@ def prepare(
 def _fresh(
     study: str, overrides: tuple[str, ...], dirs: tuple[str, ...], work: Path, target: Path
 ) -> WorkPlan:
+    from infercost.measured import files_of
     from infercost.studies import plan_study, write_specs
 
     planned = plan_study(study, overrides, dirs)
     write_specs(planned, work / "specs")
+    measurements = planned.study.measurements
+    data_files = [] if measurements is None else files_of(measurements).values()
     plan = WorkPlan(
         study=study,
         overrides=list(overrides),
@@ -66,6 +73,7 @@ def _fresh(
         parts=planned.digests,
         points={label: planned.points_of(label) for label in planned.parts},
         figures=[choice.name for choice in planned.study.figures],
+        files={str(file): _digest_of(file) for file in data_files},
         file=str(target),
     )
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +87,11 @@ def read_plan(file: Path) -> WorkPlan:
     """A plan that `prepare` kept."""
     content: dict[str, Any] = json.loads(file.read_text())
     return WorkPlan(**content)
+
+
+def _digest_of(file: Path) -> str:
+    """Digest of a file's content; of nothing where there is none."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 def _configuration(dirs: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ rule calibrate:
         "data/reference/measured.csv",
     output:
         report="data/reference/calibration_report.json",
+        examination="data/reference/examination.csv",
         common="conf/calibration/common.yaml",
     log:
         WORK / "calibrate.log",
@@ -14,4 +15,4 @@ rule calibrate:
         code=code_digest("infercost.stages.calibrate"),
     shell:
         "OPENBLAS_NUM_THREADS=1 python -m infercost stage calibrate --workers {threads}"
-        " {output.common} {output.report} 2> {log}"
+        " {output.common} {output.report} {output.examination} 2> {log}"

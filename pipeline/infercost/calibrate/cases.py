@@ -21,8 +21,23 @@ Cases = dict[tuple[str, str], Case]
 
 def calibration(name: str, dirs: tuple[str, ...] = ()) -> Calibration:
     """A calibration option by name."""
-    question = Question({"calibration": (name,)}, dirs=config_dirs(dirs))
-    return next(Options(question).cases()).case.calibration
+    return calibrations([name], dirs)[name]
+
+
+def calibrations(names: Sequence[str], dirs: tuple[str, ...] = ()) -> dict[str, Calibration]:
+    """Calibration options by name."""
+    question = Question({"calibration": tuple(dict.fromkeys(names))}, dirs=config_dirs(dirs))
+    return {c.options["calibration"]: c.case.calibration for c in Options(question).cases()}
+
+
+def families(hardware: Sequence[str], dirs: tuple[str, ...] = ()) -> list[str]:
+    """The family of each device."""
+    names = tuple(dict.fromkeys(hardware))
+    if not names:
+        return []
+    options = Options(Question({"hardware": names}, dirs=config_dirs(dirs)))
+    known = {c.options["hardware"]: c.case.hardware.family for c in options.cases()}
+    return [known[name] for name in hardware]
 
 
 def with_calibration(case: Case, chosen: Calibration) -> Case:

@@ -7,6 +7,7 @@ rows under another calibration is then a few array operations, by the same `oper
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +18,6 @@ from infercost.calibrate.cases import Cases, bound, case_of, formats_of, with_ca
 from infercost.calibrate.settle import Bind, settled
 from infercost.cost import Evaluation
 from infercost.equations.serving import pipelined_share
-from infercost.errors import SpecError
 from infercost.network import Message
 from infercost.operators.base import Operator, Pass
 from infercost.operators.stack import blocks
@@ -70,7 +70,9 @@ class Features:
             index = stack.row.astype(np.intp)
             calibration = at(stack.row)
             time = operator_time(calibration, stack.operator, stack.bandwidth, stack.decode)
-            each = time.terms.total + launch_overhead(calibration, stack.decode)
+            each = time.terms.total + launch_overhead(
+                calibration, stack.operator, stack.bandwidth, stack.decode
+            )
             phase = total if stack.decode else prefill
             phase += np.bincount(index, np.asarray(each) * stack.times, size)
         calibration = at(self.message_row)
@@ -96,7 +98,8 @@ class _Growing:
             self.columns.setdefault(name, []).append(np.broadcast_to(flat, (size,)))
 
     def done(self) -> dict[str, FloatArray]:
-        return {name: np.concatenate(pieces) for name, pieces in self.columns.items()}
+        found = {name: np.concatenate(pieces) for name, pieces in self.columns.items()}
+        return defaultdict(lambda: np.zeros(0), found)
 
 
 def features(
@@ -118,10 +121,6 @@ def features(
         if placed:
             _stack(bind, placed, len(kept), operators, messages, hosts)
             kept += placed
-    if not kept:
-        raise SpecError(
-            "measurements", refused[0].id, f"no row is left to predict: {refused[0].reason}"
-        )
     sent, host = messages.done(), hosts.done()
     message = Message("", 1.0, sent["latency"], sent["bandwidth"], 0.0, 0.0, sent["synchronised"])
     return (
@@ -155,6 +154,8 @@ def _stacked(kind: str, decode: bool, table: dict[str, FloatArray]) -> Stack:
         table["rows"],
         table["sharing"],
         table["scores"],
+        table["depth"],
+        table["context"],
     )
     return Stack(operator, decode, table["row"], table["times"], table["bandwidth"])
 
@@ -205,6 +206,8 @@ def _stack(
                     rows=op.rows,
                     sharing=op.sharing,
                     scores=op.scores,
+                    depth=op.depth,
+                    context=op.context,
                     bandwidth=point.case.hardware.tier.bandwidth,
                     **{stream: op.traffic.get(stream, 0.0) for stream in STREAMS},
                 )

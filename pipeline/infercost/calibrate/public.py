@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from infercost.arrays import FloatArray
 from infercost.calibrate.cases import Cases, calibration, case_of, cases_of
-from infercost.calibrate.examine import Examination
+from infercost.calibrate.examine import Examination, block_weight
 from infercost.calibrate.features import features
 from infercost.calibrate.fit import Groups
 from infercost.errors import SpecError
@@ -114,7 +115,7 @@ def stack_name(family: str, era: str) -> str:
     return f"{family}-{era}"
 
 
-def block_weights(blocks: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """1 / sqrt(rows of the block), so that a long series does not drown the others."""
+def block_weights(blocks: Sequence[str]) -> FloatArray:
+    """The weight of each row by the rows of its block."""
     _, inverse, count = np.unique(np.asarray(blocks), return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / np.sqrt(count[inverse]))
+    return np.asarray(block_weight(count[inverse].astype(np.float64)))

@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:
     showing.add_argument("version", help="STUDY, or STUDY/start-of-version")
     comparing.add_argument("before", help="STUDY/start-of-version")
     comparing.add_argument("after", help="STUDY/start-of-version")
-    comparing.add_argument("--metric", default="cost_per_mtoken_usd")
+    comparing.add_argument("--metric", default="", help="default: price, or time predicted")
     comparing.add_argument("--most", type=int, default=20, help="rows to show (default: 20)")
     checking.add_argument("version", nargs="?", default="", help="one version; default: all")
     for action, run in (
@@ -109,7 +109,7 @@ def run_diff(arguments: argparse.Namespace) -> int:
     for path, before, after in found.inputs:
         print(f"{path}: {before} -> {after}")
     print(
-        f"{len(found.moved)} rows moved in {arguments.metric}; "
+        f"{len(found.moved)} rows moved in {found.metric}; "
         f"{found.only_before} only before, {found.only_after} only after"
     )
     varying = [c for c in moved.columns if moved[c].nunique() > 1 or c == "change"]

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+WIDEST = 10_000
+"""Columns that no table needs."""
+
+
 def console() -> Console:
     """A console as wide as the terminal, or wide enough for any table in a pipe."""
     from rich.console import Console
@@ -29,12 +33,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for position, name in enumerate(columns):
-        numeric = all(row[position][:1].isdigit() or row[position] in ("", "-") for row in rows)
+        cells = [row[position].lstrip("+-") for row in rows]
+        numeric = all(cell[:1].isdigit() or not cell for cell in cells)
         table.add_column(Text(name), justify="right" if numeric and rows else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out = console()
-    out.width = max(out.width, out.measure(table).maximum)  # wrap at the terminal, cut nothing
+    wide = out.options.update(max_width=WIDEST)
+    out.width = max(out.width, out.measure(table, options=wide).maximum)  # wrap, cut nothing
     if title:
         out.print(f"\n{title}", style="bold", markup=False)
     out.print(table)

@@ -29,8 +29,18 @@ def add_parser(commands: Any) -> None:
     calibrate = steps.add_parser("calibrate")
     calibrate.add_argument("common", type=Path, help="option file; others land beside it")
     calibrate.add_argument("report", type=Path)
+    calibrate.add_argument("examination", type=Path)
     calibrate.add_argument("--workers", type=int, default=1)
     calibrate.set_defaults(run=_calibrate)
+    kernels = steps.add_parser("kernels")
+    kernels.add_argument("tables", type=Path, help="folder systems/data of aiconfigurator-core")
+    kernels.add_argument("options", type=Path)
+    kernels.add_argument("report", type=Path)
+    kernels.set_defaults(run=_kernels)
+    silicon = steps.add_parser("silicon")
+    silicon.add_argument("sample", type=Path, help="silicon_sample.csv of aiconfigurator-core")
+    silicon.add_argument("work", type=Path)
+    silicon.set_defaults(run=_silicon)
     readme = steps.add_parser("readme")
     readme.add_argument("target", type=Path)
     readme.add_argument("--results", type=Path, default=Path("data/results/memory-wall/latest"))
@@ -86,7 +96,21 @@ def _figure(a: argparse.Namespace) -> int:
 def _calibrate(a: argparse.Namespace) -> int:
     from infercost.stages.calibrate import run
 
-    run(a.common.parent, a.report, a.workers)
+    run(a.common.parent, a.report, a.examination, a.workers)
+    return 0
+
+
+def _kernels(a: argparse.Namespace) -> int:
+    from infercost.stages.kernels import run
+
+    run(a.tables, a.options, a.report)
+    return 0
+
+
+def _silicon(a: argparse.Namespace) -> int:
+    from infercost.stages.silicon import run
+
+    run(a.sample, a.work)
     return 0
 
 

@@ -15,6 +15,9 @@ from infercost.arrays import (
     Seconds,
 )
 
+_NOTHING = 1e-30
+"""A time below any other, so that an empty stream takes no time."""
+
 
 def compute_time(flops: Flops, peak_dense: FlopsPerSecond, efficiency: Ratio) -> Seconds:
     """Time of `flops` where arithmetic binds.
@@ -60,6 +63,41 @@ def half_rate_flops(flops: Flops, rows: Count, half_rate_tokens: Count) -> Flops
     At M = M_h rows a product runs at half of its large-scale rate: tiles and waves are part full.
     """
     return flops * (1.0 + half_rate_tokens / rows)
+
+
+def ramped_time(ideal: Seconds, efficiency: Ratio, ramp: Seconds, half: Seconds) -> Seconds:
+    """Time of a stream that reaches its rate after a while.
+
+        t = q / e + r q / (q + h)
+
+    `ideal` (q) is its time at peak. A short stream (q << h) runs at the efficiency
+    1 / (1 / e + r / h), a long one at e, having lost `ramp` (r) in all: requests in flight, parts
+    of the device or chunks of a pipeline fill up first.
+    """
+    return ideal / efficiency + ramp * ideal / (ideal + half + _NOTHING)
+
+
+def group_reads(sharing: Count, share: Ratio) -> Ratio:
+    """Reads of a KV head whose query heads are served in groups of 1 / s: max(1, s h).
+
+    `share` (s) = 0 serves any number of query heads (`sharing`, h) with one read.
+    """
+    return np.maximum(1.0, share * sharing)
+
+
+def tile_padding(amount: Count, tile: Count) -> Ratio:
+    """Factor on work that comes in tiles no smaller than `tile`: max(1, tile / amount)."""
+    return np.maximum(1.0, tile / amount)
+
+
+def depth_time(depth: Count, each: Seconds) -> Seconds:
+    """Time in which one block of a product walks its inner dimension: K τ, whatever its width."""
+    return depth * each
+
+
+def quantising_bytes(rows: Count, depth: Count, passes: Ratio) -> Bytes:
+    """Traffic of quantising a product's input: 3 M K bytes a pass, 16 bits read and 8 written."""
+    return 3.0 * passes * rows * depth
 
 
 def roofline_time(compute: Seconds, transfer: Seconds) -> Seconds:

@@ -149,14 +149,18 @@ def _gqa_operators(
             step.sequences * share * eq.heads_per_device(mixer.n_kv_heads, tp),
         ),
         scores=step.pairs(cache.window) * n_q,
+        depth=d_head,
+        context=step.kv_read(cache.window) / step.sequences,
     )
     query = eq.grouped_query_elements(d_model, n_q, n_kv, d_head)
     output = eq.output_elements(d_model, n_q, d_head)
     width = d_model + (n_q + 2.0 * n_kv) * d_head
     return (
-        layout.matmul("qkv projection", count, step.tokens, query, width),
+        layout.matmul("qkv projection", count, step.tokens, query, width, d_model),
         core,
-        layout.matmul("output projection", count, step.tokens, output, n_q * d_head + d_model),
+        layout.matmul(
+            "output projection", count, step.tokens, output, n_q * d_head + d_model, n_q * d_head
+        ),
     )
 
 
@@ -250,6 +254,8 @@ def _mla_operators(
             step.sequences * share,
         ),
         scores=pairs * heads,
+        depth=mixer.kv_rank if step.decode else d_key,
+        context=seen / step.sequences,
     )
     down = eq.latent_down_elements(d_model, mixer.q_rank, mixer.kv_rank, mixer.d_rope)
     query = eq.latent_query_elements(d_model, heads, mixer.q_rank, mixer.d_nope, mixer.d_rope)
@@ -257,18 +263,26 @@ def _mla_operators(
     output = eq.output_elements(d_model, heads, mixer.d_value)
     latent = mixer.q_rank + mixer.kv_rank + mixer.d_rope
     return (
-        layout.matmul("latent projection", count, step.tokens, down, d_model + latent),
-        layout.matmul("query projection", count, step.tokens, query, latent + heads * d_key),
+        layout.matmul("latent projection", count, step.tokens, down, d_model + latent, d_model),
+        layout.matmul(
+            "query projection", count, step.tokens, query, latent + heads * d_key, mixer.q_rank
+        ),
         layout.matmul(
             "key and value projection",
             count,
             step.tokens,
             up,
             2.0 * mixer.kv_rank + heads * (mixer.d_nope + mixer.d_value),
+            mixer.kv_rank,
         ),
         core,
         layout.matmul(
-            "output projection", count, step.tokens, output, heads * mixer.d_value + d_model
+            "output projection",
+            count,
+            step.tokens,
+            output,
+            heads * mixer.d_value + d_model,
+            heads * mixer.d_value,
         ),
     )
 

@@ -32,8 +32,10 @@ class Operator:
     """One kernel on one device: `count` times per pass, numbers for one time.
 
     `traffic` is what it moves to and from memory: of `weights`, `kv` and `activations`. `rows` are
-    the rows of a product with each weight matrix, `sharing` the query heads of one KV head,
-    `scores` the query-key pairs times heads of a prefill: what a stack's efficiency depends on.
+    the rows of a product with each weight matrix, `depth` its inner dimension (of attention: the
+    width of a head), `sharing` the query heads of one KV head, `scores` the query-key pairs times
+    heads of a prefill, `context` the tokens that a sequence attends to: what a stack's efficiency
+    depends on.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Operator:
     rows: Count = 1.0
     sharing: Count = 1.0
     scores: Count = 0.0
+    depth: Count = 1.0
+    context: Count = 1.0
     written: dict[str, Bytes] = field(default_factory=dict)
     run: Bytes | None = None
     shared: Ratio = 0.0
@@ -129,9 +133,16 @@ class Layout:
         return spilled_bytes(traffic, self.case.hardware.on_chip)
 
     def matmul(
-        self, name: str, count: Array, tokens: Count, elements: Count, width: Count
+        self,
+        name: str,
+        count: Array,
+        tokens: Count,
+        elements: Count,
+        width: Count,
+        depth: Count = 1.0,
     ) -> Operator:
-        """A product of `tokens` rows with a dense weight matrix; `width` is its rows in and out."""
+        """A product of `tokens` rows with a dense weight matrix of `depth` input entries; `width`
+        is its rows in and out."""
         return Operator(
             name,
             count,
@@ -143,6 +154,7 @@ class Layout:
             self.peak,
             "matmul",
             rows=tokens,
+            depth=depth,
             exchange=self.exchange(tokens, width, elements, 1.0),
         )
 

@@ -74,6 +74,7 @@ def ffn_operators(
         step.tokens,
         layout.case.model.d_model * ffn.n_experts,
         layout.case.model.d_model + ffn.n_experts,
+        layout.case.model.d_model,
     )
     routed = _routed(layout, ffn, count, step)
     if ffn.d_ff_shared == 0:
@@ -90,8 +91,8 @@ def _gated_pair(
     width, ups = shard(d_ff, tp), matrices(ffn) - 1.0
     up, down = d_model * width * ups, width * d_model
     return (
-        layout.matmul(f"{name} up", count, step.tokens, up, d_model + width),
-        layout.matmul(f"{name} down", count, step.tokens, down, width + d_model),
+        layout.matmul(f"{name} up", count, step.tokens, up, d_model + width, d_model),
+        layout.matmul(f"{name} down", count, step.tokens, down, width + d_model, width),
     )
 
 
@@ -109,8 +110,8 @@ def _routed(
     touched = expected_distinct_experts(tokens, ffn.n_experts, ffn.n_active)
     ups = matrices(ffn) - 1.0
     sizes = {
-        "routed experts up": (d_model * ffn.d_ff * ups, d_model + ffn.d_ff),
-        "routed experts down": (d_model * ffn.d_ff, ffn.d_ff + d_model),
+        "routed experts up": (d_model * ffn.d_ff * ups, d_model + ffn.d_ff, d_model),
+        "routed experts down": (d_model * ffn.d_ff, ffn.d_ff + d_model, ffn.d_ff),
     }
     return tuple(
         Operator(
@@ -123,12 +124,13 @@ def _routed(
             },
             layout.peak,
             "experts",
-            rows=tokens * ffn.n_active / ffn.n_experts,
+            rows=tokens * ffn.n_active / touched,
+            depth=depth,
             run=elements * layout.experts * plan.ep / stage,
             dependent=touched / plan.ep if name == "routed experts up" else None,
             exchange=layout.exchange(visits, width, elements, touched / stage),
         )
-        for name, (elements, width) in sizes.items()
+        for name, (elements, width, depth) in sizes.items()
     )
 
 

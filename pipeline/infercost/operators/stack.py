@@ -60,7 +60,12 @@ def _head(layout: Layout, step: Pass) -> Block:
     lookup = Operator("embedding", 1.0, 0.0, {"weights": rows}, layout.peak, "elementwise")
     width = shard(model.vocab, tp)
     head = layout.matmul(
-        "language model head", 1.0, step.sequences, width * model.d_model, width + model.d_model
+        "language model head",
+        1.0,
+        step.sequences,
+        width * model.d_model,
+        width + model.d_model,
+        model.d_model,
     )
     return Block("head", (lookup, layout.normalisation("normalisation", 1.0, step.tokens), head))
 

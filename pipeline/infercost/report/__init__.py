@@ -41,6 +41,10 @@ class ReportData:
     answers: Sequence[str] = ()
     figures: Sequence[ReportFigure | tuple[str, str, str, str]] = ()
     aggregates: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    trust: Sequence[str] = ()
+    """How far to trust it, in sentences."""
+    trust_table: pd.DataFrame | None = None
+    """The numbers behind these."""
     manifest: Mapping[str, Any] = field(default_factory=dict)
     """`sources` (key -> title and url) is listed by itself, all else as it stands."""
     assumptions: Sequence[Assumption | tuple[str, str, str, str]] = ()
@@ -65,6 +69,7 @@ def render(report: ReportData) -> str:
         report=report,
         figures=_figures(report),
         tables=_tables(report),
+        trusted=None if report.trust_table is None else table_of("trust", report.trust_table),
         assumptions=[Assumption(*entry) for entry in report.assumptions],
         sources=report.manifest.get("sources", {}),
         facts={k: v for k, v in report.manifest.items() if k != "sources"},

@@ -89,7 +89,45 @@ class Numbers(Spec):
     closely as dependencies allow, 0 one chunk at a time."""
     memory_utilisation: EfficiencyField
     """Share of a device's memory that the stack may fill with weights, KV and activations."""
+    matmul_overhead: LatencyField = 0.0
+    """Fixed time of a product beyond the launch: prologue, and the kernel that quantises input."""
+    expert_overhead: LatencyField = 0.0
+    """The same of one grouped product of routed experts: sorting and gathering of tokens too."""
+    attention_overhead: LatencyField = 0.0
+    """The same of a decode attention core: splits of the context and their reduction."""
+    prefill_attention_overhead: LatencyField = 0.0
+    """The same of a prefill attention core."""
+    elementwise_overhead: LatencyField = 0.0
+    """The same of a normalisation, and of the rotary embedding or activation function near it."""
+    depth_overhead: LatencyField = 0.0
+    """Time per entry of the inner dimension, which the blocks of a product walk one by one."""
+    half_rate_rows: NonNegativeField = 0.0
+    """Rows at which a product of either phase reaches half of its efficiency (height of a tile)."""
+    input_passes: NonNegativeField = 0.0
+    """How often quantising moves a product's input: one pass reads 16 bits, writes 8."""
+    context_tile: NonNegativeField = 0.0
+    """Cached tokens that a decode attention reads at least of each sequence and KV head."""
+    group_rereads: FractionField = 0.0
+    """One over the query heads that one read of a shared KV head serves; 0 serves them all."""
+    kv_ramp: LatencyField = 0.0
+    """Time that a long stream of KV loses until it runs at its efficiency."""
+    kv_ramp_half: LatencyField = 0.0
+    """Ideal time of a stream of KV that loses half of `kv_ramp`."""
+    half_rate_prompt: NonNegativeField = 0.0
+    """Prompt tokens at which prefill attention reaches half of its efficiency."""
+    half_rate_head: NonNegativeField = 0.0
+    """Width of a head at which prefill attention reaches half of its efficiency: the softmax costs
+    the same at any width."""
+    collective_overhead: LatencyField = 0.0
+    """Fixed time of a collective beyond the link's latency."""
+    collective_ramp: NonNegativeField = 0.0
+    """Latencies that a large message loses until it moves at `network_efficiency`."""
+    collective_ramp_half: NonNegativeField = 0.0
+    """Ideal time, in latencies, of a message that loses half of `collective_ramp`."""
 
+
+NUMBERS = tuple(Numbers.model_fields)
+"""Every number of a calibration."""
 
 _OPTIONAL: dict[str, Any] = {
     name: (kind | None, None) for name, kind in get_type_hints(Numbers, include_extras=True).items()

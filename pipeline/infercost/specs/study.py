@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from infercost.specs.fields import CountField, Spec
 
@@ -39,20 +39,45 @@ class FigureChoice(Spec):
     options: dict[str, Any] = {}
 
 
+class Measurements(Spec):
+    """Published points to predict, in place of points to search."""
+
+    table: str
+    """CSV of measurements, columns as in data/reference/measured.csv."""
+    examination: str = ""
+    """CSV of each row's errors by fits that had not seen it, as `make calibrate` writes it."""
+
+
 class Study(Spec):
-    """A study. `axes` over groups name options; over dotted paths, values."""
+    """A study. `axes` over groups name options; over dotted paths, values.
+
+    A study of `measurements` has neither axes nor an operating point to choose: its rows are the
+    table's.
+    """
 
     name: str
     question: str
     overrides: list[str] = []
     """Choices and values that hold for every case."""
-    axes: dict[str, Values]
-    split: str
+    measurements: Measurements | None = None
+    axes: dict[str, Values] = {}
+    split: str = ""
     """Axis along which the study is cut into parts, one job each."""
     optimise: Optimise | None = None
-    keep: Literal["all", "best", "pareto"]
+    keep: Literal["all", "best", "pareto"] = "all"
     """Points that land: a whole grid, each case's best, or its front of TPOT against objective."""
     aggregates: dict[str, str] = {}
     """Named tables: SQL over the table `rows`."""
     answers: list[Answer] = []
     figures: list[FigureChoice] = []
+
+    @model_validator(mode="after")
+    def _has_points(self) -> Study:
+        if self.measurements is None:
+            for name in ("axes", "split"):
+                if not getattr(self, name):
+                    raise ValueError(f"{name} is missing. Add '{name}:', or 'measurements:'")
+        for name in ("axes", "split", "optimise", "overrides"):
+            if self.measurements is not None and getattr(self, name):
+                raise ValueError(f"{name} does not go with measurements. Leave one of them out")
+        return self

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from infercost.measured import write_measured
 from infercost.parts import write_part
 from infercost.workplan import WorkPlan, read_plan
 
@@ -14,9 +15,13 @@ from infercost.workplan import WorkPlan, read_plan
 def run(spec: Path, target: Path, plan: Path, workers: int) -> None:
     """Compute the part that `spec` describes into `target`; one line of progress on stdout."""
     start = time.monotonic()
-    points = write_part(json.loads(spec.read_text()), target)
+    plain, whole = json.loads(spec.read_text()), read_plan(plan)
+    if "measurements" in plain:
+        points = write_measured(plain, tuple(whole.dirs), target)
+    else:
+        points = write_part(plain, target)
     seconds = time.monotonic() - start
-    print(_progress(read_plan(plan), target, points / max(seconds, 1e-9), workers), flush=True)
+    print(_progress(whole, target, points / max(seconds, 1e-9), workers), flush=True)
     print(f"{points} points in {seconds:.2f} s", file=sys.stderr)
 
 

@@ -13,7 +13,7 @@ import yaml
 from infercost.datasets import publish
 from infercost.paths import config_dirs
 from infercost.provenance import canonical, code_digest, digest, package_versions
-from infercost.studies import load_study
+from infercost.studies import code_of, load_study
 from infercost.workplan import WorkPlan, read_plan
 
 
@@ -39,14 +39,17 @@ def about(plan: WorkPlan, work: Path) -> dict[str, Any]:
         for group, named in part["options"].items():
             options.setdefault(group, {}).update(named)
     question = study.model_dump(
-        include={"name", "question", "axes", "optimise", "keep", "overrides"}
+        include={"name", "question", "measurements", "axes", "optimise", "keep", "overrides"}
     )
     return {
         "question": study.question,
         "definition": question,
         "overrides": plan.overrides,
         "chosen": [*study.overrides, *plan.overrides],
-        "digests": {"inputs": digest(*sorted(plan.parts.values())), "code": code_digest()},
+        "digests": {
+            "inputs": digest(*sorted(plan.parts.values())),
+            "code": code_digest(code_of(study)),
+        },
         "packages": package_versions(),
         "options": options,
         "sources": cited_sources(options, tuple(plan.dirs)),

@@ -9,6 +9,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from infercost.calibrate.examine import SHARE
+
 
 def run(results: Path, readme: Path, picture: Path, report: Path) -> None:
     """Put answer and accuracy between their marks, and the stress map beside."""
@@ -38,19 +40,25 @@ def _accuracy(report: dict[str, Any]) -> str:
         "`ideal`": report["ideal"],
         "`typical`": report["typical"],
         "fitted, in sample": report["in_sample"],
-        **{f"{what} left out": rows for what, rows in report["leave_out"].items()},
+        **{
+            f"{what.replace('_but_', ' but ')} left out": rows
+            for what, rows in report["leave_out"].items()
+        },
     }
     kinds = [(row["tier"], row["phase"]) for row in report["in_sample"]]
     lines = [
-        "| median / 90th percentile | " + " | ".join(f"{name}" for name in seen) + " |",
-        "|---|" + "---:|" * len(seen),
+        "| median / 90th percentile | " + " | ".join([*seen, "interval covers"]) + " |",
+        "|---|" + "---:|" * (len(seen) + 1),
     ]
     for place, (tier, phase) in enumerate(kinds):
         name = "all" if tier == "all" else f"{tier}, {phase}"
         count = report["in_sample"][place]["rows"]
-        cells = [
-            f"{r[place]['median_percent']} / {r[place]['p90_percent']} %" for r in seen.values()
-        ]
+        cells = [_error(rows[place]) for rows in seen.values()]
+        cells.append(f"{report['leave_out']['block'][place]['covered_percent']:.0f} %")
         lines.append(f"| {name} ({count}) | " + " | ".join(cells) + " |")
-    covered = f"80 % intervals cover {report['coverage']:.0%} of rows whose block was left out."
-    return "\n".join([*lines, "", covered])
+    told = f"Last column: rows, their block left out, inside their {SHARE:.0%} interval."
+    return "\n".join([*lines, "", told.replace("%", " %")])
+
+
+def _error(row: dict[str, Any]) -> str:
+    return f"{row['median_percent']} / {row['p90_percent']} %" if row["rows"] else "–"

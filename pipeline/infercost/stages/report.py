@@ -10,10 +10,14 @@ from typing import Any
 
 import pandas as pd
 
+from infercost.calibrate.public import MEASURED
+from infercost.calibrate.record import read_record
 from infercost.datasets import point_to
+from infercost.measurements import read_table
 from infercost.report import Assumption, ReportData, ReportFigure, render
 from infercost.stages.aggregate import OPERATORS, published
 from infercost.stages.answer import sentences
+from infercost.stages.trust import Trust, trust
 from infercost.studies import load_study
 from infercost.workplan import WorkPlan, read_plan
 
@@ -30,6 +34,7 @@ def run(
     version = published(named, root)
     manifest = version.manifest()
     told = sentences(study, version)
+    regime = trust_of(manifest)
     page = ReportData(
         study=study.name,
         question=study.question,
@@ -37,6 +42,8 @@ def run(
         answers=told,
         figures=[_figure(figures / choice.name) for choice in study.figures],
         aggregates={name: pd.read_csv(aggregates / f"{name}.csv") for name in study.aggregates},
+        trust=regime.sentences,
+        trust_table=regime.table,
         manifest={key: manifest[key] for key in FACTS},
         assumptions=list(assumptions(manifest["options"])),
         reproduce=_commands(plan, version.name),
@@ -45,6 +52,17 @@ def run(
     _write(target / "report.html", render(page))
     _write(target / "answer.txt", "\n".join([f"{study.name}/{version.name}", *told]) + "\n")
     point_to(target.parent / "latest", target.name)
+
+
+def trust_of(manifest: Mapping[str, Any]) -> Trust:
+    """What the committed examinations say of the regime of a published version."""
+    record = read_record()
+    known = set(record.texts["id"])
+    measured = frozenset(row["hardware"] for row in read_table(MEASURED) if row["id"] in known)
+    axes = manifest["definition"]["axes"]
+    targets = (text.lstrip("+~").partition("=")[0] for text in manifest["chosen"])
+    changed = [*axes, *(target.rpartition("@")[2] for target in targets)]
+    return trust(manifest["options"], changed, record, measured)
 
 
 def _figure(stem: Path) -> ReportFigure:

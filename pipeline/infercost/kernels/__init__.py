@@ -1,0 +1,1 @@
+"""Operator measurements of current stacks: tables, fits, examinations. Development only."""

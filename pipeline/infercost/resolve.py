@@ -1,0 +1,126 @@
+"""An option's content straight from its file, where the file asks for nothing that needs Hydra.
+
+Hydra takes 50 to 100 ms for a composition, a YAML file a tenth of one. Most options are keys and a
+defaults list of `/group@key: option`; what they come to is told here. Anything else (an
+interpolation, a package directive, another form of entry, a fault) is left to Hydra.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infercost.places import option_file
+
+Raw = dict[str, Any]
+_FOR_HYDRA = ("${", "???", "@package")
+"""Texts in a file that only Hydra and OmegaConf understand."""
+_MOUNT = re.compile(r"^/([a-z]\w*)@([a-z][\w-]*(?:\.[a-z][\w-]*)*)$")
+_DEEPEST = 8
+"""Defaults lists of defaults lists that are followed: more is a circle."""
+
+
+class _Untold(Exception):
+    """Something that is left to Hydra."""
+
+
+def content_of(dirs: tuple[Path, ...], group: str, option: str) -> Raw | None:
+    """What an option comes to, as Hydra would compose it; nothing where only Hydra can tell."""
+    try:
+        return _content(dirs, group, option, _DEEPEST)
+    except (_Untold, OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+
+
+def _content(dirs: tuple[Path, ...], group: str, option: str, depth: int) -> Raw:
+    file = option_file(dirs, group, option)
+    if file is None or not depth:
+        raise _Untold
+    own = _loaded(file)
+    entries = own.pop("defaults", ["_self_"])
+    if not isinstance(entries, list) or entries.count("_self_") != 1:
+        raise _Untold
+    found: Raw = {}
+    for entry in entries:
+        if entry == "_self_":
+            _merge(found, own)
+            continue
+        if not isinstance(entry, dict) or len(entry) != 1:
+            raise _Untold
+        key, inner = next(iter(entry.items()))
+        place = _MOUNT.match(str(key))
+        if place is None or not isinstance(inner, str):
+            raise _Untold
+        content: Raw = _content(dirs, place[1], inner, depth - 1)
+        for step in reversed(place[2].split(".")):
+            content = {step: content}
+        _merge(found, content)
+    return found
+
+
+def _loaded(file: Path) -> Raw:
+    text = file.read_text(encoding="utf-8")
+    if any(mark in text for mark in _FOR_HYDRA):
+        raise _Untold
+    content = yaml.load(text, _Loader)
+    if not isinstance(content, dict):
+        raise _Untold
+    _check(content)
+    return content
+
+
+def _check(node: Any) -> None:
+    """Refuse what OmegaConf merges by rules of its own: empty values, keys that are not text."""
+    if isinstance(node, dict):
+        if not all(isinstance(key, str) for key in node):
+            raise _Untold
+        for child in node.values():
+            _check(child)
+    elif node is None:
+        raise _Untold
+
+
+def _merge(into: Raw, content: Raw) -> None:
+    """Keys of `content` win; mappings on both sides are merged, lists are replaced."""
+    for key, value in content.items():
+        there = into.get(key)
+        if isinstance(value, dict) and isinstance(there, dict):
+            _merge(there, value)
+        elif key in into and isinstance(value, dict) != isinstance(there, dict):
+            raise _Untold
+        else:
+            into[key] = value
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads YAML as OmegaConf does: `1e9` is a number, a date is text, a key stands once."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [getattr(key, "value", None) for key, _ in node.value]
+        if len(keys) != len({str(key) for key in keys}):
+            raise _Untold
+        return super().construct_mapping(node, deep)
+
+
+_FLOAT = "tag:yaml.org,2002:float"
+_OTHER = ("tag:yaml.org,2002:timestamp", _FLOAT)
+_Loader.yaml_implicit_resolvers = {
+    start: [(tag, pattern) for tag, pattern in resolvers if tag not in _OTHER]
+    for start, resolvers in _Loader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    _FLOAT,
+    re.compile(
+        r"""^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?
+        |[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+
+        |\.[0-9_]+(?:[eE][-+][0-9]+)?
+        |[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*
+        |[-+]?\.(?:inf|Inf|INF)
+        |\.(?:nan|NaN|NAN))$""",
+        re.VERBOSE,
+    ),
+    list("-+0123456789."),
+)

@@ -1,0 +1,93 @@
+"""Options without Hydra are what Hydra makes of them; what needs Hydra is left to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infercost import compose
+from infercost.compose import Options
+from infercost.paths import config_dirs
+from infercost.question import Question, option_names
+from infercost.resolve import content_of
+from infercost.specs.case import GROUPS
+
+EVERY = {
+    group: tuple(n for n in sorted(option_names(config_dirs(), group)) if not n.startswith("_"))
+    for group in GROUPS
+}
+
+
+@pytest.mark.slow
+def test_every_option_comes_to_what_hydra_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = Options(Question(EVERY))
+    monkeypatch.setattr(compose, "content_of", lambda *_: None)
+    slow = Options(Question(EVERY))
+    assert fast.raw == slow.raw
+    assert fast.chosen == slow.chosen
+
+
+def test_most_options_need_no_hydra() -> None:
+    told = [n for g in ("hardware", "model") for n in EVERY[g] if content_of(config_dirs(), g, n)]
+    assert len(told) > 0.9 * (len(EVERY["hardware"]) + len(EVERY["model"]))
+
+
+def written(folder: Path, **files: str) -> tuple[Path, ...]:
+    (folder / "g").mkdir(parents=True)
+    for name, text in files.items():
+        (folder / "g" / f"{name}.yaml").write_text(text)
+    return (folder,)
+
+
+def told(dirs: tuple[Path, ...], name: str = "a") -> dict[str, Any] | None:
+    return content_of(dirs, "g", name)
+
+
+def test_own_keys_win_over_what_stands_before_them(tmp_path: Path) -> None:
+    dirs = written(
+        tmp_path,
+        a="defaults:\n  - /g@x.y: b\n  - _self_\nx: {y: {p: 1}}\n",
+        b="p: 2\nq: [3]\n",
+    )
+    assert told(dirs) == {"x": {"y": {"p": 1, "q": [3]}}}
+
+
+def test_what_stands_after_own_keys_wins_over_them(tmp_path: Path) -> None:
+    dirs = written(tmp_path, a="defaults:\n  - _self_\n  - /g@x: b\nx: {p: 1}\n", b="p: 2\n")
+    assert told(dirs) == {"x": {"p": 2}}
+
+
+def test_numbers_are_read_as_omegaconf_reads_them(tmp_path: Path) -> None:
+    """YAML 1.1 takes 1e9 for text and 2024-05-01 for a date."""
+    dirs = written(tmp_path, a="n: 1e9\nd: 2024-05-01\nb: true\nt: 80 GB\n")
+    assert told(dirs) == {"n": 1e9, "d": "2024-05-01", "b": True, "t": "80 GB"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: ${b}\n",
+        "# @package _global_\na: 1\n",
+        "a: ???\n",
+        "a:\n",
+        "1: a\n",
+        "a: 1\na: 2\n",
+        "a: [1\n",
+        "- a\n",
+        "defaults:\n  - b\n  - _self_\na: 1\n",
+        "defaults:\n  - /g@x: b\na: 1\n",
+        "defaults:\n  - override /g: b\n  - _self_\n",
+        "defaults:\n  - /g@_global_: b\n  - _self_\n",
+        "defaults:\n  - /g@x: nowhere\n  - _self_\n",
+        "defaults:\n  - /g@x: a\n  - _self_\n",
+        "defaults:\n  - /g@x: b\n  - _self_\nx: 1\n",
+    ],
+)
+def test_all_else_is_left_to_hydra(tmp_path: Path, text: str) -> None:
+    assert told(written(tmp_path, a=text, b="p: 1\n")) is None
+
+
+def test_an_option_that_is_not_there_is_left_to_hydra(tmp_path: Path) -> None:
+    assert told(written(tmp_path), "nowhere") is None
