@@ -70,6 +70,9 @@ def specialised(calibration: Calibration, architecture: str, weights: str) -> Ca
     return calibration.model_copy(update=changed)
 
 
+_INSTANT = 1e-30
+"""A time below any other, in s, so that what moves nothing takes no time."""
+
 OWN_OVERHEAD = {
     "matmul": "matmul_overhead",
     "experts": "expert_overhead",
@@ -125,7 +128,7 @@ def reached_rates(calibration: Calibration, operator: Operator, decode: bool) ->
     if operator.kind in ("matmul", "experts"):
         half = calibration.half_rate_rows + (0.0 if decode else calibration.half_rate_tokens)
         flops = roofline.half_rate_flops(flops, operator.rows, half)
-    ramp = (calibration.kv_ramp, calibration.kv_ramp_half)
+    ramp = (calibration.kv_ramp, calibration.kv_ramp_half + _INSTANT)
     ramped = ramp if operator.kind == "decode_attention" else None
     return Rates(flops, efficiency, reached, padding, ramped)
 
@@ -167,7 +170,7 @@ def message_terms(calibration: Calibration, message: Message) -> Terms:
             message.bandwidth,
             calibration.network_efficiency,
             calibration.collective_ramp * message.latency,
-            calibration.collective_ramp_half * message.latency,
+            calibration.collective_ramp_half * message.latency + _INSTANT,
         ),
     )
 
