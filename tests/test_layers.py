@@ -14,8 +14,8 @@ PACKAGE = Path(infercost.__file__).parent
 LEVELS = {
     0: "__init__ units arrays errors terms paths",
     1: "equations specs",
-    2: "witnesses faults places resolve question compose grid lengths",
-    3: "fabric network operators placement passes cost",
+    2: "witnesses faults places resolve question patches compose directions grid lengths",
+    3: "fabric network operators tiering placement tier_map passes cost",
     4: "registry metrics quantities table evaluation",
 }
 HIGHER = 5

@@ -7,24 +7,31 @@ replica is busy per output token, what that time and energy cost.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 
 from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, UsdPerSecond
-from infercost.equations import availability, carbon, energy, money, serving
+from infercost.directions import directed
+from infercost.equations import availability, carbon, endurance, energy, money, serving
+from infercost.equations.attention import attended_pairs
 from infercost.lengths import Lengths, lengths_of
 from infercost.operators.base import Layout, Pass
 from infercost.passes import PassCost, pass_cost
 from infercost.placement import (
+    LIMITS,
     Footprint,
     broken_limit,
     footprint,
     kv_bytes_per_sequence,
+    shared_tokens,
+    shares_context,
 )
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership
 from infercost.terms import Terms
+from infercost.tier_map import Placed, place
+from infercost.tiering import Routes
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Evaluation:
 
     def __init__(self, case: Case, capacity_share: Array = 0.0) -> None:
         """`capacity_share` is the part of the cost that a search found unlimited memory to save."""
-        self.case = case
+        self.case = case = directed(case)
         self.capacity_share = capacity_share
         self.layout = Layout(case)
         self.lengths: Lengths = lengths_of(case.workload, case.trend)
@@ -77,7 +84,72 @@ class Evaluation:
     @cached_property
     def broken(self) -> Count:
         """Code of the limit that makes a point infeasible (see `placement.LIMITS`)."""
-        return broken_limit(self.layout, self.lengths, self.memory)
+        code = broken_limit(self.layout, self.lengths, self.memory, self.placed)
+        if self.placed is None or not self.wearing:
+            return code
+        worn = np.asarray(self.memory_life < self.least_memory_life)
+        return np.where((np.asarray(code) == 0) & worn, float(LIMITS.index("endurance")), code)
+
+    @cached_property
+    def placed(self) -> Placed | None:
+        """Which memory tier holds what; none on a device with one plain memory."""
+        return place(self.layout, self.memory, self.decode_pass)
+
+    @property
+    def routes(self) -> Routes | None:
+        """Shares of traffic per tier, where there are tiers."""
+        return None if self.placed is None else self.placed.routes
+
+    @property
+    def wearing(self) -> bool:
+        """Whether some tier of memory bears a limited number of writes."""
+        return any(m.endurance is not None for m in self.case.hardware.memory.values())
+
+    @property
+    def least_memory_life(self) -> Seconds:
+        """Life that a memory must reach: as the plan says, or as long as it is paid for."""
+        stated = self.case.plan.min_memory_life
+        return self.case.economics.life if stated is None else stated
+
+    @cached_property
+    def writes_per_token(self) -> tuple[Bytes, ...]:
+        """Bytes written per output token and tier, over all devices of the replica."""
+        decode, prefill = self.decode.tiers, self.prefill.tiers
+        plan, batch, lengths = self.case.plan, self.case.batch, self.lengths
+        passes = serving.passes_in_flight(batch, plan.dp, plan.pp)
+        steps = plan.tp * passes / batch / lengths.tokens_per_step
+        prefills = (
+            plan.tp / plan.prefill_batch * lengths.prefills_per_step / lengths.tokens_per_step
+        )
+        return tuple(
+            d.written * steps + self._mean_over_prompts(p.written) * prefills
+            for d, p in zip(decode, prefill, strict=True)
+        )
+
+    @cached_property
+    def lives(self) -> tuple[Seconds, ...]:
+        """Life of each memory tier under the writes of a device as busy as the economics say."""
+        if self.placed is None:
+            return (np.inf,)
+        lives: list[Seconds] = []
+        for tier, written in zip(self.placed.tiers, self.writes_per_token, strict=True):
+            cycles = tier.memory.endurance
+            if cycles is None:
+                lives.append(np.inf)
+                continue
+            writes = endurance.lifetime_writes(
+                tier.capacity, cycles, tier.memory.write_amplification
+            )
+            rate = written / self.device_seconds * self.case.economics.utilisation
+            with np.errstate(divide="ignore", invalid="ignore"):
+                life = endurance.life(writes, rate)
+            lives.append(np.where(np.asarray(rate) > 0, life, np.inf))
+        return tuple(lives)
+
+    @cached_property
+    def memory_life(self) -> Seconds:
+        """Life of the memory tier that wears out first."""
+        return reduce(np.minimum, self.lives)
 
     @cached_property
     def sequences(self) -> Count:
@@ -92,40 +164,73 @@ class Evaluation:
         def visible(window: float) -> Count:
             return self.sequences * self.lengths.context(window)
 
-        return Pass(self.sequences, self.sequences, visible, visible, decode=True)
+        if not shares_context(self.layout):
+            return Pass(self.sequences, self.sequences, visible, visible, decode=True)
+        rereads = self.case.plan.placement.context_rereads
+        reads = serving.shared_reads(self.sequences, rereads)
+
+        def shared(window: float) -> Count:
+            return shared_tokens(self.layout, self.lengths, window)
+
+        def read(window: float) -> Count:
+            return visible(window) - (self.sequences - reads) * shared(window)
+
+        def share(window: float) -> Array:
+            return reads * shared(window) / read(window)
+
+        return Pass(self.sequences, self.sequences, read, visible, True, share)
+
+    @cached_property
+    def prefilled(self) -> Count:
+        """Tokens of a prompt that have to be computed, by prompt stratum: one at least."""
+        prompt = self.lengths.prompt
+        if not shares_context(self.layout):
+            return prompt
+        return np.maximum(prompt - self.case.plan.placement.shared_context, 1.0)
 
     @cached_property
     def decode(self) -> PassCost:
         """Cost of one decode pass, which gives every sequence in it one token."""
-        return pass_cost(self.layout, self.decode_pass)
+        return pass_cost(self.layout, self.decode_pass, self.routes)
 
     @cached_property
     def prompt_passes(self) -> Count:
         """Passes that the prefill of one batch of prompts takes, by prompt stratum."""
         plan = self.case.plan
-        return serving.chunk_passes(plan.prefill_batch * self.lengths.prompt, plan.prefill_chunk)
+        return serving.chunk_passes(plan.prefill_batch * self.prefilled, plan.prefill_chunk)
 
     @cached_property
     def prefill_pass(self) -> Pass:
         """One of the passes of a prefill, by prompt stratum."""
-        plan, prompt = self.case.plan, self.lengths.prompt
+        plan, prompt, head = self.case.plan, self.prefilled, self.lengths.prompt - self.prefilled
         tokens, passes = plan.prefill_batch * prompt, self.prompt_passes
         rounds = serving.chunk_passes(prompt, plan.prefill_chunk)
 
         def read(window: float) -> Count:
             # The first round sees nothing but itself; later ones re-read what is cached by then.
             again = (rounds - 1.0) * np.minimum(0.5 * prompt, window)
+            if shares_context(self.layout):
+                again = again + rounds * np.minimum(head, window)
             return plan.prefill_batch * (prompt + again) / passes
 
         def pairs(window: float) -> Count:
-            return plan.prefill_batch * self.lengths.pairs(window) / passes
+            new = self.lengths.pairs(window)
+            if shares_context(self.layout):
+                new = new - attended_pairs(head, window)
+            return plan.prefill_batch * new / passes
 
-        return Pass(tokens / passes, plan.prefill_batch / passes, read, pairs, decode=False)
+        def shared(window: float) -> Array:
+            if not shares_context(self.layout):
+                return 0.0
+            seen = rounds * np.minimum(head, window)
+            return seen / (seen + prompt + (rounds - 1.0) * np.minimum(0.5 * prompt, window))
+
+        return Pass(tokens / passes, plan.prefill_batch / passes, read, pairs, False, shared)
 
     @cached_property
     def prefill(self) -> PassCost:
         """Cost of one pass of a prefill, by prompt stratum."""
-        return pass_cost(self.layout, self.prefill_pass)
+        return pass_cost(self.layout, self.prefill_pass, self.routes)
 
     @cached_property
     def step_time(self) -> Seconds:
@@ -233,9 +338,9 @@ class Evaluation:
     def embodied_terms(self, phase: PerToken) -> Terms:
         """Embodied kgCO2e per output token by resource."""
         hardware, economics = self.case.hardware, self.case.economics
-        made = hardware.embodied_carbon + carbon.memory_carbon(
-            hardware.tier.capacity, hardware.tier.embodied_carbon
-        )
+        made: Array = hardware.embodied_carbon
+        for memory in hardware.memory.values():
+            made = made + carbon.memory_carbon(memory.total_capacity, memory.embodied_carbon)
         rate = carbon.embodied_rate(made, economics.life, economics.utilisation)
         return phase.device_time.times(rate)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from infercost.arrays import Array, Bytes, Count
 from infercost.equations import attention as eq
+from infercost.equations import near_memory as eq_near
 from infercost.equations.transformer import activation_bytes, shard
 from infercost.lengths import UNLIMITED
 from infercost.network import Message
@@ -139,6 +140,14 @@ def _gqa_operators(
         layout.peak_attention,
         _core_kind(step),
         sharing=mixer.n_q_heads / mixer.n_kv_heads,
+        written={"kv": step.tokens * share * cache.bytes_per_token},
+        run=_run(layout, cache),
+        shared=step.shared(cache.window),
+        exchange=_exchange(
+            layout,
+            step.tokens * share * core_heads * 2.0 * d_head,
+            step.sequences * share * eq.heads_per_device(mixer.n_kv_heads, tp),
+        ),
         scores=step.pairs(cache.window) * n_q,
         depth=d_head,
         context=step.kv_read(cache.window) / step.sequences,
@@ -153,6 +162,20 @@ def _gqa_operators(
             "output projection", count, step.tokens, output, n_q * d_head + d_model, n_q * d_head
         ),
     )
+
+
+def _run(layout: Layout, cache: Cache) -> Bytes:
+    """Bytes of cache that lie together in memory: a block of tokens of one layer."""
+    return cache.bytes_per_token * layout.case.plan.placement.kv_block
+
+
+def _exchange(layout: Layout, rows: Count, pieces: Count) -> Callable[[Count], Bytes]:
+    """What crosses a channel where units near memory attend to `pieces` caches."""
+
+    def crossed(units: Count) -> Bytes:
+        return eq_near.attention_exchange(rows, pieces, units) * layout.activations
+
+    return crossed
 
 
 def _core_kind(step: Pass) -> Kind:
@@ -222,6 +245,14 @@ def _mla_operators(
         },
         layout.peak_attention,
         _core_kind(step),
+        written={"kv": step.tokens * share * cache.bytes_per_token},
+        run=_run(layout, cache),
+        shared=step.shared(cache.window),
+        exchange=_exchange(
+            layout,
+            step.tokens * share * core_heads * (2.0 * mixer.kv_rank + mixer.d_rope),
+            step.sequences * share,
+        ),
         scores=pairs * heads,
         depth=mixer.kv_rank if step.decode else d_key,
         context=seen / step.sequences,

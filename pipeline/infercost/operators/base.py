@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Count, Flops, FlopsPerSecond
+from infercost.arrays import Array, Bytes, Count, Flops, FlopsPerSecond, Ratio
+from infercost.equations.near_memory import product_exchange
 from infercost.equations.transformer import (
     activation_bytes,
     matmul_flops,
@@ -48,6 +49,11 @@ class Operator:
     scores: Count = 0.0
     depth: Count = 1.0
     context: Count = 1.0
+    written: dict[str, Bytes] = field(default_factory=dict)
+    run: Bytes | None = None
+    shared: Ratio = 0.0
+    dependent: Count | None = None
+    exchange: Callable[[Count], Bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,8 @@ class Pass:
 
     `tokens` are its query tokens, `sequences` the rows that need logits. `kv_read(w)` is the
     number of cached tokens read and `pairs(w)` of query-key pairs, both under a window w.
-    `decode` passes read a cache that earlier passes wrote.
+    `decode` passes read a cache that earlier passes wrote. `shared(w)` is the part of the cached
+    tokens that is a context of all requests.
     """
 
     tokens: Count
@@ -73,6 +80,7 @@ class Pass:
     kv_read: Callable[[float], Count]
     pairs: Callable[[float], Count]
     decode: bool
+    shared: Callable[[float], Ratio] = lambda window: 0.0
 
 
 class Layout:
@@ -147,7 +155,19 @@ class Layout:
             "matmul",
             rows=tokens,
             depth=depth,
+            exchange=self.exchange(tokens, width, elements, 1.0),
         )
+
+    def exchange(
+        self, rows: Count, width: Count, elements: Count, products: Count
+    ) -> Callable[[Count], Bytes]:
+        """What crosses a channel where units near memory share `products` products of weights."""
+
+        def crossed(units: Count) -> Bytes:
+            each = product_exchange(rows, width, elements, units / products)
+            return each * self.activations
+
+        return crossed
 
     def normalisation(self, name: str, count: Array, tokens: Count) -> Operator:
         """A normalisation fused with its residual sum."""
