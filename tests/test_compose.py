@@ -55,7 +55,9 @@ def test_a_product_has_every_combination_once(product: list[ComposedCase]) -> No
 def test_a_case_of_a_product_equals_a_full_compose(product: list[ComposedCase], index: int) -> None:
     """Each option was composed once, beside others than these; Hydra alone gives the same."""
     case = product[index]
-    chosen = [f"{group}={name}" for group, name in case.options.items()]
+    direction = case.options["direction"]
+    chosen = [f"{g}={name}" for g, name in case.options.items() if g != "direction"]
+    chosen.append(f"+direction@direction.{direction}={direction}")
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         composed = hydra.compose("config", overrides=[*chosen, *FIXED])
     plain: Any = OmegaConf.to_container(composed, resolve=True)
@@ -77,10 +79,16 @@ def test_an_override_concerns_every_option_of_its_group(product: list[ComposedCa
     assert {case.case.plan.pp for case in product} == {2}
 
 
+@pytest.mark.parametrize(
+    ("override", "compositions"), [("batch=1,2,4,8", 1), ("hardware.tdp=650 W", 3)]
+)
 def test_hydra_composes_once_per_option_of_the_longest_list(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, override: str, compositions: int
 ) -> None:
-    """A compose costs 50 to 100 ms: 3 devices x 3 models take 3, not 9, and no batch takes any."""
+    """A compose costs 50 to 100 ms: 3 devices x 3 models take 3, not 9, and no batch takes any.
+
+    Options that no override concerns take one together: their files tell the rest.
+    """
     calls: list[list[str]] = []
     compose = hydra.compose
 
@@ -90,10 +98,10 @@ def test_hydra_composes_once_per_option_of_the_longest_list(
 
     monkeypatch.setattr(hydra, "compose", counted)
     options = Options(
-        ask(["hardware=h100-sxm,h200-sxm,b200-sxm", "model=glob(llama-3.1*)", "batch=1,2,4,8"])
+        ask(["hardware=h100-sxm,h200-sxm,b200-sxm", "model=glob(llama-3.1*)", override])
     )
     assert len(list(options.cases())) == 9
-    assert len(calls) == 3
+    assert len(calls) == compositions
 
 
 def test_an_option_is_typed_once_and_shared(product: list[ComposedCase]) -> None:

@@ -42,13 +42,14 @@ def test_a_long_stream_loses_the_ramp_once() -> None:
 
 
 def test_an_empty_stream_takes_no_time() -> None:
-    assert roofline.ramped_time(0.0, 0.5, 4e-6, 0.0) == 0.0
+    assert roofline.ramped_time(0.0, 0.5, 4e-6, 1e-6) == 0.0
 
 
 def test_a_short_context_is_read_as_one_tile() -> None:
     """A tile of 128 tokens for 32 of them is four times the traffic; for 1,024 it is none more."""
     assert roofline.tile_padding(32.0, 128.0) == 4.0
     assert roofline.tile_padding(1024.0, 128.0) == 1.0
+    assert roofline.tile_padding(0.0, 128.0) == 128.0
 
 
 def test_groups_of_eight_query_heads_read_a_head_four_times_for_32() -> None:

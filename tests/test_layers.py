@@ -14,8 +14,9 @@ PACKAGE = Path(infercost.__file__).parent
 LEVELS = {
     0: "__init__ units arrays errors terms paths",
     1: "equations specs",
-    2: "witnesses faults places resolve question compose grid lengths media searches",
-    3: "fabric network operators placement passes phases cost",
+    2: "witnesses faults places resolve question patches compose directions grid lengths media"
+    " searches",
+    3: "fabric network operators tiering placement tier_map passes phases cost",
     4: "registry metrics quantities table evaluation",
 }
 HIGHER = 5

@@ -437,7 +437,7 @@ def test_power_times_time_is_energy_in_prefill_too(case: Case) -> None:
     """Joules of a prefill over its seconds, times the device-seconds of prefill per token."""
     point, hardware = Evaluation(case), case.hardware
     joules = point.lengths.mean(point.prefill.energy.total * point.prompt_passes)
-    seconds = point.lengths.mean(point.prefill_time)
+    seconds = point.prefill_terms.total
     at_rest = (hardware.idle_power + hardware.host_power) / case.economics.utilisation
     power = value(joules) / value(seconds) + at_rest
     total = case.economics.pue * power * value(point.prefill_per_token.device_time.total)
@@ -716,7 +716,7 @@ def test_replica_time_per_token_is_device_time_per_device(case: Case) -> None:
     """A step gives the whole batch a token; every finished request is prefilled anew."""
     point, plan = Evaluation(case), case.plan
     prefill = serving.prefill_occupancy(
-        value(point.lengths.mean(point.prefill_time)), plan.prefill_batch, plan.dp, plan.pp
+        value(point.prefill_terms.total), plan.prefill_batch, plan.dp, plan.pp
     )
     lengths = point.lengths
     replica_time = value(point.step_time) / case.batch + value(lengths.prefills_per_step) * prefill

@@ -119,6 +119,7 @@ def registry() -> pint.UnitRegistry:
         "gCO2e = [carbon]",
         "J = [energy]",
         "metre = [length]",
+        "K = [temperature]",
         "min = 60 * s",
         "h = 60 * min",
         "day = 24 * h",
@@ -140,6 +141,7 @@ def in_pint(registry: pint.UnitRegistry, expression: str) -> tuple[float, tuple[
     quantity = registry.Quantity(1.0, expression).to_base_units()
     names = {"[time]": "s", "[data]": "B", "[operations]": "FLOP", "[tokens]": "token"}
     names |= {"[money]": "USD", "[energy]": "J", "[carbon]": "kgCO2e", "[length]": "m"}
+    names |= {"[temperature]": "K"}
     exponents = {names[name]: int(power) for name, power in quantity.dimensionality.items()}
     # Our base of carbon is the kilogram, pint's here the gram.
     scale = quantity.magnitude / 1000.0 ** exponents.get("kgCO2e", 0)

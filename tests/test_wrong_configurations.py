@@ -84,7 +84,7 @@ HARDWARE = [
     pytest.param(
         instead("tdp: 700 W\n", "tdp: 700 W\nflux_capacitor: 3\n"),
         "flux_capacitor",
-        "flux_capacitor: unknown key. Known: compute_power, embodied_carbon, family,",
+        "flux_capacitor: unknown key. Known: architecture, compute_power, embodied_carbon, family,",
         id="key-like-no-other",
     ),
     pytest.param(
@@ -525,7 +525,7 @@ def test_a_trace_with_impossible_lengths(
 
 OVERRIDES = [
     ("hardwar=h100-sxm", "hardwar: unknown key 'hardwar'. Did you mean 'hardware'?"),
-    ("chip=a,b", "chip: unknown key 'chip'. Known: batch, calibration, economics, hardware,"),
+    ("chip=a,b", "chip: unknown key 'chip'. Known: batch, calibration, direction, economics,"),
     ("hardwar.tdp=1 W,2 W", "hardwar.tdp: unknown key 'hardwar'. Did you mean 'hardware'?"),
     ("hydra.verbose=true", "hydra.verbose: unknown key 'hydra'. Known: batch,"),
     ("hardware=h100", "hardware: there is no hardware 'h100'. Did you mean 'h100-"),

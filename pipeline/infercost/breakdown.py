@@ -35,6 +35,54 @@ def operator_rows(point: Evaluation) -> list[Row]:
     return sum(encoders, start=decode + prefill)
 
 
+CLASSES = {
+    "weights": "weights",
+    "experts": "routed experts",
+    "kv": "KV cache and states",
+    "context": "shared context",
+    "activations": "activations",
+}
+"""Tensor classes in words."""
+
+
+def tier_rows(point: Evaluation) -> list[Row]:
+    """One row per memory tier of the busiest device: what lies there, and what a step asks of it.
+
+    A device with one plain memory has none.
+    """
+    placed = point.placed
+    if placed is None:
+        return []
+
+    def number(value: Array) -> float:
+        return float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
+
+    rows: list[Row] = []
+    for i, (tier, use) in enumerate(zip(placed.tiers, point.decode.tiers, strict=True)):
+        life, near = number(point.lives[i]), tier.memory.near
+        rows.append(
+            {
+                "tier": tier.name,
+                "technology": tier.memory.technology,
+                "stacks": number(tier.memory.stacks),
+                "behind": "" if tier.memory.behind is None else tier.memory.behind,
+                "near": "" if near is None else near.operators,
+                "room_b": number(tier.capacity * point.case.calibration.memory_utilisation),
+                "bandwidth_b_per_s": number(tier.bandwidth),
+                "peak_b_per_s": number(tier.peak),
+                "latency_s": number(tier.memory.latency),
+                **{f"{name}_b": number(held[i]) for name, held in placed.bytes_held.items()},
+                "held_b": number(placed.on(i)),
+                "moved_b": number(use.moved),
+                "written_b": number(use.written),
+                "stall_s": number(use.stall),
+                "access_power_w": number(use.moved * tier.memory.access_energy / point.step_time),
+                "life_s": life if np.isfinite(life) else None,
+            }
+        )
+    return rows
+
+
 def _phase(point: Evaluation, phase: str, step: Pass, passes: Array) -> list[Row]:
     def number(value: Array, count: Array) -> float:
         scaled = np.asarray(value) * np.asarray(count) * passes
@@ -43,18 +91,18 @@ def _phase(point: Evaluation, phase: str, step: Pass, passes: Array) -> list[Row
     rows: list[Row] = []
     for block in blocks(point.layout, step):
         for operator in block.operators:
-            rows.append(_operator_row(point.layout, phase, step, block, operator, number))
+            rows.append(_operator_row(point, phase, step, block, operator, number))
         for message in block.messages:
             rows.append(_message_row(point.layout, phase, block, message, number))
     return [row for row in rows if row["time_s"] > 0]
 
 
 def _operator_row(
-    layout: Layout, phase: str, step: Pass, block: Block, operator: Operator, number: Any
+    point: Evaluation, phase: str, step: Pass, block: Block, operator: Operator, number: Any
 ) -> Row:
-    calibration, decode = effective_calibration(layout), step.decode
-    bandwidth = layout.case.hardware.tier.bandwidth
-    time = operator_time(calibration, operator, bandwidth, decode)
+    calibration, decode = effective_calibration(point.layout), step.decode
+    bandwidth = point.case.hardware.tier.bandwidth
+    time = operator_time(calibration, operator, bandwidth, decode, point.routes)
     moved = {f"{s}_b": number(b, operator.count) for s, b in operator.traffic.items()}
     terms = {r: number(t, operator.count) for r, t in time.terms.items()}
     launch = number(launch_overhead(calibration, operator, bandwidth, decode), operator.count)

@@ -6,7 +6,6 @@ options once and builds the cases from the typed parts.
 
 from __future__ import annotations
 
-import copy
 import itertools
 import re
 from collections.abc import Iterator, Mapping
@@ -16,9 +15,17 @@ from typing import Any
 
 from infercost.errors import SpecError, SpecErrors, as_written, nearest
 from infercost.faults import Explained, Raw, file_fault, not_yaml, spec_faults
+from infercost.patches import (
+    combined,
+    concerning,
+    mounts,
+    named_in_full,
+    plain_directions,
+    with_values,
+)
 from infercost.paths import CONF, shown
-from infercost.places import option_file, place_of
-from infercost.question import ROOT_KEYS, Axis, Question
+from infercost.places import COMBINED, combination, option_file, place_of
+from infercost.question import NO_DIRECTION, ROOT_KEYS, Axis, Question
 from infercost.resolve import content_of
 from infercost.specs.case import GROUPS, Case
 from infercost.specs.study import Study
@@ -44,6 +51,7 @@ class Options:
         _check_paths(question)
         if plain is None:
             self.raw, self.chosen = self._compose()
+            self.question = question = named_in_full(question, self.raw["direction"])
         else:
             self.raw = plain["options"]
             self.chosen = {group: tuple(names) for group, names in plain["chosen"].items()}
@@ -63,13 +71,16 @@ class Options:
         raw: dict[str, dict[str, Raw]] = {}
         chosen: dict[str, tuple[str, ...]] = {}
         widest = max((len(names) for names in question.options.values()), default=1)
+        combinations = question.options.get("direction", (NO_DIRECTION,))
+        directions = list(dict.fromkeys(d for name in combinations for d in combination(name)))
+        single: dict[str, Raw] = {}
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(base), version_base="1.3"), _Readable(question) as readable:
             for turn in range(widest):
                 picked = {
                     group: names[turn]
                     for group, names in question.options.items()
-                    if turn < len(names)
+                    if turn < len(names) and group != "direction"
                 }
                 told = self._told(picked) if turn else {}
                 for group, content in told.items():
@@ -80,6 +91,9 @@ class Options:
                     continue
                 readable.picked = picked
                 overrides = [f"{group}={name}" for group, name in picked.items()]
+                if turn == 0:
+                    overrides += mounts(directions)
+                    readable.picked = {**picked, "direction": COMBINED.join(directions)}
                 concerned = [
                     text for text in question.fixed if turn == 0 or _concerns(text, picked)
                 ]
@@ -90,6 +104,10 @@ class Options:
                 for group, (name, content) in options.items():
                     raw.setdefault(group, {})[name] = content
                     chosen[group] = (*chosen.get(group, ()), name)
+                if turn == 0:
+                    single = plain_directions(composed, directions)
+        raw["direction"] = {name: combined(name, single, question.dirs) for name in combinations}
+        chosen["direction"] = combinations
         return raw, chosen
 
     def _told(self, picked: Mapping[str, str]) -> dict[str, Raw]:
@@ -114,9 +132,11 @@ class Options:
                 typed: Raw = dict(values)
                 for group, name in zip(GROUPS, names, strict=True):
                     mine = _below(settings, group)
+                    if group == "direction":
+                        mine = concerning(mine, name)
                     key = (group, name, repr(mine))
                     if key not in parts:
-                        content = _with_values(self.raw[group][name], mine, group)
+                        content = with_values(self.raw[group][name], mine, group)
                         parts[key] = (self._typed(group, name, content, mine), content)
                     typed[group], values[group] = parts[key]
                 options = dict(zip(GROUPS, names, strict=True))
@@ -152,7 +172,9 @@ class Options:
         group, _, key = path.partition(".")
         if group in ROOT_KEYS and not key:
             return _checked_batch(value)
-        content = _with_values(composed.raw.get(group), {key: value}, group)
+        if group == "direction" and not concerning({key: value}, composed.options[group]):
+            return self._elsewhere(composed, key, value, path)
+        content = with_values(composed.raw.get(group), {key: value}, group)
         faults = spec_faults(group, content)
         if faults:
             raise SpecErrors(
@@ -163,6 +185,16 @@ class Options:
         for step in key.split("."):
             spec = spec[step] if isinstance(spec, dict) else getattr(spec, step)
         return spec
+
+    def _elsewhere(self, composed: ComposedCase, key: str, value: object, path: str) -> Any:
+        """The typed value at a path of a direction that another combination takes."""
+        name = key.partition(".")[0]
+        for option, content in self.raw["direction"].items():
+            if name in content:
+                options = {**composed.options, "direction": option}
+                other = replace(composed, options=options, raw={"direction": content})
+                return self.with_value(other, path, value)
+        raise SpecError(f"override '{path}={value}'", path, f"no case takes direction '{name}'")
 
 
 def compose_study(name: str, dirs: tuple[Path, ...]) -> Study:
@@ -265,32 +297,6 @@ def _below(settings: Raw, group: str) -> Raw:
     return {path[len(prefix) :]: v for path, v in settings.items() if path.startswith(prefix)}
 
 
-def _with_values(content: Any, values: Raw, group: str) -> Raw:
-    """A copy of an option with values set at dotted paths that exist in it, or may."""
-    if not values:
-        return dict(content)
-    changed: Raw = copy.deepcopy(content)
-    for path, value in values.items():
-        steps = path.split(".")
-        node: Any = changed
-        for position, step in enumerate(steps):
-            last = position == len(steps) - 1
-            known = fields_at(group, steps[:position], changed)
-            if not isinstance(node, dict) or step not in (known if last else node):
-                fault = "is not set" if step in known else "unknown key"
-                raise SpecError(
-                    f"override '{group}.{path}={value}'",
-                    f"{group}.{path}",
-                    f"{fault} '{step}'",
-                    nearest(step, node if isinstance(node, dict) else ()),
-                )
-            if last:
-                node[step] = value
-            else:
-                node = node[step]
-    return changed
-
-
 def _plain_options(
     composed: Any, question: Question, picked: Mapping[str, str] | None
 ) -> dict[str, tuple[str, Raw]]:
@@ -299,7 +305,7 @@ def _plain_options(
 
     choices = composed.hydra.runtime.choices
     options: dict[str, tuple[str, Raw]] = {}
-    for group in GROUPS if picked is None else tuple(picked):
+    for group in (g for g in (GROUPS if picked is None else picked) if g != "direction"):
         name = str(choices[group])
         if group not in composed:
             file = place_of(question.dirs, group, name, "")[0]

@@ -12,21 +12,26 @@ from functools import cached_property, reduce
 import numpy as np
 
 from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, Usd, UsdPerSecond
-from infercost.equations import availability, carbon, energy, money, serving
+from infercost.directions import directed
+from infercost.equations import availability, carbon, endurance, energy, money, serving
 from infercost.lengths import Lengths
 from infercost.operators.base import Layout, Pass
 from infercost.passes import PassCost, pass_cost
-from infercost.phases import encoder_passes, paced_lengths, step_pass
+from infercost.phases import encoder_passes, paced_lengths, prefill_pass, step_pass
 from infercost.placement import (
+    LIMITS,
     Footprint,
     broken_limit,
     footprint,
     kv_bytes_per_sequence,
+    shares_context,
 )
 from infercost.searches import Search, search_of
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership
 from infercost.terms import Terms
+from infercost.tier_map import Placed, place
+from infercost.tiering import Routes
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Evaluation:
     def __init__(self, case: Case, capacity_share: Array = 0.0) -> None:
         """`capacity_share` is the part of the cost that a search found unlimited memory to save."""
         self.capacity_share = capacity_share
-        self.layout = Layout(case)
+        self.layout = Layout(directed(case))
         self.case = self.layout.case
         self.lengths: Lengths = paced_lengths(self.case)
 
@@ -79,7 +84,72 @@ class Evaluation:
     @cached_property
     def broken(self) -> Count:
         """Code of the limit that makes a point infeasible (see `placement.LIMITS`)."""
-        return broken_limit(self.layout, self.lengths, self.memory)
+        code = broken_limit(self.layout, self.lengths, self.memory, self.placed)
+        if self.placed is None or not self.wearing:
+            return code
+        worn = np.asarray(self.memory_life < self.least_memory_life)
+        return np.where((np.asarray(code) == 0) & worn, float(LIMITS.index("endurance")), code)
+
+    @cached_property
+    def placed(self) -> Placed | None:
+        """Which memory tier holds what; none on a device with one plain memory."""
+        return place(self.layout, self.memory, self.decode_pass)
+
+    @property
+    def routes(self) -> Routes | None:
+        """Shares of traffic per tier, where there are tiers."""
+        return None if self.placed is None else self.placed.routes
+
+    @property
+    def wearing(self) -> bool:
+        """Whether some tier of memory bears a limited number of writes."""
+        return any(m.endurance is not None for m in self.case.hardware.memory.values())
+
+    @property
+    def least_memory_life(self) -> Seconds:
+        """Life that a memory must reach: as the plan says, or as long as it is paid for."""
+        stated = self.case.plan.min_memory_life
+        return self.case.economics.life if stated is None else stated
+
+    @cached_property
+    def writes_per_token(self) -> tuple[Bytes, ...]:
+        """Bytes written per output token and tier, over all devices of the replica."""
+        decode, prefill = self.decode.tiers, self.prefill.tiers
+        plan, batch, lengths = self.case.plan, self.case.batch, self.lengths
+        passes = serving.passes_in_flight(batch, plan.dp, plan.pp)
+        steps = plan.tp * passes / batch / lengths.tokens_per_step
+        prefills = (
+            plan.tp / plan.prefill_batch * lengths.prefills_per_step / lengths.tokens_per_step
+        )
+        written = [self._mean_over_prompts(tier.written) for tier in prefill]
+        for cost in self.encoders:
+            written = [w + tier.written for w, tier in zip(written, cost.tiers, strict=True)]
+        return tuple(d.written * steps + w * prefills for d, w in zip(decode, written, strict=True))
+
+    @cached_property
+    def lives(self) -> tuple[Seconds, ...]:
+        """Life of each memory tier under the writes of a device as busy as the economics say."""
+        if self.placed is None:
+            return (np.inf,)
+        lives: list[Seconds] = []
+        for tier, written in zip(self.placed.tiers, self.writes_per_token, strict=True):
+            cycles = tier.memory.endurance
+            if cycles is None:
+                lives.append(np.inf)
+                continue
+            writes = endurance.lifetime_writes(
+                tier.capacity, cycles, tier.memory.write_amplification
+            )
+            rate = written / self.device_seconds * self.case.economics.utilisation
+            with np.errstate(divide="ignore", invalid="ignore"):
+                life = endurance.life(writes, rate)
+            lives.append(np.where(np.asarray(rate) > 0, life, np.inf))
+        return tuple(lives)
+
+    @cached_property
+    def memory_life(self) -> Seconds:
+        """Life of the memory tier that wears out first."""
+        return reduce(np.minimum, self.lives)
 
     @cached_property
     def sequences(self) -> Count:
@@ -93,9 +163,17 @@ class Evaluation:
         return step_pass(self.layout, self.lengths, self.sequences)
 
     @cached_property
+    def prefilled(self) -> Count:
+        """Tokens of a prompt that have to be computed, by prompt stratum: one at least."""
+        prompt = self.lengths.prompt
+        if not shares_context(self.layout):
+            return prompt
+        return np.maximum(prompt - self.case.plan.placement.shared_context, 1.0)
+
+    @cached_property
     def decode(self) -> PassCost:
         """Cost of one decode pass, which gives every sequence in it its tokens of a step."""
-        return pass_cost(self.layout, self.decode_pass)
+        return pass_cost(self.layout, self.decode_pass, self.routes)
 
     @cached_property
     def prompt_passes(self) -> Count:
@@ -105,38 +183,17 @@ class Evaluation:
     @cached_property
     def _prompt_chunks(self) -> Count:
         plan = self.case.plan
-        return serving.chunk_passes(plan.prefill_batch * self.lengths.prompt, plan.prefill_chunk)
+        return serving.chunk_passes(plan.prefill_batch * self.prefilled, plan.prefill_chunk)
 
     @cached_property
     def prefill_pass(self) -> Pass:
         """One of the passes of a prefill, by prompt stratum."""
-        plan, prompt = self.case.plan, self.lengths.prompt
-        tokens, passes = plan.prefill_batch * prompt, self._prompt_chunks
-        rounds = serving.chunk_passes(prompt, plan.prefill_chunk)
-
-        def read(window: float) -> Count:
-            # The first round sees nothing but itself; later ones re-read what is cached by then.
-            again = (rounds - 1.0) * np.minimum(0.5 * prompt, window)
-            return plan.prefill_batch * (prompt + again) / passes
-
-        def pairs(window: float) -> Count:
-            return plan.prefill_batch * self.lengths.pairs(window) / passes
-
-        encoded = self.layout.encoded
-        return Pass(
-            tokens / passes,
-            plan.prefill_batch / passes,
-            read,
-            pairs,
-            decode=False,
-            encoded=encoded,
-            encodes=plan.prefill_batch * encoded / passes,
-        )
+        return prefill_pass(self.layout, self.lengths, self.prefilled, self._prompt_chunks)
 
     @cached_property
     def prefill(self) -> PassCost:
         """Cost of one pass of a prefill, by prompt stratum."""
-        return pass_cost(self.layout, self.prefill_pass)
+        return pass_cost(self.layout, self.prefill_pass, self.routes)
 
     @cached_property
     def step_time(self) -> Seconds:
@@ -151,7 +208,9 @@ class Evaluation:
     @cached_property
     def encoders(self) -> tuple[PassCost, ...]:
         """Cost of the encoders' passes in front of one prefill; none for text."""
-        return tuple(pass_cost(self.layout, step) for step in encoder_passes(self.layout))
+        return tuple(
+            pass_cost(self.layout, step, self.routes) for step in encoder_passes(self.layout)
+        )
 
     @cached_property
     def encoder_time(self) -> Seconds:
@@ -283,9 +342,9 @@ class Evaluation:
     def embodied_terms(self, phase: PerToken) -> Terms:
         """Embodied kgCO2e per output token by resource."""
         hardware, economics = self.case.hardware, self.case.economics
-        made = hardware.embodied_carbon + carbon.memory_carbon(
-            hardware.tier.capacity, hardware.tier.embodied_carbon
-        )
+        made: Array = hardware.embodied_carbon
+        for memory in hardware.memory.values():
+            made = made + carbon.memory_carbon(memory.total_capacity, memory.embodied_carbon)
         rate = carbon.embodied_rate(made, economics.life, economics.utilisation)
         return phase.device_time.times(rate)
 

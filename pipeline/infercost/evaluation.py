@@ -46,7 +46,7 @@ def parts(question: Question) -> Iterator[Columns]:
     """Each combination of options in turn, evaluated over the question's axes block by block."""
     options = Options(question)
     for composed in options.cases():
-        grid = Grid(tuple(typed_axis(options, composed, axis) for axis in question.axes))
+        grid = Grid(tuple(typed_axis(options, composed, axis) for axis in options.question.axes))
         for block in grid.blocks(BLOCK):
             yield evaluated(composed, block)
 

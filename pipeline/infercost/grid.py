@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from infercost.arrays import FloatArray
+from infercost.directions import directed
 from infercost.specs.case import Case
 
 
@@ -82,10 +83,16 @@ class Grid:
         }
 
     def bind(self, case: Case) -> Case:
-        """The case with the grid's arrays in place of its numbers."""
+        """The case with the grid's arrays in place of its numbers, its directions applied.
+
+        An axis over a direction that the case does not take changes nothing.
+        """
         for path, values in self.arrays().items():
-            case = replaced(case, path.split("."), values)
-        return case
+            steps = path.split(".")
+            if steps[0] == "direction" and steps[1] not in case.direction:
+                continue
+            case = replaced(case, steps, values)
+        return directed(case)
 
     def flat(self, values: Any) -> FloatArray:
         """An array over the grid as one value per point, the last axis fastest."""

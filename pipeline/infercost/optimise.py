@@ -21,7 +21,8 @@ from infercost.registry import metrics
 BLOCK = 2**16
 """Points searched at once, whole inner grids at least."""
 
-PHYSICAL = LIMITS.index("capacity")
+CAPACITY = LIMITS.index("capacity")
+PHYSICAL = LIMITS.index("endurance")
 """Codes up to this one are limits of the system; those above, of the service."""
 
 
@@ -140,7 +141,7 @@ def _scores(composed: ComposedCase, block: Grid, choices: int, how: Search) -> _
         served = missed <= 1.0
     else:
         served = np.ones(limit.shape, dtype=bool)
-    but_memory = served & ((limit == 0) | (limit == PHYSICAL))
+    but_memory = served & ((limit == 0) | (limit == CAPACITY))
     return _Scores(objective, tpot, limit, excess, but_memory)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,18 @@ from infercost.operators.stack import blocks
 from infercost.specs.calibration import SHARES, Calibration
 from infercost.specs.case import Case
 from infercost.terms import Terms
+from infercost.tiering import WRITTEN, OperatorTime, Rates, Routes, power_limit
+
+
+@dataclass(frozen=True)
+class TierUse:
+    """What a pass asks of one memory tier."""
+
+    name: str
+    moved: Bytes
+    written: Bytes
+    stall: Seconds
+    """What its traffic takes longer than at full bandwidth, for want of buffer."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,8 @@ class PassCost:
     flops: Flops
     bytes_moved: Bytes
     bytes_sent: Bytes
+    tiers: tuple[TierUse, ...] = ()
+    """What it asks of each memory tier, where there are several."""
 
 
 def effective_calibration(layout: Layout) -> Calibration:
@@ -55,6 +69,9 @@ def specialised(calibration: Calibration, architecture: str, weights: str) -> Ca
         changed[name] = roofline.scaled_odds(value, factor) if share else value * factor
     return calibration.model_copy(update=changed)
 
+
+_INSTANT = 1e-30
+"""A time below any other, in s, so that what moves nothing takes no time."""
 
 OWN_OVERHEAD = {
     "matmul": "matmul_overhead",
@@ -91,19 +108,8 @@ def pass_overhead(calibration: Calibration, step: Pass) -> Seconds:
     return calibration.step_overhead + calibration.sequence_overhead * step.sequences
 
 
-@dataclass(frozen=True)
-class OperatorTime:
-    """Roofline of one operator, run once. `terms` sum to the longer of compute and transfer."""
-
-    compute: Seconds
-    transfer: Seconds
-    terms: Terms
-
-
-def operator_time(
-    calibration: Calibration, operator: Operator, bandwidth: BytesPerSecond, decode: bool
-) -> OperatorTime:
-    """Time of an operator by the resource that binds it: arithmetic, or its streams of traffic."""
+def reached_rates(calibration: Calibration, operator: Operator, decode: bool) -> Rates:
+    """What a stack reaches of the data sheet with one operator."""
     flops, efficiency = operator.flops, calibration.compute_efficiency
     padding: Array = 1.0
     reached: dict[str, Array] = {
@@ -127,22 +133,31 @@ def operator_time(
     if operator.kind in ("matmul", "experts"):
         half = calibration.half_rate_rows + (0.0 if decode else calibration.half_rate_tokens)
         flops = roofline.half_rate_flops(flops, operator.rows, half)
-    compute = roofline.compute_time(flops, operator.peak, efficiency)
+    ramp = (calibration.kv_ramp, calibration.kv_ramp_half + _INSTANT)
+    ramped = ramp if operator.kind == "decode_attention" else None
+    return Rates(flops, efficiency, reached, padding, ramped)
+
+
+def operator_time(
+    calibration: Calibration,
+    operator: Operator,
+    bandwidth: BytesPerSecond,
+    decode: bool,
+    routes: Routes | None = None,
+) -> OperatorTime:
+    """Time of an operator by the resource that binds it: arithmetic, or its streams of traffic.
+
+    `bandwidth` is that of a plain device's memory; `routes` lead through tiers.
+    """
+    rates = reached_rates(calibration, operator, decode)
     traffic = operator.traffic
     if operator.kind == "prefill_attention":
         scores = attention.score_traffic(operator.scores, calibration.score_bytes)
         traffic = {**traffic, "activations": traffic["activations"] + scores}
-    streams = {
-        name: roofline.transfer_time(moved, bandwidth, reached[name])
-        for name, moved in traffic.items()
-    }
-    if operator.kind == "decode_attention":
-        streams["kv"] = roofline.ramped_time(
-            roofline.transfer_time(operator.traffic["kv"] * padding, bandwidth, 1.0),
-            reached["kv"],
-            calibration.kv_ramp,
-            calibration.kv_ramp_half,
-        )
+    if routes is not None:
+        return routes.time(replace(operator, traffic=traffic), rates)
+    compute = roofline.compute_time(rates.flops, operator.peak, rates.efficiency)
+    streams = {name: rates.stream(name, moved, bandwidth) for name, moved in traffic.items()}
     transfer: Seconds = sum(streams.values(), start=0.0)
     bound = np.asarray(compute > np.asarray(transfer), dtype=np.float64)
     terms = {name: time * (1.0 - bound) for name, time in streams.items()}
@@ -160,17 +175,30 @@ def message_terms(calibration: Calibration, message: Message) -> Terms:
             message.bandwidth,
             calibration.network_efficiency,
             calibration.collective_ramp * message.latency,
-            calibration.collective_ramp_half * message.latency,
+            calibration.collective_ramp_half * message.latency + _INSTANT,
         ),
     )
 
 
-def _block_work(calibration: Calibration, case: Case, block: Block, decode: bool) -> Terms:
-    """Time of a block's operators, launches included."""
-    work, bandwidth = Terms(), case.hardware.tier.bandwidth
-    for operator in block.operators:
-        time = operator_time(calibration, operator, bandwidth, decode)
-        launch = launch_overhead(calibration, operator, bandwidth, decode)
+Timed = tuple[tuple[Operator, OperatorTime], ...]
+
+
+def timed(
+    calibration: Calibration, case: Case, block: Block, decode: bool, routes: Routes | None
+) -> Timed:
+    """A block's operators, each with its time."""
+    bandwidth = case.hardware.tier.bandwidth
+    return tuple(
+        (operator, operator_time(calibration, operator, bandwidth, decode, routes))
+        for operator in block.operators
+    )
+
+
+def work_of(calibration: Calibration, case: Case, operators: Timed, decode: bool) -> Terms:
+    """Time of operators, launches included."""
+    work, main = Terms(), case.hardware.tier.bandwidth
+    for operator, time in operators:
+        launch = launch_overhead(calibration, operator, main, decode)
         terms = time.terms.plus(Terms(overhead=launch))
         work = work.plus(terms.times(operator.count))
     return work
@@ -184,11 +212,12 @@ def _block_communication(calibration: Calibration, block: Block) -> Terms:
     return communication
 
 
-def pass_cost(layout: Layout, step: Pass) -> PassCost:
+def pass_cost(layout: Layout, step: Pass, routes: Routes | None = None) -> PassCost:
     """Time and dynamic energy of one pass.
 
     Within a block, a share `plan.overlap` of communication can run beside work; blocks follow one
-    another. The power limit stretches a pass whose dynamic energy it cannot carry in time.
+    another. The power limit stretches a pass whose dynamic energy it cannot carry in time. `routes`
+    lead through the tiers of a device that has more than one plain memory.
     """
     case, calibration = layout.case, effective_calibration(layout)
     stack = blocks(layout, step)
@@ -198,8 +227,11 @@ def pass_cost(layout: Layout, step: Pass) -> PassCost:
     upper: Seconds = host
     working: Seconds = host
     talking: Seconds = 0.0
+    operators: Timed = ()
     for block in stack:
-        work = _block_work(calibration, case, block, step.decode)
+        mine = timed(calibration, case, block, step.decode, routes)
+        operators = (*operators, *mine)
+        work = work_of(calibration, case, mine, step.decode)
         communication = _block_communication(calibration, block)
         busy, sending = work.total, communication.total
         overlap = case.plan.overlap
@@ -209,10 +241,10 @@ def pass_cost(layout: Layout, step: Pass) -> PassCost:
         working, talking = working + busy, talking + sending
         lower = lower + roofline.overlapped_time(busy, sending, 1.0)
         upper = upper + roofline.overlapped_time(busy, sending, 0.0)
-    dynamic = _dynamic_energy(case, stack)
+    dynamic = _dynamic_energy(case, stack, operators, routes)
     hardware = case.hardware
     throttle = energy.power_limited_slowdown(
-        dynamic.total, time.total, hardware.tdp, hardware.idle_power
+        dynamic.total, time.total, power_limit(hardware), hardware.idle_power
     )
     return PassCost(
         time=time.plus(Terms(power=throttle)),
@@ -224,7 +256,23 @@ def pass_cost(layout: Layout, step: Pass) -> PassCost:
         flops=_over_operators(stack, lambda operator: operator.flops),
         bytes_moved=_over_operators(stack, lambda operator: sum(operator.traffic.values())),
         bytes_sent=_over_messages(stack, lambda message: message.sent),
+        tiers=() if routes is None else tuple(_uses(stack, routes)),
     )
+
+
+def _uses(stack: tuple[Block, ...], routes: Routes) -> Iterator[TierUse]:
+    """What a pass asks of each tier."""
+    for i, tier in enumerate(routes.tiers):
+
+        def moved(operator: Operator, i: int = i) -> Bytes:
+            return sum((routes.moved(operator, s)[i] for s in operator.traffic), start=0.0)
+
+        def written(operator: Operator, i: int = i) -> Bytes:
+            return sum((routes.written(operator, s)[i] for s in WRITTEN), start=0.0)
+
+        total = _over_operators(stack, moved)
+        stall = total / tier.bandwidth - total / tier.peak
+        yield TierUse(tier.name, total, _over_operators(stack, written), stall)
 
 
 def _over_operators(stack: tuple[Block, ...], amount: Callable[[Operator], Array]) -> Array:
@@ -237,7 +285,9 @@ def _over_messages(stack: tuple[Block, ...], amount: Callable[[Message], Array])
     return sum((m.count * amount(m) for block in stack for m in block.messages), start=0.0)
 
 
-def _dynamic_energy(case: Case, stack: tuple[Block, ...]) -> Terms:
+def _dynamic_energy(
+    case: Case, stack: tuple[Block, ...], operators: Timed, routes: Routes | None
+) -> Terms:
     """Energy of arithmetic, memory traffic and messages of one pass on one device of each stage."""
     hardware = case.hardware
 
@@ -249,10 +299,16 @@ def _dynamic_energy(case: Case, stack: tuple[Block, ...]) -> Terms:
             operator.traffic.get(stream, 0.0), hardware.tier.access_energy
         )
 
+    sent = Terms(network_bandwidth=_over_messages(stack, lambda message: message.energy))
+    if routes is not None:
+        compute = _over_operators(stack, arithmetic) * routes.arithmetic_scale
+        moving = Terms(weights=0.0, kv=0.0, activations=0.0)
+        for operator, time in operators:
+            moving = moving.plus(routes.movement(operator, time.near).times(operator.count))
+        return Terms(compute=compute).plus(moving).plus(sent)
     return Terms(
         compute=_over_operators(stack, arithmetic),
         weights=_over_operators(stack, movement("weights")),
         kv=_over_operators(stack, movement("kv")),
         activations=_over_operators(stack, movement("activations")),
-        network_bandwidth=_over_messages(stack, lambda message: message.energy),
-    )
+    ).plus(sent)

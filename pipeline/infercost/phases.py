@@ -13,10 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from infercost.arrays import Array, Count
-from infercost.equations import diffusion
+from infercost.equations import diffusion, serving
+from infercost.equations.attention import attended_pairs
 from infercost.lengths import Lengths, lengths_of
 from infercost.media import loads, prompt_tokens
 from infercost.operators.base import Layout, Pass
+from infercost.placement import shared_tokens, shares_context
 from infercost.specs.case import Case
 from infercost.specs.generation import BlockDiffusion, MediaDiffusion, SequenceDiffusion
 from infercost.specs.workload import Media
@@ -119,27 +121,80 @@ def _pictures(case: Case) -> Lengths:
 def step_pass(layout: Layout, lengths: Lengths, sequences: Count) -> Pass:
     """One decode or denoising pass over so many sequences of a data-parallel group."""
     generation = layout.case.model.generation
-    if isinstance(generation, BlockDiffusion):
-        return _block_pass(lengths, sequences, generation)
     if not lengths.cached:
         return _whole_pass(layout.case, lengths, sequences)
+    step = _cached_pass(layout, lengths, sequences)
+    return _of_blocks(step, lengths, generation) if isinstance(generation, BlockDiffusion) else step
+
+
+def _cached_pass(layout: Layout, lengths: Lengths, sequences: Count) -> Pass:
+    """One token of each sequence beside its cache; a shared context may be read once for all."""
 
     def visible(window: float) -> Count:
         return sequences * lengths.context(window)
 
-    return Pass(sequences, sequences, visible, visible, decode=True, encoded=layout.encoded)
+    step = Pass(sequences, sequences, visible, visible, decode=True, encoded=layout.encoded)
+    if not shares_context(layout):
+        return step
+    reads = serving.shared_reads(sequences, layout.case.plan.placement.context_rereads)
 
-
-def _block_pass(lengths: Lengths, sequences: Count, generation: BlockDiffusion) -> Pass:
-    block = generation.block
+    def shared(window: float) -> Count:
+        return shared_tokens(layout, lengths, window)
 
     def read(window: float) -> Count:
-        return sequences * lengths.context(window)
+        return visible(window) - (sequences - reads) * shared(window)
+
+    def share(window: float) -> Array:
+        return reads * shared(window) / read(window)
+
+    return replace(step, kv_read=read, shared=share)
+
+
+def _of_blocks(step: Pass, lengths: Lengths, generation: BlockDiffusion) -> Pass:
+    """The pass with a block of each sequence in place of a token."""
+    block, sequences = generation.block, step.sequences
 
     def pairs(window: float) -> Count:
         return sequences * diffusion.block_pairs(lengths.context(window), block)
 
-    return Pass(sequences * block, sequences, read, pairs, decode=True, logits=block)
+    return replace(step, tokens=sequences * block, pairs=pairs, logits=block)
+
+
+def prefill_pass(layout: Layout, lengths: Lengths, prompt: Count, passes: Count) -> Pass:
+    """One of the passes of a prefill, by prompt stratum; `prompt` tokens of each are computed."""
+    plan, head = layout.case.plan, lengths.prompt - prompt
+    batch = plan.prefill_batch
+    rounds = serving.chunk_passes(prompt, plan.prefill_chunk)
+
+    def read(window: float) -> Count:
+        # The first round sees nothing but itself; later ones re-read what is cached by then.
+        again = (rounds - 1.0) * np.minimum(0.5 * prompt, window)
+        if shares_context(layout):
+            again = again + rounds * np.minimum(head, window)
+        return batch * (prompt + again) / passes
+
+    def pairs(window: float) -> Count:
+        new = lengths.pairs(window)
+        if shares_context(layout):
+            new = new - attended_pairs(head, window)
+        return batch * new / passes
+
+    def shared(window: float) -> Array:
+        if not shares_context(layout):
+            return 0.0
+        seen = rounds * np.minimum(head, window)
+        return seen / (seen + prompt + (rounds - 1.0) * np.minimum(0.5 * prompt, window))
+
+    return Pass(
+        batch * prompt / passes,
+        batch / passes,
+        read,
+        pairs,
+        decode=False,
+        encoded=layout.encoded,
+        encodes=batch * layout.encoded / passes,
+        shared=shared,
+    )
 
 
 def _whole_pass(case: Case, lengths: Lengths, sequences: Count) -> Pass:

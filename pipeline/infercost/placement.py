@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,37 +12,76 @@ from infercost.arrays import BoolArray, Bytes, Count
 from infercost.equations.memory import admitted_context
 from infercost.equations.serving import chunk_tokens
 from infercost.equations.transformer import activation_bytes, shard
-from infercost.lengths import Lengths
+from infercost.lengths import UNLIMITED, Lengths
 from infercost.media import is_served
 from infercost.operators.attention import mixer_caches, mixer_heads
 from infercost.operators.base import Cache, Layout, is_sparse
 from infercost.operators.stack import weight_bytes_per_device, widest_rows
 
+if TYPE_CHECKING:
+    from infercost.tier_map import Placed
+
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes per device, and the room that the stack may fill."""
+    """Bytes per device, and the room that the stack may fill, over all tiers."""
 
     weights: Bytes
     kv: Bytes
+    """Caches of requests in flight; what they share is apart."""
     activations: Bytes
     room: Bytes
+    context: Bytes = 0.0
+    """Cache of the context that all requests share, kept once."""
 
     @property
     def used(self) -> Bytes:
-        """All three together."""
-        return self.weights + self.kv + self.activations
+        """All together."""
+        return self.weights + self.kv + self.activations + self.context
 
 
 def footprint(layout: Layout, lengths: Lengths) -> Footprint:
     """Memory of the busiest device of a replica."""
     case = layout.case
+    capacity: Bytes = sum((m.total_capacity for m in case.hardware.memory.values()), start=0.0)
     return Footprint(
         weight_bytes_per_device(layout),
         _kv_bytes_per_device(layout, lengths, np.ceil(case.batch / np.asarray(case.plan.dp))),
         _workspace(layout, lengths),
-        case.hardware.tier.capacity * case.calibration.memory_utilisation,
+        capacity * case.calibration.memory_utilisation,
+        context_bytes(layout, lengths),
     )
+
+
+def shares_context(layout: Layout) -> bool:
+    """Whether requests share a context that is computed beforehand."""
+    return bool(np.any(np.asarray(layout.case.plan.placement.shared_context) > 0))
+
+
+def shared_tokens(layout: Layout, lengths: Lengths, window: float = UNLIMITED) -> Count:
+    """Tokens of the shared context that a sequence in flight still sees through a window."""
+    shared = layout.case.plan.placement.shared_context
+    mean = lengths.mean(np.minimum(shared, lengths.prompt))
+    behind = np.maximum(lengths.context(UNLIMITED) - window, 0.0)
+    return np.clip(mean - behind, 0.0, lengths.context(window))
+
+
+def context_bytes(layout: Layout, lengths: Lengths) -> Bytes:
+    """Cache of the shared context on one device of a stage, kept once; a part where it is split.
+
+    What does not grow with the context belongs to each request. Leaves out the one copy of a state
+    from which requests start.
+    """
+    if not shares_context(layout):
+        return 0.0
+
+    def held(cache: Cache) -> Count:
+        if not cache.grows:
+            return 0.0
+        parts = 1.0 if cache.whole else cache.ways
+        return shared_tokens(layout, lengths, cache.window) / parts
+
+    return cache_bytes(layout, held)
 
 
 def cache_bytes(layout: Layout, held: Callable[[Cache], Count]) -> Bytes:
@@ -63,11 +103,16 @@ def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> 
         return 0.0
 
     def admitted(cache: Cache) -> Count:
+        mean = lengths.context(cache.window)
+        longest = np.minimum(lengths.longest, cache.window)
+        if shares_context(layout) and cache.grows:
+            shared = shared_tokens(layout, lengths, cache.window)
+            mean, longest = mean - shared, longest - shared
         tokens = admitted_context(
             cache.sequences(sequences) if cache.whole else sequences,
-            lengths.context(cache.window),
+            mean,
             lengths.deviation(cache.window),
-            np.minimum(lengths.longest, cache.window),
+            longest,
             layout.case.plan.admission_sigma,
         )
         return tokens if cache.whole else tokens / cache.ways
@@ -95,19 +140,31 @@ def _workspace(layout: Layout, lengths: Lengths) -> Bytes:
     return activation_bytes(tokens, widest_rows(layout), layout.activations)
 
 
-LIMITS = ("", "modality", "plan", "reach", "context", "capacity", "tpot", "ttft")
+ROUNDING = 1e-12
+"""Share of a footprint that sums of parts may be off by."""
+
+LIMITS = ("", "modality", "plan", "reach", "context", "capacity", "endurance", "tpot", "ttft")
 """Why a point is infeasible, by code; the empty text is a feasible one."""
 
 
-def broken_limit(layout: Layout, lengths: Lengths, memory: Footprint) -> Count:
-    """Code of the first limit that a point breaks, 0 where it breaks none."""
+def broken_limit(
+    layout: Layout, lengths: Lengths, memory: Footprint, placed: Placed | None = None
+) -> Count:
+    """Code of the first limit that a point breaks, 0 where it breaks none.
+
+    `placed` is where things lie on a device of several tiers. Endurance depends on rates, and is
+    looked at later.
+    """
     case = layout.case
+    overflows = np.asarray(memory.used > np.asarray(memory.room))
+    if placed is not None:
+        overflows = np.asarray(placed.overflow > ROUNDING * np.asarray(memory.used))
     broken = {
         "modality": ~is_served(case),
         "plan": ~is_whole(layout),
         "reach": ~reaches(layout),
         "context": np.asarray(lengths.longest > np.asarray(case.model.max_context)),
-        "capacity": np.asarray(memory.used > np.asarray(memory.room)),
+        "capacity": overflows,
     }
     code: Count = 0.0
     for name in reversed(broken):

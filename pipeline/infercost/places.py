@@ -34,12 +34,24 @@ def option_file(dirs: tuple[Path, ...], group: str, option: str) -> Path | None:
     return next(iter(option_files(dirs, group, option)), None)
 
 
+COMBINED = "+"
+"""Joins the directions of one combination."""
+
+
+def combination(option: str) -> dict[str, str]:
+    """The directions of a combination such as `hbf@worst+pnm`, each with its end or none."""
+    named = (part.partition("@") for part in option.split(COMBINED))
+    return {name: end for name, _, end in named}
+
+
 def place_of(dirs: tuple[Path, ...], group: str, option: str, key: str) -> tuple[str, str]:
     """`file:line` and the key inside that file where `key` of an option is, or ought to be.
 
     A key that the option's own file lacks is sought in the options that its defaults list mounts
     at a parent of the key. Falls back to the option's own file.
     """
+    if group == "direction" and option_file(dirs, group, option) is None:
+        option, _, key = key.partition(".")
     file = option_file(dirs, group, option)
     if file is None:
         return f"{group}={option}", key

@@ -15,11 +15,17 @@ from typing import TYPE_CHECKING
 
 from infercost.errors import SpecError, nearest
 from infercost.paths import config_dirs, shown
-from infercost.places import option_files
+from infercost.places import COMBINED, combination, option_files
 from infercost.specs.case import GROUPS
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
+
+NO_DIRECTION = "none"
+"""The direction that a case takes where nothing is said."""
+
+ENDS = ("best", "worst")
+"""Ends of what sources say about a direction's numbers."""
 
 ROOT_KEYS = ("batch",)
 """Keys of a case that are values, not options."""
@@ -81,7 +87,11 @@ def ask(overrides: list[str], dirs: tuple[str, ...] = ()) -> Question:
             options[key] = _option_names(override, folders)
             continue
         _check_key(key, override, folders)
-        if override.is_sweep_override():
+        if key.startswith("direction.") and not override.is_sweep_override():
+            # Directions are composed apart from the rest, so that Hydra cannot set their values.
+            axis = Axis(key, {key: (override.value(),)})
+            (labels if is_label(override.value()) else axes).append(axis)
+        elif override.is_sweep_override():
             if override.package is not None:
                 remedy = f"Lists are for options of {', '.join(GROUPS)}"
                 raise SpecError(place, key, "mounts one option at a time", remedy)
@@ -198,17 +208,25 @@ def _option_names(override: Override, dirs: tuple[Path, ...]) -> tuple[str, ...]
                 f"override '{override.input_line}'", "", "matches no option", nearest("", known)
             )
     elif override.is_sweep_override():
-        names = tuple(str(v) for v in _sweep_values(override))
+        names = tuple(option_named(v, group) for v in _sweep_values(override))
     else:
-        names = (str(override.value()),)
+        names = (option_named(override.value(), group),)
     return checked_options(group, names, dirs, f"override '{override.input_line}'")
+
+
+def option_named(value: object, group: str) -> str:
+    """An option as it is named; a list of directions is one combination."""
+    if group == "direction" and isinstance(value, list):
+        return COMBINED.join(str(name) for name in value) if value else NO_DIRECTION
+    return str(value)
 
 
 def checked_options(
     group: str, names: tuple[str, ...], dirs: tuple[Path, ...], place: str
 ) -> tuple[str, ...]:
     """`names`, each of which must be an option of `group`, once."""
-    for name in names:
+    single = [part for name in names for part in _parts(group, name, place)]
+    for name in single:
         if not option_files(dirs, group, name):
             raise SpecError(
                 place,
@@ -224,3 +242,19 @@ def checked_options(
     if repeated:
         raise SpecError(place, group, f"names '{repeated[0]}' twice", "Name each option once")
     return names
+
+
+def _parts(group: str, name: str, place: str) -> list[str]:
+    """The options of one name: itself, or the directions of a combination."""
+    if group != "direction":
+        return [name]
+    for part in name.split(COMBINED):
+        end = part.partition("@")[2]
+        if "@" in part and end not in ENDS:
+            raise SpecError(
+                place, group, f"'{part}' has no end '{end}'", f"Known: {', '.join(ENDS)}"
+            )
+    parts = list(combination(name))
+    if len(parts) < len(name.split(COMBINED)):
+        raise SpecError(place, group, f"'{name}' names a direction twice", "Name each once")
+    return parts

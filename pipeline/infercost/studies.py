@@ -20,6 +20,7 @@ from infercost.question import (
     ask,
     checked_options,
     is_label,
+    option_named,
 )
 from infercost.registry import metrics
 from infercost.specs.case import GROUPS
@@ -146,7 +147,7 @@ def _with_axes(study: Study, question: Question) -> Question:
             if path in options and len(options[path]) > 1:
                 raise SpecError(f"study '{study.name}'", f"axes.{path}", "is an override too")
             if path not in options:
-                names = tuple(str(v) for v in values)
+                names = tuple(option_named(v, path) for v in values)
                 place = f"study '{study.name}'"
                 options[path] = checked_options(path, names, question.dirs, place)
             continue

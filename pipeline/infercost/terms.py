@@ -18,15 +18,18 @@ RESOURCES = (
     "weights",
     "kv",
     "activations",
+    "memory_latency",
     "network_bandwidth",
     "network_latency",
     "overhead",
     "power",
+    "thermal",
     "capacity",
 )
 """What can bound a time: arithmetic; memory bandwidth for weights, KV cache and activations;
-link bandwidth; link latency; launches and host; the power limit. Memory capacity bounds money
-alone: it forces devices, or keeps batches small (see `infercost.optimise`)."""
+access latency of a memory; link bandwidth; link latency; launches and host; the power limit; heat
+that lowers the clock. Memory capacity bounds money alone: it forces devices, or keeps batches small
+(see `infercost.optimise`)."""
 
 
 class Terms(dict[str, Array]):

@@ -5,7 +5,7 @@ neither FLOP, token, USD nor kgCO2e; it also costs half a second at start-up. Th
 closed, so that a spelling outside it is an error and never a guess. The tests rebuild it in pint
 and compare every unit.
 
-Inside the package a quantity is a float in: s, B, FLOP, token, USD, J, W, kgCO2e, m2.
+Inside the package a quantity is a float in: s, B, FLOP, token, USD, J, W, kgCO2e, m2, K.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cache
 
 from infercost.errors import as_written, closest
 
-BASE = ("s", "B", "FLOP", "token", "USD", "J", "kgCO2e", "m")
+BASE = ("s", "B", "FLOP", "token", "USD", "J", "kgCO2e", "m", "K")
 """Dimensions. The joule is taken as base (kg does not occur); bit = 1/8 B; W = J/s."""
 
 Dimension = tuple[int, ...]
@@ -60,6 +60,7 @@ UNITS: dict[str, tuple[float, Dimension]] = {
     "tCO2e": (1e3, _base(kgCO2e=1)),
     "mm2": (1e-6, _base(m=2)),
     "cm2": (1e-4, _base(m=2)),
+    "K": (1.0, _base(K=1)),
 }
 
 _MISREAD = {
@@ -90,6 +91,9 @@ _MISREAD = {
     "μs": "us",
     "b": "B for bytes or bit for bits",
     "%": "a fraction such as 0.2",
+    "degC": "K (add 273.15)",
+    "°C": "K (add 273.15)",
+    "C": "K (add 273.15)",
 }
 
 _NUMBER = re.compile(
@@ -183,6 +187,8 @@ _EXAMPLES = {
     "kgCO2e": "150 kgCO2e",
     "kgCO2e/B": "0.86 kgCO2e/GB",
     "kgCO2e/J": "0.369 kgCO2e/kWh",
+    "USD/B": "10 USD/GB",
+    "K": "368 K",
 }
 
 _WORDS = {
@@ -200,6 +206,8 @@ _WORDS = {
     "kgCO2e": "an amount of carbon",
     "kgCO2e/B": "carbon per byte",
     "kgCO2e/J": "carbon per energy",
+    "USD/B": "money per byte",
+    "K": "a temperature",
     "1": "a bare number",
 }
 

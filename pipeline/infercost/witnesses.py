@@ -142,7 +142,7 @@ def field_unit(group: str, steps: list[str]) -> str:
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 if step in kind.model_fields:
                     field = kind.model_fields[step]
-                    unit = _unit_in(field.metadata)
+                    unit = _unit_in([*field.metadata, *_metadata(field.annotation)])
                     found.append(field.annotation)
             elif get_origin(kind) is dict:
                 value = get_args(kind)[1]
@@ -150,6 +150,14 @@ def field_unit(group: str, steps: list[str]) -> str:
                 found.append(value)
         kinds = [inner for annotation in found for inner in _specs(annotation)]
     return unit
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    """What `Annotated` says inside a union, as of a quantity that may be absent."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        for part in get_args(annotation):
+            if get_origin(part) is Annotated:
+                yield from get_args(part)[1:]
 
 
 def _unit_in(metadata: list[Any]) -> str:

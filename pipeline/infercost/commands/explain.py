@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from infercost.commands.arguments import add_config_dir
 from infercost.commands.output import bar, console, print_json, print_table
+from infercost.commands.tier_tables import print_change, print_tiers
 from infercost.errors import SpecError
+from infercost.question import NO_DIRECTION
 
 if TYPE_CHECKING:
     from infercost.compose import ComposedCase
@@ -57,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print one point; an infeasible one is shown as such, with what ran out."""
     composed, point = _point(arguments.overrides, tuple(arguments.config_dir))
     content = explained(composed, point)
+    if point.case.base is not None:
+        content["base"] = explained(composed, _without_directions(point))
     if arguments.json:
         print_json(content)
     else:
@@ -67,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _point(overrides: list[str], dirs: tuple[str, ...]) -> tuple[ComposedCase, Evaluation]:
     from infercost.compose import Options
     from infercost.cost import Evaluation
+    from infercost.evaluation import typed_axis
+    from infercost.grid import Grid
     from infercost.question import ask
 
     question = ask(overrides, dirs)
@@ -79,13 +85,24 @@ def _point(overrides: list[str], dirs: tuple[str, ...]) -> tuple[ComposedCase, E
             "has several values, and explain takes one point",
             "Use 'infercost evaluate'",
         )
-    composed = next(iter(Options(question).cases()))
-    return composed, Evaluation(composed.case)
+    options = Options(question)
+    composed = next(iter(options.cases()))
+    # Overrides of directions are axes of one point.
+    grid = Grid(tuple(typed_axis(options, composed, axis) for axis in options.question.axes))
+    return composed, Evaluation(grid.bind(composed.case))
+
+
+def _without_directions(point: Evaluation) -> Evaluation:
+    """The same point on the hardware as it is sold."""
+    from infercost.cost import Evaluation
+
+    update: dict[str, Any] = {"hardware": point.case.base, "direction": {}, "base": None}
+    return Evaluation(point.case.model_copy(update=update))
 
 
 def explained(composed: ComposedCase, point: Evaluation) -> dict[str, Any]:
     """All columns of the point, its operators and its memory map, as plain data."""
-    from infercost.breakdown import operator_rows
+    from infercost.breakdown import operator_rows, tier_rows
     from infercost.grid import Grid
     from infercost.placement import LIMITS
     from infercost.table import columns
@@ -107,9 +124,11 @@ def explained(composed: ComposedCase, point: Evaluation) -> dict[str, Any]:
                 ("weights_b", memory.weights),
                 ("kv_b", memory.kv),
                 ("activations_b", memory.activations),
+                ("context_b", memory.context),
                 ("room_b", memory.room),
             )
         },
+        "tiers": tier_rows(point),
         "operators": operator_rows(point),
     }
 
@@ -124,11 +143,19 @@ def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
         f"calibration {composed.options['calibration']}, economics {composed.options['economics']}",
         markup=False,
     )
+    if composed.options["direction"] != NO_DIRECTION:
+        out.print(f"directions: {composed.options['direction']}", markup=False)
     if not content["feasible"]:
         out.print(f"\nINFEASIBLE: {_why(case, content)}", style="bold red", markup=False)
         if content["limited_by"] == "modality":
             return
-    _print_memory(case.hardware.tier.technology, content["memory"])
+    technologies = [tier["technology"] for tier in content["tiers"]]
+    technology = " + ".join(technologies) or case.hardware.tier.technology
+    _print_memory(technology, content["memory"])
+    if content["tiers"]:
+        print_tiers(content["tiers"])
+    if "base" in content:
+        print_change(content["base"], content)
     if content["feasible"]:
         _print_totals(metrics)
         _print_stress(metrics)
@@ -140,7 +167,7 @@ def _why(case: Case, content: dict[str, Any]) -> str:
     from infercost.media import unserved
 
     needed, room = (
-        sum(content["memory"][f"{k}_b"] for k in ("weights", "kv", "activations")),
+        sum(content["memory"][f"{k}_b"] for k in ("weights", "kv", "activations", "context")),
         content["memory"]["room_b"],
     )
     return {
@@ -150,6 +177,7 @@ def _why(case: Case, content: dict[str, Any]) -> str:
         "reach": "the links do not connect that many devices",
         "context": "requests are longer than the model's context",
         "capacity": f"memory: {needed / 1e9:.1f} GB needed per device, {room / 1e9:.1f} GB there",
+        "endurance": "what is written to a memory that wears out ends its life before its time",
     }[content["limited_by"]]
 
 
@@ -160,10 +188,12 @@ def _print_memory(technology: str, memory: dict[str, float]) -> None:
         for label, key in (
             ("weights", "weights_b"),
             ("KV cache and states", "kv_b"),
+            ("shared context", "context_b"),
             ("activations", "activations_b"),
         )
+        if key != "context_b" or memory[key] > 0
     ]
-    used = sum(memory[k] for k in ("weights_b", "kv_b", "activations_b"))
+    used = sum(memory[k] for k in ("weights_b", "kv_b", "context_b", "activations_b"))
     rows.append(["all", f"{used / 1e9:.2f}", f"{used / room:.1%}", ""])
     title = f"Memory of one device: {technology}, {room / 1e9:.1f} GB to fill"
     print_table(title, ["tensor class", "GB", "share", ""], rows)

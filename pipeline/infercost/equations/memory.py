@@ -32,3 +32,13 @@ def latency_hiding_buffer(bandwidth: BytesPerSecond, latency: Seconds) -> Bytes:
 def devices_for_capacity(footprint: Bytes, room: Bytes) -> Count:
     """Devices whose memory holds `footprint`, as a real number: footprint / room."""
     return footprint / room
+
+
+def smallest_system(devices: Count) -> Count:
+    """Devices of the smallest system that gives at least as many: the next power of two.
+
+        2 ^ ceil(log2 n)
+
+    Fabrics and tensor parallelism come in powers of two, so that capacity decides over hops too.
+    """
+    return 2.0 ** np.ceil(np.log2(np.maximum(devices, 1.0)) - 1e-12)

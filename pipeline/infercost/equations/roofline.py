@@ -15,9 +15,6 @@ from infercost.arrays import (
     Seconds,
 )
 
-_NOTHING = 1e-30
-"""A time below any other, so that an empty stream takes no time."""
-
 
 def compute_time(flops: Flops, peak_dense: FlopsPerSecond, efficiency: Ratio) -> Seconds:
     """Time of `flops` where arithmetic binds.
@@ -72,9 +69,9 @@ def ramped_time(ideal: Seconds, efficiency: Ratio, ramp: Seconds, half: Seconds)
 
     `ideal` (q) is its time at peak. A short stream (q << h) runs at the efficiency
     1 / (1 / e + r / h), a long one at e, having lost `ramp` (r) in all: requests in flight, parts
-    of the device or chunks of a pipeline fill up first.
+    of the device or chunks of a pipeline fill up first. `half` is above zero.
     """
-    return ideal / efficiency + ramp * ideal / (ideal + half + _NOTHING)
+    return ideal / efficiency + ramp * ideal / (ideal + half)
 
 
 def group_reads(sharing: Count, share: Ratio) -> Ratio:
@@ -86,8 +83,11 @@ def group_reads(sharing: Count, share: Ratio) -> Ratio:
 
 
 def tile_padding(amount: Count, tile: Count) -> Ratio:
-    """Factor on work that comes in tiles no smaller than `tile`: max(1, tile / amount)."""
-    return np.maximum(1.0, tile / amount)
+    """Factor on work that comes in tiles no smaller than `tile`: max(1, tile / amount).
+
+    Less than one counts as one.
+    """
+    return np.maximum(1.0, tile / np.maximum(amount, 1.0))
 
 
 def depth_time(depth: Count, each: Seconds) -> Seconds:

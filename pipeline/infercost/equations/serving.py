@@ -76,3 +76,8 @@ def chunk_tokens(tokens: Count, chunk: Count) -> Count:
 def chunk_passes(tokens: Count, chunk: Count) -> Count:
     """Passes of a chunked prefill; the last one may be part of a pass: M / min(M, chunk)."""
     return tokens / np.minimum(tokens, chunk)
+
+
+def shared_reads(sequences: Count, rereads: Ratio) -> Count:
+    """Times that a pass reads what its sequences share: 1 + (B - 1) r."""
+    return 1.0 + (sequences - 1.0) * rereads

@@ -98,8 +98,9 @@ def decode_mfu(point: Evaluation) -> Array:
 
 @metric("1", "MBU")
 def decode_mbu(point: Evaluation) -> Array:
-    """Bytes moved in a decode step over what the memory's peak gives in its time."""
-    return point.decode.bytes_moved / (point.step_time * point.case.hardware.tier.bandwidth)
+    """Bytes moved in a decode step over what the peak of all memory tiers gives in its time."""
+    peak: Array = sum((m.total_bandwidth for m in point.case.hardware.memory.values()), start=0.0)
+    return point.decode.bytes_moved / (point.step_time * peak)
 
 
 @metric("1", "MFU_prefill")

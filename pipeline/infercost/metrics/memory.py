@@ -6,7 +6,7 @@ import numpy as np
 
 from infercost.arrays import Array
 from infercost.cost import Evaluation
-from infercost.equations.memory import devices_for_capacity
+from infercost.equations.memory import devices_for_capacity, smallest_system
 from infercost.lengths import UNLIMITED
 from infercost.operators.stack import (
     draft_parameters,
@@ -95,10 +95,54 @@ def devices_for_memory(point: Evaluation) -> Array:
     return point.devices * devices_for_capacity(point.memory.used, point.memory.room)
 
 
+@metric("1", "n_min", always=True)
+def minimum_devices(point: Evaluation) -> Array:
+    """Devices, a power of two, whose memory holds what this replica keeps: the smallest system."""
+    return smallest_system(devices_for_memory(point))
+
+
+@metric("B", "Q_context", always=True)
+def context_memory(point: Evaluation) -> Array:
+    """Cache of the context that all requests share, kept once on the busiest device."""
+    return point.memory.context
+
+
+@metric("1", "f_main")
+def main_memory_share(point: Evaluation) -> Array:
+    """Share of a decode step's memory traffic that the device's main memory carries."""
+    tiers = point.decode.tiers
+    if not tiers:
+        return 1.0
+    total = sum((tier.moved for tier in tiers), start=np.zeros(()))
+    return np.where(total > 0, tiers[0].moved / np.where(total > 0, total, 1.0), 1.0)
+
+
+@metric("s", "t_stall")
+def buffer_stall(point: Evaluation) -> Array:
+    """Time that a decode step's memory traffic takes longer for want of buffers, per device."""
+    stalls = (tier.stall for tier in point.decode.tiers)
+    return sum(stalls, start=0.0)
+
+
+@metric("s", "t_life")
+def memory_life(point: Evaluation) -> Array:
+    """Life of the memory that wears out first; none where no memory wears out."""
+    life = np.asarray(point.memory_life, dtype=np.float64)
+    return np.where(np.isfinite(life), life, np.nan)
+
+
+@metric("W", "P_memory")
+def decode_memory_power(point: Evaluation) -> Array:
+    """Mean power of a device's memory traffic in a decode step."""
+    moved = sum((point.decode.energy.get(s, 0.0) for s in ("weights", "kv", "activations")), 0.0)
+    return moved / point.step_time
+
+
 @metric("1", "B_max", always=True)
 def batch_for_memory(point: Evaluation) -> Array:
     """Sequences at the mean context whose KV cache fills the replica's free memory."""
-    free = point.memory.room - point.memory.weights - point.memory.activations
+    kept = point.memory.weights + point.memory.activations + point.memory.context
+    free = point.memory.room - kept
     return free * point.case.plan.dp / _known(point.kv_bytes_per_sequence)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Count, Flops, FlopsPerSecond
+from infercost.arrays import Array, Bytes, Count, Flops, FlopsPerSecond, Ratio
+from infercost.equations.near_memory import attention_exchange, product_exchange
 from infercost.equations.transformer import (
     activation_bytes,
     matmul_flops,
@@ -50,11 +51,19 @@ class Operator:
     scores: Count = 0.0
     depth: Count = 1.0
     context: Count = 1.0
+    written: dict[str, Bytes] = field(default_factory=dict)
+    run: Bytes | None = None
+    shared: Ratio = 0.0
+    dependent: Count | None = None
+    exchange: Callable[[Count], Bytes] | None = None
 
     def of_copies(self, copies: Count) -> Operator:
         """The operator with `copies` sets of weights, of which each row visits one."""
         traffic = {**self.traffic, "weights": self.traffic["weights"] * copies}
-        return replace(self, traffic=traffic)
+        exchange = self.exchange
+        if exchange is None:
+            return replace(self, traffic=traffic)
+        return replace(self, traffic=traffic, exchange=lambda units: exchange(units / copies))
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,8 @@ class Pass:
 
     `tokens` are its query tokens, of `sequences` sequences. `kv_read(w)` is the number of cached
     tokens read and `pairs(w)` of query-key pairs, both under a window w. `decode` passes read a
-    cache that earlier passes wrote.
+    cache that earlier passes wrote. `shared(w)` is the part of the cached tokens read that is a
+    context of all requests.
     """
 
     tokens: Count
@@ -89,6 +99,7 @@ class Pass:
     """Positions whose keys and values the pass makes, of all sequences together."""
     encoder: str = ""
     """The encoder that runs in place of the model; none means the model."""
+    shared: Callable[[float], Ratio] = lambda window: 0.0
 
 
 @dataclass(frozen=True)
@@ -213,12 +224,36 @@ class Layout:
             "matmul",
             rows=tokens,
             depth=depth,
+            exchange=self.exchange(tokens, width, elements, 1.0),
         )
 
     @cached_property
     def encoded(self) -> Count:
         """Positions of encoders that each request attends to across."""
         return cross_positions(self.case)
+
+    def exchange(
+        self, rows: Count, width: Count, elements: Count, products: Count
+    ) -> Callable[[Count], Bytes]:
+        """What crosses a channel where units near memory share `products` products of weights."""
+
+        def crossed(units: Count) -> Bytes:
+            each = product_exchange(rows, width, elements, units / products)
+            return each * self.activations
+
+        return crossed
+
+    def core_exchange(self, rows: Count, pieces: Count) -> Callable[[Count], Bytes]:
+        """What crosses a channel where units near memory work on `pieces` caches or states."""
+
+        def crossed(units: Count) -> Bytes:
+            return attention_exchange(rows, pieces, units) * self.activations
+
+        return crossed
+
+    def block_run(self, bytes_per_token: Bytes) -> Bytes:
+        """Bytes of cache that lie together in memory: a block of tokens of one layer."""
+        return bytes_per_token * self.case.plan.placement.kv_block
 
     def normalisation(
         self, name: str, count: Array, tokens: Count, d_model: Count | None = None

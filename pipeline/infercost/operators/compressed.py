@@ -62,12 +62,18 @@ def _operators(
     heads = heads_per_device(mixer.n_q_heads, tp)
     inner = heads * mixer.d_head
     pairs, read = step.pairs(mixer.window), step.kv_read(mixer.window) + step.tokens
+    entry, made, shared = mixer.d_head * layout.kv, step.tokens, 0.0 * step.tokens
+    run = layout.block_run(entry)
     index: tuple[Operator, ...] = ()
     if _compresses(mixer):
         # With a choice of k entries, a query sees as many as in a window of k groups.
         limit = UNLIMITED if mixer.indexer is None else mixer.indexer.top_k * mixer.ratio
         pairs = pairs + step.pairs(limit) / mixer.ratio
-        read = read + (step.kv_read(limit if step.decode else UNLIMITED)) / mixer.ratio
+        chooses = step.decode and mixer.indexer is not None
+        groups = step.pairs(limit) if chooses else step.kv_read(UNLIMITED)
+        read, made = read + groups / mixer.ratio, made * (1.0 + 1.0 / mixer.ratio)
+        share = sparse.chosen_share(step, UNLIMITED) if chooses else step.shared(UNLIMITED)
+        shared, run = groups / mixer.ratio * share / read, entry if chooses else run
         entries = _compressor_elements(layout, mixer)
         index = (
             layout.matmul(
@@ -83,11 +89,15 @@ def _operators(
         count,
         eq.core_flops(pairs, heads, mixer.d_head, mixer.d_head),
         {
-            "kv": read * mixer.d_head * layout.kv,
+            "kv": read * entry,
             "activations": layout.spilled(step.tokens, 2.0 * inner),
         },
         layout.peak_attention,
         core_kind(step),
+        written={"kv": made * entry},
+        run=run,
+        shared=shared,
+        exchange=layout.core_exchange(2.0 * step.tokens * inner, step.sequences),
         scores=pairs * heads,
         depth=mixer.d_head,
         context=read / step.sequences,

@@ -44,18 +44,23 @@ def _operators(
 ) -> tuple[Operator, ...]:
     tp, d_model = layout.case.plan.tp, layout.case.model.d_model
     n_q, n_kv = _heads(mixer, tp)
+    position = _bytes_per_position(layout, mixer, tp)
     query = eq.output_elements(d_model, n_q, mixer.d_head)  # D N H, as the output's
     core = Operator(
         "cross-attention core",
         count,
         eq.core_flops(step.tokens * step.encoded, n_q, mixer.d_head, mixer.d_head),
         {
-            "kv": (step.sequences * step.encoded + step.encodes)
-            * _bytes_per_position(layout, mixer, tp),
+            "kv": (step.sequences * step.encoded + step.encodes) * position,
             "activations": layout.spilled(step.tokens, 2.0 * n_q * mixer.d_head),
         },
         layout.peak_attention,
         core_kind(step),
+        written={"kv": step.encodes * position},
+        run=layout.block_run(position),
+        exchange=layout.core_exchange(
+            2.0 * step.tokens * n_q * mixer.d_head, step.sequences * n_kv
+        ),
         sharing=mixer.n_q_heads / mixer.n_kv_heads,
         scores=step.tokens * step.encoded * n_q,
         depth=mixer.d_head,

@@ -164,6 +164,9 @@ def _routed(
             "experts",
             rows=tokens * ffn.n_active / touched,
             depth=depth,
+            run=elements * layout.experts * plan.ep / stage,
+            dependent=touched / plan.ep if name == "routed experts up" else None,
+            exchange=layout.exchange(visits, width, elements, touched / stage),
         )
         for name, (elements, width, depth) in sizes.items()
     )

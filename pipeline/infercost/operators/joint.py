@@ -49,6 +49,10 @@ def _operators(
         },
         layout.peak_attention,
         core_kind(step),
+        written={"kv": step.tokens * kept},
+        exchange=layout.core_exchange(
+            2.0 * step.tokens * inner, step.sequences * inner / mixer.d_head
+        ),
         scores=step.pairs(UNLIMITED) * inner / mixer.d_head,
         depth=mixer.d_head,
         context=step.tokens / step.sequences,

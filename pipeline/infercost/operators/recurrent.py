@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infercost.arrays import Array, Bytes, Count, Flops
+from infercost.equations.attention import heads_per_device
 from infercost.lengths import UNLIMITED
 from infercost.operators.base import (
     Cache,
@@ -59,17 +60,22 @@ def recurrent_kind(
     def operators(layout: Layout, mixer: Any, count: Array, step: Pass) -> tuple[Operator, ...]:
         mine = parts(layout, mixer, layout.case.plan.tp)
         d_model = layout.case.model.d_model
+        state = _state_bytes(layout, mine)
+        pieces = step.sequences * heads_per_device(heads(mixer), layout.case.plan.tp)
         scan = Operator(
             "state update" if step.decode else "chunked scan",
             count,
             step.tokens * (mine.update if step.decode else mine.scan),
             {
                 # Read and written once per sequence and pass; between chunks it stays on chip.
-                "kv": 2.0 * step.sequences * _state_bytes(layout, mine),
+                "kv": 2.0 * step.sequences * state,
                 "activations": layout.spilled(step.tokens, mine.width + mine.inner),
             },
             layout.peak_attention,
             core_kind(step),
+            written={"kv": step.sequences * state},
+            run=state,
+            exchange=layout.core_exchange(step.tokens * (mine.width + mine.inner), pieces),
             depth=mine.inner,
             # A state is read whole: no tile of it is part full.
             context=UNLIMITED if step.decode else step.tokens / step.sequences,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from infercost.arrays import Array, Count
+from infercost.arrays import Array, Bytes, Count, Ratio
 from infercost.equations import attention as eq
 from infercost.lengths import UNLIMITED
 from infercost.operators.base import Cache, Layout, Operator, Pass, core_kind
@@ -49,8 +51,35 @@ def seen(mixer: Sparse, cache: Cache) -> float:
 
 
 def read(mixer: Sparse, cache: Cache, step: Pass) -> Count:
-    """Cached tokens that the core reads: decode the chosen ones, a prefill all of them once."""
-    return step.kv_read(seen(mixer, cache) if step.decode else cache.window)
+    """Cached tokens that the core reads: decode what each query chose, a prefill all once."""
+    if _chooses(mixer, step):
+        return step.pairs(seen(mixer, cache))
+    return step.kv_read(cache.window)
+
+
+def _chooses(mixer: Sparse, step: Pass) -> bool:
+    return step.decode and mixer.indexer is not None
+
+
+def shared(mixer: Sparse, cache: Cache, step: Pass) -> Ratio:
+    """Share of what the core reads that is a context of all requests."""
+    chooses = _chooses(mixer, step)
+    return chosen_share(step, cache.window) if chooses else step.shared(cache.window)
+
+
+def chosen_share(step: Pass, window: float) -> Ratio:
+    """Share of chosen tokens that lie in the shared context, were all as likely to be chosen.
+
+    Of R cached tokens read for all queries a share s is shared, and R (1 - s) are their own: of V
+    tokens visible to them the rest. No token is read once for several queries.
+    """
+    return 1.0 - step.kv_read(window) * (1.0 - step.shared(window)) / step.pairs(window)
+
+
+def run(layout: Layout, mixer: Sparse, cache: Cache, step: Pass) -> Bytes:
+    """Bytes that lie together of what the core reads: a block of tokens, or one chosen token."""
+    one = cache.bytes_per_token
+    return one if _chooses(mixer, step) else layout.block_run(one)
 
 
 def operators(layout: Layout, mixer: Sparse, count: Array, step: Pass) -> tuple[Operator, ...]:
@@ -78,6 +107,10 @@ def index_operators(
         {"kv": keys * indexer.key, "activations": layout.spilled(step.tokens, width)},
         layout.peak,
         core_kind(step),
+        written={"kv": step.tokens / ratio * indexer.key},
+        run=layout.block_run(indexer.key),
+        shared=step.shared(UNLIMITED),
+        exchange=_exchange(layout, step.tokens * width, step.pairs(UNLIMITED) / ratio, step),
         sharing=indexer.n_heads,
         depth=indexer.d_index,
         context=keys / step.sequences,
@@ -86,3 +119,11 @@ def index_operators(
         layout.matmul("index projection", count, step.tokens, entries, d_query + width, d_query),
         scores,
     )
+
+
+def _exchange(
+    layout: Layout, queries: Count, scores: Count, step: Pass
+) -> Callable[[Count], Bytes]:
+    """What crosses a channel where units near memory score keys: index queries, and all scores."""
+    crossed = layout.core_exchange(queries, step.sequences)
+    return lambda units: crossed(units) + scores * layout.activations

@@ -169,6 +169,18 @@ def weight_bytes_per_device(layout: Layout) -> Bytes:
     return shard(total, plan.pp)
 
 
+def expert_bytes_per_device(layout: Layout) -> Bytes:
+    """Bytes of routed experts among the weights of one device."""
+    model = layout.case.model
+    total: Bytes = 0.0
+    for layer in model.layers.values():
+        ffn = ffn_elements_per_device(layout, model.ffns[layer.ffn])
+        total = total + stored_sets(layer) * ffn.experts * layout.experts
+    if isinstance(model.generation, MediaDiffusion):
+        total = total * model.generation.experts
+    return shard(total, layout.case.plan.pp)
+
+
 def kv_bytes_per_token(layout: Layout, tp: Count = 1) -> Bytes:
     """Bytes that a token adds to the cache of one of `tp` devices, all layers, no window reached.
 

@@ -29,9 +29,9 @@ class Group:
 GROUPS = (
     Group("compute", ("compute",), "#E69F00"),
     Group("memory: weights", ("weights",), "#0072B2", "white"),
-    Group("memory: KV cache, activations", ("kv", "activations"), "#56B4E9"),
+    Group("memory: KV cache, activations", ("kv", "activations", "memory_latency"), "#56B4E9"),
     Group("network", ("network_bandwidth", "network_latency"), "#009E73"),
-    Group("overhead, power limit", ("overhead", "power"), "#CC79A7"),
+    Group("overhead, power limit", ("overhead", "power", "thermal"), "#CC79A7"),
     Group("memory capacity", ("capacity",), "#D55E00"),
 )
 GROUP_OF = {resource: group.name for group in GROUPS for resource in group.resources}

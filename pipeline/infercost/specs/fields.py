@@ -51,6 +51,7 @@ def _integer_as_real(value: object) -> object:
 _S, _B, _BPS = Quantity("s"), Quantity("B"), Quantity("B/s")
 _FPS, _W, _JPB = Quantity("FLOP/s"), Quantity("W"), Quantity("J/B")
 _USD, _USD_S, _USD_J, _USD_WS = (Quantity(u) for u in ("USD", "USD/s", "USD/J", "USD/W/s"))
+_USD_B, _K, _KPW = Quantity("USD/B"), Quantity("K"), Quantity("K/W")
 _KG, _KG_B, _KG_J = (Quantity(u) for u in ("kgCO2e", "kgCO2e/B", "kgCO2e/J"))
 
 LatencyField: TypeAlias = Annotated[float, _S.parser, Field(ge=0), _S]
@@ -61,6 +62,9 @@ FlopsPerSecondField: TypeAlias = Annotated[float, _FPS.parser, Field(gt=0), _FPS
 WattsField: TypeAlias = Annotated[float, _W.parser, Field(ge=0), _W]
 JoulesPerByteField: TypeAlias = Annotated[float, _JPB.parser, Field(ge=0), _JPB]
 UsdField: TypeAlias = Annotated[float, _USD.parser, Field(ge=0), _USD]
+UsdPerByteField: TypeAlias = Annotated[float, _USD_B.parser, Field(ge=0), _USD_B]
+KelvinField: TypeAlias = Annotated[float, _K.parser, Field(gt=0), _K]
+KelvinPerWattField: TypeAlias = Annotated[float, _KPW.parser, Field(gt=0), _KPW]
 UsdPerSecondField: TypeAlias = Annotated[float, _USD_S.parser, Field(ge=0), _USD_S]
 UsdPerJouleField: TypeAlias = Annotated[float, _USD_J.parser, Field(ge=0), _USD_J]
 UsdPerWattSecondField: TypeAlias = Annotated[float, _USD_WS.parser, Field(ge=0), _USD_WS]

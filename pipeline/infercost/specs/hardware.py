@@ -10,8 +10,11 @@ from infercost.specs.fields import (
     BytesField,
     DurationField,
     FlopsPerSecondField,
+    KelvinField,
+    KelvinPerWattField,
     KgCO2eField,
     LatencyField,
+    RatioField,
     SourcedSpec,
     Spec,
     UsdField,
@@ -35,6 +38,23 @@ Family = Literal[
     "apple",
     "cpu",
 ]
+
+
+class Thermal(Spec):
+    """Heat of a package: the power that brings its junction to the limit bounds power and clock."""
+
+    junction_limit: KelvinField
+    """Temperature that no die may pass: DRAM needs more refresh from 358 K and fails by 378 K."""
+    coolant: KelvinField
+    """Temperature of what carries the heat off."""
+    design_rise: KelvinField
+    """Rise of the junction over the coolant in the flat package at its power limit."""
+    resistance_ratio: RatioField
+    """Thermal resistance over that of the flat package: what stacking adds."""
+    resistance: KelvinPerWattField | None = None
+    """Junction to coolant, where known; else it follows from design rise, power limit and ratio."""
+    clock_exponent: RatioField
+    """Power of arithmetic goes as clock to this: 1 at fixed voltage, 3 where voltage falls too."""
 
 
 class Reliability(Spec):
@@ -63,8 +83,8 @@ class Hardware(SourcedSpec):
     """Dense matrix peak per format. Sheets often print the 2:4 sparse figure: halve it."""
     on_chip: BytesField
     """SRAM that keeps activations between operators: last-level cache or scratchpad."""
-    memory: Annotated[dict[str, Memory], Field(min_length=1, max_length=1)]
-    """The device's memory tier by name."""
+    memory: Annotated[dict[str, Memory], Field(min_length=1)]
+    """The device's memory tiers by name, the main one first."""
     scale_up: Link
     """The fabric inside a node, rack or pod: NVLink, ICI, Infinity Fabric."""
     scale_out: Link
@@ -83,6 +103,8 @@ class Hardware(SourcedSpec):
     """To rent one device with the same share, power included."""
     embodied_carbon: KgCO2eField
     """Manufacturing carbon of logic, packaging, board and server share; memory is counted apart."""
+    thermal: Thermal | None = None
+    """Heat, where it limits more than `tdp` does."""
     reliability: Reliability | None = None
     """Without it devices never fail."""
 
@@ -92,7 +114,19 @@ class Hardware(SourcedSpec):
             raise ValueError(f"idle_power {self.idle_power} W leaves nothing of tdp {self.tdp} W")
         return self
 
+    @model_validator(mode="after")
+    def _ports_exist(self) -> Hardware:
+        for name, tier in self.memory.items():
+            if tier.behind is not None and (
+                tier.behind not in self.memory or self.memory[tier.behind].behind is not None
+            ):
+                raise ValueError(
+                    f"memory.{name}.behind '{tier.behind}' is no tier with a port of its own."
+                    f" Known: {', '.join(n for n, t in self.memory.items() if t.behind is None)}"
+                )
+        return self
+
     @property
     def tier(self) -> Memory:
-        """The one memory tier."""
+        """The main memory tier."""
         return next(iter(self.memory.values()))

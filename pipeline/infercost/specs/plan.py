@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from infercost.errors import nearest
 from infercost.specs.fields import (
     CountField,
     CountOrZeroField,
+    DurationField,
     FractionField,
     NonNegativeField,
     SourcedSpec,
     Spec,
     TokensField,
+    TokensOrZeroField,
 )
 from infercost.specs.formats import BITS, WIDER
 
@@ -51,6 +53,33 @@ class PlanFormats(Spec):
     """Results on their way back from the experts; `native` is the activations' own."""
 
 
+TensorClass = Literal["weights", "experts", "kv", "context", "activations"]
+"""What a memory holds: dense weights, routed experts, caches of requests, a context that all
+requests share, activations."""
+
+
+class Placement(Spec):
+    """Which tier of memory holds what. With one tier nothing but the shared context matters."""
+
+    order: dict[TensorClass, Annotated[list[str], Field(min_length=1)]] = {}
+    """Tiers by name, in the order in which a class fills them. Classes named here go first, in this
+    order; for others the order is sought that makes a decode step shortest, hottest bytes first."""
+    expert_hit_rate: FractionField | None = None
+    """Share of reads of routed experts that find theirs on the fastest tier that holds any; none
+    stated: as large as the share of experts that lie there."""
+    prefetch_accuracy: FractionField = 0.0
+    """Share of routed experts that are predicted, and on their way before the router names them; 0
+    is no prefetch. Wrong guesses are read in vain."""
+    shared_context: TokensOrZeroField = 0.0
+    """Tokens at the head of every prompt whose cache is computed beforehand, kept once and only
+    read; a request brings the rest. Longer than a prompt, it is the whole prompt. Steps that keep
+    no cache compute it anew each time."""
+    context_rereads: FractionField = 1.0
+    """How far sequences read the shared context again: 1 each for itself, 0 once for all."""
+    kv_block: TokensField = 16.0
+    """Tokens whose cache of one layer lies together in memory."""
+
+
 class Plan(SourcedSpec):
     """Parallelism of one replica, on tp * pp * dp devices.
 
@@ -81,3 +110,6 @@ class Plan(SourcedSpec):
     formats: PlanFormats
     spares: CountOrZeroField = 0
     """Devices that stand by for a replica's failed ones, within reach of the others."""
+    placement: Placement = Placement()
+    min_memory_life: DurationField | None = None
+    """Least life of a memory that wears out; none stated: the life that the economics assume."""

@@ -12,6 +12,7 @@ import numpy as np
 from infercost.breakdown import operator_rows
 from infercost.cost import Evaluation
 from infercost.datasets import Version, open_version
+from infercost.directions import directed
 from infercost.errors import SpecError
 from infercost.grid import replaced
 from infercost.parts import Part
@@ -93,7 +94,10 @@ def _at(case: Case, row: dict[str, Any]) -> list[dict[str, Any]]:
     for column, path in PLAN_COLUMNS.items():
         case = replaced(case, path.split("."), int(row[column]))
     for path in (column for column in row if "." in column):
-        case = replaced(case, path.split("."), row[path])
+        steps = path.split(".")
+        if steps[0] != "direction" or steps[1] in case.direction:
+            case = replaced(case, steps, row[path])
+    case = directed(case)
     keys = {name: row[name] for name in ("hardware", "model", "workload", *PLAN_COLUMNS)}
     bandwidth = float(np.asarray(case.hardware.tier.bandwidth))
     return [

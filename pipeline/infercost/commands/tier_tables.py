@@ -1,0 +1,82 @@
+"""Tables of `infercost explain` for memory tiers, and for what directions change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infercost.commands.output import print_table
+
+COMPARED = (
+    ("time to first token or picture, mean", "ttft_s"),
+    ("time per output token", "tpot_s"),
+    ("decode or denoising step", "decode_step_s"),
+    ("output tokens/s per device", "throughput_per_device_per_s"),
+    ("cost per million output tokens", "cost_per_mtoken_usd"),
+    ("energy per million output tokens", "energy_per_mtoken_j"),
+    ("cost per request", "cost_per_request_usd"),
+    ("energy per request", "energy_per_request_j"),
+    ("operational carbon per million output tokens", "operational_carbon_per_mtoken_kgco2e"),
+    ("memory needed over memory there", "memory_share"),
+    ("devices of the smallest system", "minimum_devices"),
+    ("sequences that fill the free memory", "batch_for_memory"),
+    ("power of a device in decode", "decode_power_w"),
+)
+"""Columns of the table of changes: label and metric."""
+
+
+def print_tiers(tiers: list[dict[str, Any]]) -> None:
+    """Which memory tier holds what, and what a decode step asks of it."""
+    from infercost.breakdown import CLASSES
+    from infercost.units import show
+
+    names = [name for name in CLASSES if any(tier[f"{name}_b"] > 0 for tier in tiers)]
+    moved = sum(tier["moved_b"] for tier in tiers) or 1.0
+    rows = []
+    for tier in tiers:
+        reached = show(tier["bandwidth_b_per_s"], "B/s")
+        if tier["bandwidth_b_per_s"] < tier["peak_b_per_s"]:
+            reached += f" of {show(tier['peak_b_per_s'], 'B/s')}"
+        notes = [f"behind {tier['behind']}"] if tier["behind"] else []
+        notes += [f"units near it: {tier['near']}"] if tier["near"] else []
+        rows.append(
+            [
+                f"{tier['tier']}: {tier['stacks']:g} x {tier['technology']}",
+                show(tier["room_b"], "B"),
+                *(show(tier[f"{n}_b"], "B") if tier[f"{n}_b"] > 0 else "-" for n in names),
+                reached,
+                show(tier["latency_s"], "s"),
+                f"{tier['moved_b'] / moved:.1%}",
+                show(tier["stall_s"], "s") if tier["stall_s"] > 0 else "-",
+                show(tier["access_power_w"], "W"),
+                "-" if tier["life_s"] is None else f"{tier['life_s'] / 365.25 / 86400:.3g} year",
+                ", ".join(notes),
+            ]
+        )
+    headings = ["tier", "room", *(CLASSES[name] for name in names)]
+    headings += ["bandwidth", "latency", "traffic", "stall", "power", "life", ""]
+    print_table("Tier map of one device, and its decode step", headings, rows)
+
+
+def print_change(base: dict[str, Any], patched: dict[str, Any]) -> None:
+    """The same point on the device as it is sold, and with its directions."""
+    from infercost.quantities import quantity
+    from infercost.units import show
+
+    rows = [["what binds", _verdict(base), _verdict(patched), ""]]
+    for label, name in COMPARED:
+        before, after = base["metrics"][name], patched["metrics"][name]
+        if before != before and after != after:  # noqa: PLR0124  NaN is not itself
+            continue
+        unit = quantity(name).unit
+        unit = "" if unit in ("1", "token/s") else unit
+        change = f"{after / before - 1.0:+.1%}" if before > 0 and after > 0 else "-"
+        cells = ["-" if v != v else show(v, unit) for v in (before, after)]  # noqa: PLR0124
+        rows.append([label, *cells, change])
+    print_table("Change against the base system", ["", "base", "with directions", "change"], rows)
+
+
+def _verdict(content: dict[str, Any]) -> str:
+    """What bounds the cost of a token, or why there is none."""
+    if not content["feasible"]:
+        return f"infeasible: {content['limited_by']}"
+    return str(content["bound"]).replace("_", " ")
