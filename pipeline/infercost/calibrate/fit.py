@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array, diags_array
+from scipy.sparse.linalg import splu
 
 from infercost.arrays import BoolArray, FloatArray
 from infercost.calibrate.features import Features, calibration_at
@@ -206,8 +206,7 @@ class _Problem:
         for _ in range(rounds):
             normal, target = self.normal_equations(theta)
             while damping < _MOST_DAMPING:
-                damped = normal + damping * np.diag(np.diag(normal))
-                step = solve(damped, target, assume_a="pos", check_finite=False)
+                step = _solved(normal, damping, target)
                 candidate = self.value(theta + step)
                 if candidate < value:
                     break
@@ -238,7 +237,7 @@ class _Problem:
         loss = 2.0 * _KNEE**2 * (np.sqrt(1.0 + (e / _KNEE) ** 2) - 1.0) / _SCALE**2
         return float(self.weights[self.rows] @ loss + self.ridge @ (theta - self.centre) ** 2)
 
-    def normal_equations(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def normal_equations(self, theta: FloatArray) -> tuple[csc_array, FloatArray]:
         """Curvature and downhill direction at `theta`, errors linearised."""
         line = self.line(theta)
         error, slope = self._linearised(line)
@@ -249,9 +248,9 @@ class _Problem:
         shape = (e.size, theta.size)
         jacobian = csr_array((slopes.ravel(), (owner, entries.ravel())), shape=shape)
         weighted = jacobian.multiply(strength[:, None]).tocsr()
-        normal = (jacobian.T @ weighted).toarray() + np.diag(self.ridge)
+        normal = jacobian.T @ weighted + diags_array(self.ridge)
         target = self.ridge * (self.centre - theta) - weighted.T @ e
-        return np.asarray(normal), np.asarray(target)
+        return normal.tocsc(), np.asarray(target)
 
     def _linearised(self, line: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Log errors, and their slopes along each transformed parameter of the row."""
@@ -262,3 +261,15 @@ class _Problem:
             moved[:, k] += 1e-3
             slope[:, k] = (self.errors(moved) - here) / 1e-3
         return here, slope
+
+
+def _solved(normal: csc_array, damping: float, target: FloatArray) -> FloatArray:
+    """The step of damped normal equations: sparse, since stacks meet in what is common alone."""
+    damped = (normal + diags_array(damping * normal.diagonal())).tocsc()
+    factors = splu(
+        damped,
+        permc_spec="MMD_AT_PLUS_A",
+        diag_pivot_thresh=0.0,
+        options={"SymmetricMode": True},
+    )
+    return np.asarray(factors.solve(target))
