@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from infercost.arrays import Array, FloatArray
 from infercost.equations.attention import attended_pairs
 from infercost.errors import SpecError
 from infercost.paths import data_file
+from infercost.prefix_cache import Policy, Pool, cached_tokens
 from infercost.specs.trend import Trend
 from infercost.specs.workload import FixedLengths, Snapshot, TraceLengths
-from infercost.traces import read_trace
+from infercost.traces import Trace, read_trace
 
 UNLIMITED = 1e15
 """A window that sees everything: larger than any context, small enough to square."""
@@ -58,12 +60,21 @@ class Lengths:
     """Output tokens that become readable together: one, a block, or all."""
     first_steps: Array = 0.0
     """Steps before the first of them; none where the prefill gives it."""
+    cached_prompt: Array = 0.0
+    """Mean tokens of each stratum's prompts that a prefix cache holds."""
+    cached_pairs: Callable[[float], Array] = lambda window: 0.0
+    """Mean query-key pairs of them, by stratum."""
     branches: Array = 1.0
     """Answers of one request, all from one prefill."""
     cached: bool = True
     """Whether steps read a cache, and prompts are prefilled into it."""
     makes_tokens: bool = True
     """Whether the output is text; else pictures or clips, counted one by one."""
+
+    @property
+    def reuses(self) -> bool:
+        """Whether any prompt finds a part of itself in a prefix cache."""
+        return bool(np.any(np.asarray(self.cached_prompt) > 0))
 
     def mean(self, per_prompt: Array) -> Array:
         """Mean over requests of a quantity that is known per stratum."""
@@ -80,16 +91,29 @@ class Lengths:
         return value[..., index : index + 1]
 
 
-def lengths_of(workload: FixedLengths | TraceLengths | Snapshot, trend: Trend) -> Lengths:
-    """The length statistics of `workload` with the tokens that `trend` adds to each request."""
+def lengths_of(
+    workload: FixedLengths | TraceLengths | Snapshot, trend: Trend, pool: Pool | None = None
+) -> Lengths:
+    """The length statistics of `workload` with the tokens that `trend` adds to each request.
+
+    `pool` is a prefix cache; what it holds when each request of a trace comes is simulated.
+    """
+    if pool is not None and not isinstance(workload, TraceLengths):
+        raise SpecError(
+            "plan",
+            "prefix_cache.capacity",
+            f"the requests of '{workload.name}' have no history from which to fill a prefix cache",
+            "Take a trace with prefix blocks, or state workload.cached_tokens of kind 'fixed'",
+        )
     if isinstance(workload, Snapshot):
         return _snapshot(workload, trend)
     if isinstance(workload, FixedLengths):
         return _fixed(
             workload.prompt_tokens + trend.prompt_tokens,
             workload.output_tokens + trend.output_tokens,
+            workload.cached_tokens + trend.cached_share * trend.prompt_tokens,
         )
-    return _trace(workload, trend)
+    return _trace(workload, trend, pool)
 
 
 def _snapshot(workload: Snapshot, trend: Trend) -> Lengths:
@@ -123,7 +147,8 @@ def _power_sum(tokens: Array, window: float) -> Array:
     return squares + np.minimum(window, tokens) ** 2 * (tokens - seen)
 
 
-def _fixed(prompt: Array, output: Array) -> Lengths:
+def _fixed(prompt: Array, output: Array, cached: Array) -> Lengths:
+    found = np.minimum(cached, prompt - 1.0)
     steps = output - 1.0
     last = prompt + steps
 
@@ -146,19 +171,23 @@ def _fixed(prompt: Array, output: Array) -> Lengths:
         prefills_per_step=1.0 / steps,
         tokens_per_step=output / steps,
         whole=lambda power: (prompt + output) ** power,
+        cached_prompt=found,
+        cached_pairs=lambda window: attended_pairs(found, window),
     )
 
 
 @dataclass(frozen=True)
 class _Requests:
-    """A trace sorted by prompt, with `bounds` where its strata begin."""
+    """A trace sorted by what is to be computed, with `bounds` where its strata begin."""
 
     prompt: FloatArray
     output: FloatArray
+    cached: FloatArray
     bounds: FloatArray
 
-    def lengthened(self, prompt: float, output: float) -> _Requests:
-        return _Requests(self.prompt + prompt, self.output + output, self.bounds)
+    def lengthened(self, prompt: float, output: float, cached: float) -> _Requests:
+        more = np.minimum(self.cached + cached, self.prompt + prompt - 1.0)
+        return _Requests(self.prompt + prompt, self.output + output, more, self.bounds)
 
     def strata(self, values: FloatArray) -> FloatArray:
         """Mean of `values` per stratum, then the values at the quantiles."""
@@ -186,20 +215,32 @@ class _Requests:
         return float((values * self.output).sum() / self.output.sum())
 
 
+class _Named(NamedTuple):
+    """What makes a trace."""
+
+    path: Path
+    sha256: str
+    rows: tuple[tuple[str, str], ...]
+    empty_prompts: int
+
+
 @lru_cache(maxsize=16)
-def _requests(path: Path, sha256: str, rows: tuple[tuple[str, str], ...], empty: int) -> _Requests:
-    """Requests of a trace, sorted by prompt."""
-    trace = read_trace(path, sha256, dict(rows), empty)
+def _recorded(workload: _Named) -> Trace:
+    trace = read_trace(workload.path, workload.sha256, dict(workload.rows), workload.empty_prompts)
+    if trace.output.max() < 2:
+        fault = "holds no request with two output tokens"
+        raise SpecError(str(workload.path), "input_tokens, output_tokens", fault)
+    return trace
+
+
+@lru_cache(maxsize=64)
+def _requests(trace: Trace, blocks: float, policy: Policy) -> _Requests:
+    """Requests of a trace beside a prefix cache of so many blocks, sorted by tokens to compute."""
     prompt, output = trace.prompt, trace.output
-    if output.max() < 2:
-        raise SpecError(
-            str(path),
-            "input_tokens, output_tokens",
-            "holds no request with two output tokens",
-        )
-    order = np.lexsort((output, prompt))
+    cached = cached_tokens(trace, blocks, policy)
+    order = np.lexsort((output, prompt, prompt - cached))
     bounds = np.floor(np.arange(min(STRATA, prompt.size)) * prompt.size / STRATA)
-    return _Requests(prompt[order], output[order], np.unique(bounds))
+    return _Requests(prompt[order], output[order], cached[order], np.unique(bounds))
 
 
 def _over(evaluate: Callable[..., FloatArray | float], *parameters: Array) -> Array:
@@ -228,18 +269,32 @@ def _remembered(evaluate: Callable[[float], Array]) -> Callable[[float], Array]:
     return lookup
 
 
-def _trace(workload: TraceLengths, trend: Trend) -> Lengths:
+def _trace(workload: TraceLengths, trend: Trend, pool: Pool | None) -> Lengths:
     rows = tuple(sorted(workload.rows.items()))
-    requests = _requests(
-        data_file(workload.file), workload.sha256, rows, int(workload.empty_prompts)
-    )
+    file = data_file(workload.file)
+    trace = _recorded(_Named(file, workload.sha256, rows, int(workload.empty_prompts)))
+    if pool is not None and not trace.has_prefixes:
+        raise SpecError(
+            "plan",
+            "prefix_cache.capacity",
+            f"the trace of '{workload.name}' has no prefix blocks",
+            "Take one that has, such as workload=mooncake-conversation",
+        )
+    policy: Policy = "lru" if pool is None else pool.policy
 
     def on(evaluate: Callable[..., FloatArray | float], *window: float) -> Array:
-        """`evaluate(requests, window)` for each dose of the trend."""
+        """`evaluate(requests, window)` for each dose of the trend and each room of the cache."""
+
+        def at(blocks: float, prompt: float, output: float, cached: float, *w: float) -> Any:
+            found = _requests(trace, blocks, policy)
+            return evaluate(found.lengthened(prompt, output, cached), *w)
+
         return _over(
-            lambda prompt, output, *w: evaluate(requests.lengthened(prompt, output), *w),
+            at,
+            0.0 if pool is None else pool.blocks(trace.block_tokens),
             trend.prompt_tokens,
             trend.output_tokens,
+            trend.cached_share * trend.prompt_tokens,
             *window,
         )
 
@@ -253,10 +308,13 @@ def _trace(workload: TraceLengths, trend: Trend) -> Lengths:
     def pairs(window: float) -> Array:
         return on(lambda r, w: r.strata(np.asarray(attended_pairs(r.prompt, w))), window)
 
+    def cached_pairs(window: float) -> Array:
+        return on(lambda r, w: r.strata(np.asarray(attended_pairs(r.cached, w))), window)
+
     output_mean = on(lambda r: float(r.output.mean()))
     return Lengths(
         prompt=on(lambda r: r.strata(r.prompt)),
-        weight=requests.weight(),
+        weight=_requests(trace, 0.0, policy).weight(),
         pairs=_remembered(pairs),
         context=_remembered(context),
         deviation=_remembered(deviation),
@@ -266,4 +324,6 @@ def _trace(workload: TraceLengths, trend: Trend) -> Lengths:
         prefills_per_step=1.0 / (output_mean - 1.0),
         tokens_per_step=output_mean / (output_mean - 1.0),
         whole=lambda power: on(lambda r: r.weighted((r.prompt + r.output) ** power)),
+        cached_prompt=on(lambda r: r.strata(r.cached)),
+        cached_pairs=_remembered(cached_pairs),
     )

@@ -29,7 +29,7 @@ IntArray = NDArray[np.int64]
 TOKENS = ("input_tokens", "output_tokens")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
     """Requests in published order."""
 

@@ -44,6 +44,8 @@ class Trend(SourcedSpec):
     name: str
     prompt_tokens: TokensOrZeroField
     """Added to each prompt: retrieved passages, images, a longer history."""
+    cached_share: FractionField = 0.0
+    """Share of the tokens added to a prompt that a prefix cache holds, with all before them."""
     output_tokens: TokensOrZeroField
     """Added to each output: thoughts before the answer."""
     images: TokensOrZeroField = 0.0

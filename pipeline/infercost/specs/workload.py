@@ -14,6 +14,7 @@ from infercost.specs.fields import (
     SourcedSpec,
     Spec,
     TokensField,
+    TokensOrZeroField,
 )
 
 
@@ -34,6 +35,9 @@ class FixedLengths(SourcedSpec):
     prompt_tokens: TokensField
     output_tokens: OutputTokensField
     """More than one: the first token comes from prefill, the others from decode steps."""
+    cached_tokens: TokensOrZeroField = 0.0
+    """Tokens at the head of every prompt that a prefix cache holds: they are not computed, but read
+    by attention and kept by each sequence. One token is always left to compute."""
     slo: Slo | None = None
 
 
