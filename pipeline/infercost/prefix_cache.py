@@ -61,11 +61,19 @@ def _run(blocks: list[int], held: object) -> int:
     return len(blocks)
 
 
+def _order(trace: Trace) -> list[int]:
+    """Requests in the order in which they come; sessions all start together and run abreast."""
+    if trace.session is None or trace.arrival is None:
+        return list(range(trace.prompt.size))
+    order: list[int] = np.argsort(trace.arrival, kind="stable").tolist()
+    return order
+
+
 def _recently_used(trace: Trace, n_blocks: float) -> IntArray:
     """Least recently used goes first; of one request, the end of its prompt before its head."""
     held: OrderedDict[int, None] = OrderedDict()
     found = np.zeros(trace.prompt.size, dtype=np.int64)
-    for request in range(found.size):
+    for request in _order(trace):
         blocks = trace.blocks_of(request).tolist()
         found[request] = _run(blocks, held)
         for block in reversed(blocks):
@@ -86,7 +94,7 @@ def _foreseen(trace: Trace, n_blocks: float) -> IntArray:
     held: dict[int, int] = {}
     latest: list[tuple[int, int, int]] = []
     found = np.zeros(trace.prompt.size, dtype=np.int64)
-    for request in range(found.size):
+    for request in _order(trace):
         blocks = trace.blocks_of(request).tolist()
         found[request] = _run(blocks, held)
         uses = following[trace.starts[request] : trace.starts[request + 1]].tolist()
@@ -103,16 +111,16 @@ def _foreseen(trace: Trace, n_blocks: float) -> IntArray:
 
 
 def _next_uses(trace: Trace) -> IntArray:
-    """For each block of each request, the next request that needs it; past the last if none."""
+    """For each block of each request, when it is needed next, in requests; past all if never."""
     n = trace.prompt.size
     known: dict[int, int] = {}
     following = np.full(trace.blocks.size, n, dtype=np.int64)
-    for request in range(n - 1, -1, -1):
+    for turn, request in reversed(list(enumerate(_order(trace)))):
         blocks = trace.blocks_of(request).tolist()
         following[trace.starts[request] : trace.starts[request + 1]] = [
             known.get(block, n) for block in blocks
         ]
-        known.update(dict.fromkeys(blocks, request))
+        known.update(dict.fromkeys(blocks, turn))
     return following
 
 
