@@ -22,7 +22,7 @@ from infercost.prefix_cache import (
     distinct_blocks,
     found_blocks,
 )
-from infercost.traces import Trace, read_trace
+from infercost.traces import Trace, lognormal_trace, read_trace
 
 FLOOR = ("calibration=ideal", "model=llama-3.1-70b", "plan.tp=8")
 MOONCAKE = "workload=mooncake-conversation"
@@ -249,3 +249,21 @@ def test_a_cache_and_a_shared_context_do_not_mix() -> None:
             *("workload=fixed-lengths", "workload.cached_tokens=100"),
             "plan.placement.shared_context=100",
         )
+
+
+def test_a_law_without_spread_is_a_fixed_length() -> None:
+    law = ("workload=lognormal-conversation", "workload.prompt_sigma=0", "workload.output_sigma=0")
+    drawn = first(*law, "workload.prompt_mean=1024", "workload.output_mean=256")
+    fixed = first("workload=fixed-lengths")
+    shown = ["context", "decode_step_s", "ttft_s", "cost_per_mtoken_usd", "kv_memory_b"]
+    assert drawn[shown].tolist() == pytest.approx(fixed[shown].tolist(), rel=1e-9)
+
+
+def test_a_law_has_its_mean_its_spread_and_no_correlation() -> None:
+    """Median = mean x exp(-sigma^2 / 2); logarithms of the stated deviation."""
+    trace = lognormal_trace(1000.0, 0.8, 200.0, 0.5)
+    assert trace.prompt.mean() == pytest.approx(1000.0, rel=1e-9)
+    assert trace.output.mean() == pytest.approx(200.0, rel=1e-9)
+    assert np.median(trace.prompt) == pytest.approx(1000.0 * np.exp(-0.32), rel=0.01)
+    assert np.log(trace.output).std() == pytest.approx(0.5, rel=0.01)
+    assert abs(np.corrcoef(trace.prompt, trace.output)[0, 1]) < 0.01

@@ -22,8 +22,8 @@ from infercost.errors import SpecError
 from infercost.paths import data_file
 from infercost.prefix_cache import Policy, Pool, cached_tokens
 from infercost.specs.trend import Trend
-from infercost.specs.workload import FixedLengths, Snapshot, TraceLengths
-from infercost.traces import Trace, read_trace
+from infercost.specs.workload import FixedLengths, LognormalLengths, Snapshot, TraceLengths
+from infercost.traces import Trace, lognormal_trace, read_trace
 
 UNLIMITED = 1e15
 """A window that sees everything: larger than any context, small enough to square."""
@@ -92,7 +92,9 @@ class Lengths:
 
 
 def lengths_of(
-    workload: FixedLengths | TraceLengths | Snapshot, trend: Trend, pool: Pool | None = None
+    workload: FixedLengths | TraceLengths | LognormalLengths | Snapshot,
+    trend: Trend,
+    pool: Pool | None = None,
 ) -> Lengths:
     """The length statistics of `workload` with the tokens that `trend` adds to each request.
 
@@ -113,7 +115,24 @@ def lengths_of(
             workload.output_tokens + trend.output_tokens,
             workload.cached_tokens + trend.cached_share * trend.prompt_tokens,
         )
-    return _trace(workload, trend, pool)
+    if isinstance(workload, LognormalLengths):
+        laws = workload.prompt_mean, workload.prompt_sigma
+        laws = (*laws, workload.output_mean, workload.output_sigma)
+        if any(np.size(law) > 1 for law in laws):
+            fault = "parameters of a law share no axis"
+            raise SpecError("workload", "prompt_mean", fault, "Evaluate them apart")
+        return _trace(lognormal_trace(*(float(np.ravel(law)[0]) for law in laws)), trend, None)
+    rows = tuple(sorted(workload.rows.items()))
+    named = _Named(data_file(workload.file), workload.sha256, rows, int(workload.empty_prompts))
+    trace = _recorded(named)
+    if pool is not None and not trace.has_prefixes:
+        raise SpecError(
+            "plan",
+            "prefix_cache.capacity",
+            f"the trace of '{workload.name}' has no prefix blocks",
+            "Take one that has, such as workload=mooncake-conversation",
+        )
+    return _trace(trace, trend, pool)
 
 
 def _snapshot(workload: Snapshot, trend: Trend) -> Lengths:
@@ -269,17 +288,7 @@ def _remembered(evaluate: Callable[[float], Array]) -> Callable[[float], Array]:
     return lookup
 
 
-def _trace(workload: TraceLengths, trend: Trend, pool: Pool | None) -> Lengths:
-    rows = tuple(sorted(workload.rows.items()))
-    file = data_file(workload.file)
-    trace = _recorded(_Named(file, workload.sha256, rows, int(workload.empty_prompts)))
-    if pool is not None and not trace.has_prefixes:
-        raise SpecError(
-            "plan",
-            "prefix_cache.capacity",
-            f"the trace of '{workload.name}' has no prefix blocks",
-            "Take one that has, such as workload=mooncake-conversation",
-        )
+def _trace(trace: Trace, trend: Trend, pool: Pool | None) -> Lengths:
     policy: Policy = "lru" if pool is None else pool.policy
 
     def on(evaluate: Callable[..., FloatArray | float], *window: float) -> Array:

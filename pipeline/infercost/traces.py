@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -57,6 +59,35 @@ class Trace:
     def blocks_of(self, request: int) -> IntArray:
         """Ids of the prefix blocks of one request, in order."""
         return self.blocks[self.starts[request] : self.starts[request + 1]]
+
+
+POINTS = 4096
+"""Requests that stand for a law of lengths."""
+
+
+@lru_cache(maxsize=64)
+def lognormal_trace(
+    prompt_mean: float, prompt_sigma: float, output_mean: float, output_sigma: float
+) -> Trace:
+    """Requests whose lengths follow two independent lognormal laws, without arrivals or prefixes.
+
+    Not drawn: prompts lie at evenly spaced quantiles, outputs at those of a golden-ratio lattice.
+    """
+    even = (np.arange(POINTS) + 0.5) / POINTS
+    lattice = np.argsort(np.argsort(np.arange(POINTS) * 0.6180339887498949 % 1.0))
+    prompt = _lognormal(even, prompt_mean, prompt_sigma)
+    output = _lognormal(even[lattice], output_mean, output_sigma)
+    nothing = np.zeros(0, np.int64)
+    starts = np.zeros(POINTS + 1, np.int64)
+    return Trace("lognormal", prompt.clip(1.0), output.clip(1.0), None, None, nothing, starts, 0)
+
+
+def _lognormal(at: FloatArray, mean: float, sigma: float) -> FloatArray:
+    """Quantiles of a lognormal law, brought to its mean."""
+    quantile = NormalDist().inv_cdf
+    shape = np.exp(sigma * np.array([quantile(q) for q in at.tolist()]))
+    scaled: FloatArray = shape * (mean / shape.mean())
+    return scaled
 
 
 def read_trace(

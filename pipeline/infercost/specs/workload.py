@@ -10,6 +10,7 @@ from infercost.specs.fields import (
     CountField,
     CountOrZeroField,
     DurationField,
+    NonNegativeField,
     OutputTokensField,
     SourcedSpec,
     Spec,
@@ -57,6 +58,19 @@ class TraceLengths(SourcedSpec):
     slo: Slo | None = None
 
 
+class LognormalLengths(SourcedSpec):
+    """Prompts and outputs drawn from lognormal laws, independent of one another."""
+
+    kind: Literal["lognormal"]
+    name: str
+    prompt_mean: TokensField
+    prompt_sigma: NonNegativeField
+    """Standard deviation of the logarithm; 0 makes all prompts alike."""
+    output_mean: OutputTokensField
+    output_sigma: NonNegativeField
+    slo: Slo | None = None
+
+
 class Snapshot(SourcedSpec):
     """Decode alone, every sequence at one context length: for comparison with measured steps."""
 
@@ -84,4 +98,6 @@ class Media(SourcedSpec):
     slo: Slo | None = None
 
 
-Workload = Annotated[FixedLengths | TraceLengths | Snapshot | Media, Field(discriminator="kind")]
+Workload = Annotated[
+    FixedLengths | TraceLengths | LognormalLengths | Snapshot | Media, Field(discriminator="kind")
+]
