@@ -41,10 +41,12 @@ def load_time(layout: Layout, lengths: Lengths, compute: Seconds) -> Seconds:
     how = layout.case.plan.prefix_cache
     if how.bandwidth is None or not lengths.reuses:
         return 0.0
+    found = np.asarray(np.asarray(lengths.cached_prompt) > 0, dtype=np.float64)
+    state: Bytes = state_bytes_per_sequence(layout) * found
     load = layout.case.plan.prefill_batch * caching.load_time(
         lengths.cached_prompt,
         kv_bytes_per_token(layout),
-        state_bytes_per_sequence(layout) * (np.asarray(lengths.cached_prompt) > 0),
+        state,
         how.bandwidth,
     )
     return caching.exposed_load_time(load, compute, how.hidden)
