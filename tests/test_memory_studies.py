@@ -68,7 +68,7 @@ def test_flash_of_303_gb_per_s_a_stack_explains_the_gains_of_h3(
     context: int, batch: float, throughput: float, published: tuple[float, float]
 ) -> None:
     """Arithmetic left out. HBM alone reads all it holds in 192 GB / 8 TB/s = 24 ms. Flash of 8 x
-    303 GB/s reads 946 GB on 8 devices in 48.8 ms, 5817 GB on 32 in 75.0 ms, and hides what HBM reads
+    303 GB/s reads 946 GB on 8 devices in 48.8 ms, 5817 on 32 in 75 ms, and hides what HBM reads
     meanwhile: 2.60 x 24 / 48.8 = 1.28, 18.8 x 24 / 75.0 = 6.0. Published: 1.25 and 6.14."""
     table = aggregates("h3-published")["gains"]
     row = table[(table.context_m == context) & ~table.arithmetic & (table.flash_gb_per_s == 303)]
