@@ -11,6 +11,7 @@ from infercost.commands import (
     answer,
     calibrate,
     catalogue,
+    compare,
     datasets,
     evaluate,
     explain,
@@ -18,6 +19,19 @@ from infercost.commands import (
     validate,
 )
 from infercost.errors import SpecError
+
+COMMANDS = (
+    explain,
+    compare,
+    evaluate,
+    validate,
+    calibrate,
+    catalogue,
+    datasets,
+    answer,
+    stage,
+)
+"""In the order of --help."""
 
 USAGE_ERROR = 2
 """Exit code of a wrong configuration or command line."""
@@ -31,7 +45,17 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"infercost {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (explain, evaluate, validate, calibrate, catalogue, datasets, answer, stage):
+    for module in (
+        explain,
+        compare,
+        evaluate,
+        validate,
+        calibrate,
+        catalogue,
+        datasets,
+        answer,
+        stage,
+    ):
         module.add_parser(commands)
     return top
 

@@ -12,8 +12,9 @@ from infercost.errors import SpecError
 from infercost.question import NO_DIRECTION
 
 if TYPE_CHECKING:
-    from infercost.compose import ComposedCase
+    from infercost.compose import ComposedCase, Options
     from infercost.cost import Evaluation
+    from infercost.grid import Grid
     from infercost.specs.case import Case
 
 HEADLINES = (
@@ -57,10 +58,10 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one point; an infeasible one is shown as such, with what ran out."""
-    composed, point = _point(arguments.overrides, tuple(arguments.config_dir))
-    content = explained(composed, point)
+    _, composed, grid, point = asked(arguments.overrides, tuple(arguments.config_dir))
+    content = explained(composed, grid, point)
     if point.case.base is not None:
-        content["base"] = explained(composed, _without_directions(point))
+        content["base"] = explained(composed, grid, _without_directions(point))
     if arguments.json:
         print_json(content)
     else:
@@ -68,7 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _point(overrides: list[str], dirs: tuple[str, ...]) -> tuple[ComposedCase, Evaluation]:
+def asked(
+    overrides: list[str], dirs: tuple[str, ...]
+) -> tuple[Options, ComposedCase, Grid, Evaluation]:
+    """The one point that overrides name, with the options and the grid of one that it is on."""
     from infercost.compose import Options
     from infercost.cost import Evaluation
     from infercost.evaluation import typed_axis
@@ -89,7 +93,7 @@ def _point(overrides: list[str], dirs: tuple[str, ...]) -> tuple[ComposedCase, E
     composed = next(iter(options.cases()))
     # Overrides of directions are axes of one point.
     grid = Grid(tuple(typed_axis(options, composed, axis) for axis in options.question.axes))
-    return composed, Evaluation(grid.bind(composed.case))
+    return options, composed, grid, Evaluation(grid.bind(composed.case))
 
 
 def _without_directions(point: Evaluation) -> Evaluation:
@@ -100,15 +104,22 @@ def _without_directions(point: Evaluation) -> Evaluation:
     return Evaluation(point.case.model_copy(update=update))
 
 
-def explained(composed: ComposedCase, point: Evaluation) -> dict[str, Any]:
-    """All columns of the point, its operators and its memory map, as plain data."""
+def explained(
+    composed: ComposedCase, grid: Grid, point: Evaluation, limit: int = 0
+) -> dict[str, Any]:
+    """All columns of the one point of a grid, its operators and its memory map, as plain data.
+
+    `limit` is the code of an objective that a search could not meet.
+    """
+    import numpy as np
+
     from infercost.breakdown import operator_rows, tier_rows
-    from infercost.grid import Grid
     from infercost.placement import LIMITS
     from infercost.table import columns
     from infercost.terms import RESOURCES
 
-    part = columns(point, Grid(()), composed.options, composed.labels)
+    limits = None if limit == 0 else np.full_like(np.asarray(point.broken), limit)
+    part = columns(point, grid, composed.options, composed.labels, limits)
     code = int(part.grid.flat(part.limit)[0])
     memory = point.memory
     return {
