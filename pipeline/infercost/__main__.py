@@ -13,8 +13,10 @@ from infercost.commands import (
     catalogue,
     compare,
     datasets,
+    doctor,
     evaluate,
     explain,
+    new,
     stage,
     validate,
 )
@@ -27,8 +29,10 @@ COMMANDS = (
     validate,
     calibrate,
     catalogue,
+    new,
     datasets,
     answer,
+    doctor,
     stage,
 )
 """In the order of --help."""
@@ -45,17 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"infercost {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (
-        explain,
-        compare,
-        evaluate,
-        validate,
-        calibrate,
-        catalogue,
-        datasets,
-        answer,
-        stage,
-    ):
+    for module in COMMANDS:
         module.add_parser(commands)
     return top
 
