@@ -11,6 +11,7 @@ from infercost.commands import (
     answer,
     calibrate,
     catalogue,
+    claims,
     compare,
     datasets,
     doctor,
@@ -32,6 +33,7 @@ COMMANDS = (
     new,
     datasets,
     answer,
+    claims,
     doctor,
     stage,
 )

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter
 
 from infercost.specs.case import Case
+from infercost.specs.claim import Claim
 from infercost.specs.fields import Quantity, SourcedSpec
 from infercost.specs.study import Study
 
@@ -26,7 +27,8 @@ def adapter(group: str) -> TypeAdapter[Any]:
 
 def annotation_of(group: str) -> Any:
     """The type of a group's options."""
-    return Study if group == "study" else Case.model_fields[group].annotation
+    alone = {"study": Study, "claim": Claim}
+    return alone[group] if group in alone else Case.model_fields[group].annotation
 
 
 def missing_witnesses(spec: BaseModel, content: Mapping[str, Any]) -> list[str]:
