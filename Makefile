@@ -21,7 +21,7 @@ SHELL := bash
 # Without compiled modules each process would compile its imports again: seconds instead of tenths.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help study calibrate kernels silicon readme dry-run test lint format benchmark env lock clean
+.PHONY: help study claims calibrate kernels silicon readme dry-run test lint format benchmark env lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ help: ## List the targets
 study: env ## Compute the study STUDY and print its answer
 	@$(SNAKEMAKE) --logger rich
 	@$(BIN)/infercost answer $(STUDY)
+
+claims: env ## Compute every study that claims need (ten minutes), and check the ledger of verdicts
+	@for study in $$($(BIN)/infercost claims --studies); do \
+		$(MAKE) --no-print-directory study STUDY=$$study > /dev/null || exit 1; done
+	@$(BIN)/infercost claims --check
 
 calibrate: env ## Fit every calibration to data/reference/measured.csv and examine the fit (five minutes)
 	@$(SNAKEMAKE) --logger rich --forcerun calibrate -- calibrate

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from infercost.arrays import FloatArray
+from infercost.arrays import BoolArray, FloatArray
 from infercost.errors import SpecError, nearest
 from infercost.faults import file_fault, spec_faults
 from infercost.paths import ROOT, config_dirs
@@ -109,8 +109,6 @@ def cases_of(name: str, claim: Claim, version: Version) -> pd.DataFrame:
     if "value" not in table.columns:
         remedy = f"Name one of its columns 'value': {', '.join(map(str, table.columns))}"
         raise SpecError(f"{GROUP} '{name}'", "query", "gives no column 'value'", remedy)
-    if table.empty:
-        raise SpecError(f"{GROUP} '{name}'", "query", "gives no case", "Look at its WHERE")
     return table
 
 
@@ -200,7 +198,7 @@ def _scale_of(record: Any, calibration: str) -> float:
     return 1.4826 * float(np.median(np.abs(errors)))
 
 
-def regions(labels: pd.DataFrame, holds: FloatArray) -> Iterator[str]:
+def regions(labels: pd.DataFrame, holds: BoolArray) -> Iterator[str]:
     """Values of each label at which a claim always or never holds, for labels that part cases."""
     for column in labels.columns:
         shares = {

@@ -22,8 +22,8 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "claims",
         help="claims of the literature and of this project, with verdicts from published rows",
-        description="Without a name: the ledger. With one: its query and cases. Verdicts follow from"
-        " the latest published version of each claim's study ('make claims' computes all).",
+        description="Without a name: the ledger. With one: its query and cases. Verdicts follow"
+        " from the latest published version of each claim's study ('make claims' computes all).",
     )
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument(

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from infercost.datasets import publish
+from infercost.lookup import cited, sources
 from infercost.paths import config_dirs
 from infercost.provenance import canonical, code_digest, digest, package_versions
 from infercost.studies import code_of, load_study
@@ -58,13 +57,8 @@ def about(plan: WorkPlan, work: Path) -> dict[str, Any]:
 
 def cited_sources(options: Mapping[str, Any], dirs: tuple[str, ...]) -> dict[str, Any]:
     """Entries of sources.yaml, the user's own included, that some option's witness names."""
-    known: dict[str, Any] = {}
-    for folder in config_dirs(dirs):
-        file = folder / "sources.yaml"
-        if file.is_file():
-            known.update(yaml.safe_load(file.read_text()) or {})
-    cited = {key for text in _witnesses(options) for key in known if key in text}
-    return {key: known[key] for key in sorted(cited)}
+    known = sources(config_dirs(dirs))
+    return {key: known[key] for key in cited(_witnesses(options), known)}
 
 
 def _witnesses(node: Any) -> list[str]:
