@@ -68,7 +68,8 @@ def trust_of(manifest: Mapping[str, Any]) -> Trust:
 def _figure(stem: Path) -> ReportFigure:
     about = json.loads(stem.with_name(f"{stem.name}.about.json").read_text())
     svg = stem.with_name(f"{stem.name}.svg").read_text()
-    return ReportFigure(about["title"], about["caption"], svg, f"figures/{stem.name}.csv")
+    spec = stem.with_name(f"{stem.name}.json").read_text()
+    return ReportFigure(about["title"], about["caption"], svg, f"figures/{stem.name}.csv", spec)
 
 
 def assumptions(options: Mapping[str, Any]) -> Iterator[Assumption]:
