@@ -17,6 +17,7 @@ from infercost.commands import (
     doctor,
     evaluate,
     explain,
+    explorer,
     new,
     stage,
     validate,
@@ -34,6 +35,7 @@ COMMANDS = (
     datasets,
     answer,
     claims,
+    explorer,
     doctor,
     stage,
 )
