@@ -26,6 +26,7 @@ from infercost.placement import (
     kv_bytes_per_sequence,
     shares_context,
 )
+from infercost.reuse import load_time, pool_rate
 from infercost.searches import Search, search_of
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership
@@ -52,7 +53,7 @@ class Evaluation:
         self.capacity_share = capacity_share
         self.layout = Layout(directed(case))
         self.case = self.layout.case
-        self.lengths: Lengths = paced_lengths(self.case)
+        self.lengths: Lengths = paced_lengths(self.layout)
 
     @cached_property
     def devices(self) -> Count:
@@ -166,6 +167,8 @@ class Evaluation:
     def prefilled(self) -> Count:
         """Tokens of a prompt that have to be computed, by prompt stratum: one at least."""
         prompt = self.lengths.prompt
+        if self.lengths.reuses:
+            return np.maximum(prompt - self.lengths.cached_prompt, 1.0)
         if not shares_context(self.layout):
             return prompt
         return np.maximum(prompt - self.case.plan.placement.shared_context, 1.0)
@@ -225,12 +228,20 @@ class Evaluation:
         """
         plan, overlap = self.case.plan, self.case.calibration.pipeline_overlap
         share = serving.pipelined_share(self._prompt_chunks, plan.pp, overlap)
-        return self.prefill.time.total * self.prompt_passes * share + self.encoder_time
+        computed = self.prefill.time.total * self.prompt_passes * share
+        return computed + self.encoder_time + self.prefix_load_time
+
+    @cached_property
+    def prefix_load_time(self) -> Seconds:
+        """Time that a prefill waits for cached prefixes from a tier apart, by prompt stratum."""
+        return load_time(self.layout, self.lengths, self.prefill.time.total * self.prompt_passes)
 
     @cached_property
     def prefill_terms(self) -> Terms:
-        """Mean time of one prefill by resource, encoders included."""
+        """Mean time of one prefill by resource, encoders and loaded prefixes included."""
         prefill = self.prefill.time.each(self._mean_over_prompts)
+        if self.lengths.reuses:
+            prefill = prefill.plus(Terms(kv=self.lengths.mean(self.prefix_load_time)))
         return reduce(Terms.plus, (cost.time for cost in self.encoders), prefill)
 
     @cached_property
@@ -317,7 +328,8 @@ class Evaluation:
         """Money per busy device-second, energy apart."""
         hardware, economics = self.case.hardware, self.case.economics
         if not isinstance(economics, Ownership):
-            return money.busy_rate(hardware.rental_price, economics.utilisation)
+            rent = hardware.rental_price + pool_rate(self.case)
+            return money.busy_rate(rent, economics.utilisation)
         capital = money.annuity_rate(
             hardware.price,
             economics.discount_rate,
@@ -325,7 +337,7 @@ class Evaluation:
             economics.life / money.SECONDS_PER_YEAR,
         )
         hosting = money.hosting_rate(hardware.tdp + hardware.host_power, economics.hosting_price)
-        return money.busy_rate(capital + hosting, economics.utilisation)
+        return money.busy_rate(capital + hosting + pool_rate(self.case), economics.utilisation)
 
     def cost_terms(self, phase: PerToken) -> Terms:
         """USD per output token by resource: device time at its rate, and energy at the meter."""

@@ -26,7 +26,8 @@ class Optimise(Spec):
 
 
 class Answer(Spec):
-    """One sentence: a template, and the SQL over table `rows` that gives its values in one row."""
+    """One sentence: a template, and the SQL over table `rows`, and over aggregates by name, that
+    gives its values in one row."""
 
     text: str
     values: str

@@ -17,6 +17,7 @@ from infercost.errors import SpecError
 from infercost.grid import replaced
 from infercost.parts import Part
 from infercost.specs.case import GROUPS, Case
+from infercost.specs.study import Study
 from infercost.studies import load_study
 from infercost.table import PLAN_COLUMNS
 from infercost.workplan import WorkPlan, read_plan
@@ -40,7 +41,7 @@ def run(plan_file: Path, named: Path, work: Path, root: Path, target: Path) -> N
     plan = read_plan(plan_file)
     study = load_study(plan.study, tuple(plan.dirs))
     version = published(named, root)
-    connection = connect(version)
+    connection = connect(version, study)
     tables = {name: query(connection, name, text) for name, text in study.aggregates.items()}
     if study.optimise is not None:
         tables[OPERATORS] = operators(plan, work, version.rows())
@@ -51,14 +52,19 @@ def run(plan_file: Path, named: Path, work: Path, root: Path, target: Path) -> N
         scratch.replace(target / f"{name}.csv")
 
 
-def connect(version: Version) -> duckdb.DuckDBPyConnection:
-    """A database in memory with the version's rows as the view `rows`."""
+def connect(version: Version, study: Study | None = None) -> duckdb.DuckDBPyConnection:
+    """A database in memory with the version's rows as the view `rows`, and a study's aggregates.
+
+    An aggregate may read those before it, an answer all of them, each by its name.
+    """
     import duckdb
 
     connection = duckdb.connect()
     connection.execute("SET threads = 1")  # sums in one order, whatever the machine
     files = str(version.data / "*.parquet").replace("'", "''")
     connection.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet('{files}')")
+    for name, text in ({} if study is None else study.aggregates).items():
+        query(connection, name, f'CREATE VIEW "{name}" AS {text}')
     return connection
 
 
