@@ -26,6 +26,7 @@ from infercost.question import ask, option_names
 from infercost.registry import metrics
 from infercost.specs.case import Case
 from infercost.studies import plan_study
+from infercost.tiering import power_limit
 
 GB, TB, YEAR = 1e9, 1e12, 365.25 * 86400
 DIRECTIONS = option_names((CONF,), "direction")
@@ -367,6 +368,17 @@ def test_heat_lowers_the_clock_and_shows_as_a_resource() -> None:
     prefill = evaluation.prefill.time
     shares = number(prefill["thermal"]) / number(prefill["compute"])
     assert shares == pytest.approx(1 / 0.458 - 1, rel=1e-2)
+
+
+def test_flash_beside_a_stack_leaves_its_clock_alone() -> None:
+    """Four stacks of 80 W raise the limit to 1020 W, and their heat does not pass the junction.
+
+    407.3 W for logic and what lies on it, 727.3 W for the device.
+    """
+    evaluation = point("direction=hbf+3d-stack", "calibration=ideal")
+    assert evaluation.routes is not None
+    assert number(evaluation.routes.clock) == pytest.approx(0.458, rel=2e-3)
+    assert number(power_limit(evaluation.case.hardware)) == pytest.approx(727.3, rel=1e-3)
 
 
 def test_units_per_bank_serve_attention_of_many_heads_and_hardly_shared_ones() -> None:

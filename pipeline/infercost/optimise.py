@@ -148,7 +148,7 @@ def _scores(composed: ComposedCase, block: Grid, choices: int, how: Search) -> _
     physical = limit > 0
     slo = point.case.workload.slo
     if how.within_slo and slo is not None:
-        over = {"tpot": tpot / slo.tpot, "ttft": ttft / slo.ttft}
+        over = {"tpot": tpot / table(slo.tpot), "ttft": ttft / table(slo.ttft)}
         worse = np.where(over["tpot"] >= over["ttft"], LIMITS.index("tpot"), LIMITS.index("ttft"))
         missed = np.maximum(over["tpot"], over["ttft"])
         limit = np.where(physical, limit, np.where(missed > 1.0, worse, 0.0))
