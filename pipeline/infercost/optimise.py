@@ -31,8 +31,9 @@ PHYSICAL = LIMITS.index("endurance")
 class Search:
     """What to minimise along which axes, within which objectives of service.
 
-    Each of several columns to minimise chooses its own points. `inner` are the axes to choose along. TPOT and p90 TTFT above the workload's SLO are refused
-    where `within_slo`. `keep` is `best` or `pareto`.
+    Each of several columns to minimise chooses its own points. `inner` are the axes to choose
+    along. TPOT and p90 TTFT above the workload's SLO are refused where `within_slo`. `keep` is
+    `best` or `pareto`.
     """
 
     minimise: str | tuple[str, ...]

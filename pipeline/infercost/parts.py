@@ -103,7 +103,8 @@ def chosen_rows(
 ) -> pa.Table:
     """Every column of the points that a search kept, and which of them is the best.
 
-    Of several objectives, the column `objective` names the one that chose the point.
+    Of several objectives, `objective` names the one that chose the point, `objective_value` is
+    its value.
     """
     import pyarrow as pa
 
@@ -115,10 +116,13 @@ def chosen_rows(
     table = to_arrow(part)
     best = pa.array(chosen.best)
     table = table.append_column(field_of("best", best.type), best)
-    if len(objectives) < 2:  # noqa: PLR2004
+    if len(objectives) < 2:
         return table
-    names = pa.array([objectives[int(which)] for which in chosen.objective]).dictionary_encode()
-    return table.append_column(field_of("objective", names.type), names)
+    names = [objectives[int(which)] for which in chosen.objective]
+    values = pa.array([table[name][row].as_py() for row, name in enumerate(names)], pa.float64())
+    keys = pa.array(names).dictionary_encode()
+    table = table.append_column(field_of("objective", keys.type), keys)
+    return table.append_column(field_of("objective_value", values.type), values)
 
 
 def write_part(plain: Plain, target: Path) -> int:

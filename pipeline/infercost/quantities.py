@@ -36,6 +36,7 @@ _KEYS = {
     ),
     "best": ("", "The operating point that the study's objective chooses"),
     "objective": ("", "Column that the operating point makes least, where a study has several"),
+    "objective_value": ("", "Value of that column, in its unit"),
 }
 
 

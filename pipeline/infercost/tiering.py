@@ -65,7 +65,7 @@ def power_limit(hardware: Hardware) -> Watts:
 
 
 def _power_beside(hardware: Hardware) -> Watts:
-    """What memory other than the main one adds to the limit: its heat goes through lids of its own."""
+    """What memory beside the main one adds to the limit: its heat has a way of its own."""
     _, *others = hardware.memory.values()
     return sum((memory.power * memory.stacks for memory in others), start=0.0)
 
