@@ -244,7 +244,7 @@ def test_heat_costs_a_dense_prefill_more_than_decode() -> None:
     dense = hot[hot["model"] == "llama-3.1-70b"]
     assert (dense["prefill_gain"] < dense["decode_gain"]).all()
     dense = dense[dense["bandwidth_ratio"] >= 4]
-    assert (dense["prefill_gain"] < 0.75).all()
+    assert (dense["prefill_gain"] < 1).all()
     assert (gains["decode_gain"] <= gains["bandwidth_ratio"] * (1 + 1e-9)).all()
 
 
