@@ -91,6 +91,11 @@ def test_every_figure_is_drawn(name: str) -> None:
         assert drawn.title.endswith("?")
 
 
+def test_figures_of_one_kind_have_files_of_their_own() -> None:
+    stems = list(load_study("four-directions").drawn)
+    assert stems == ["interactions", "interactions-2", "heat-map", "heat-map-2"]
+
+
 # --- all sixteen combinations
 
 

@@ -76,6 +76,15 @@ class Study(Spec):
     answers: list[Answer] = []
     figures: list[FigureChoice] = []
 
+    @property
+    def drawn(self) -> dict[str, FigureChoice]:
+        """Figures by the name of their files: a kind's second one has a 2 behind, and so on."""
+        found: dict[str, FigureChoice] = {}
+        for choice in self.figures:
+            earlier = sum(other.name == choice.name for other in found.values())
+            found[choice.name if not earlier else f"{choice.name}-{earlier + 1}"] = choice
+        return found
+
     @model_validator(mode="after")
     def _has_points(self) -> Study:
         if self.measurements is None:
