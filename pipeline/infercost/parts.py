@@ -68,9 +68,9 @@ class Part:
         self, composed: ComposedCase, outer: tuple[GridAxis, ...], how: Optimise
     ) -> Iterator[tuple[pa.Table, int]]:
         inner = inner_axes(self.options, composed, how)
-        wanted = Search(how.minimise, inner, how.within_slo, self.keep)
+        wanted = Search(how.objectives, inner, how.within_slo, self.keep)
         for chosen in search(composed, outer, wanted):
-            yield chosen_rows(composed, chosen), chosen.grid.size
+            yield chosen_rows(composed, chosen, wanted.objectives), chosen.grid.size
 
 
 def _axis(entry: Plain) -> Axis:
@@ -98,8 +98,14 @@ def inner_axes(options: Options, composed: ComposedCase, how: Optimise) -> tuple
     return tuple(axes)
 
 
-def chosen_rows(composed: ComposedCase, chosen: Chosen) -> pa.Table:
-    """Every column of the points that a search kept, and which of them is the best."""
+def chosen_rows(
+    composed: ComposedCase, chosen: Chosen, objectives: tuple[str, ...] = ()
+) -> pa.Table:
+    """Every column of the points that a search kept, and which of them is the best.
+
+    Of several objectives, `objective` names the one that chose the point, `objective_value` is
+    its value.
+    """
     import pyarrow as pa
 
     from infercost.quantities import field_of
@@ -109,7 +115,14 @@ def chosen_rows(composed: ComposedCase, chosen: Chosen) -> pa.Table:
     part = columns(point, points, composed.options, composed.labels, chosen.limit[:, None])
     table = to_arrow(part)
     best = pa.array(chosen.best)
-    return table.append_column(field_of("best", best.type), best)
+    table = table.append_column(field_of("best", best.type), best)
+    if len(objectives) < 2:
+        return table
+    names = [objectives[int(which)] for which in chosen.objective]
+    values = pa.array([table[name][row].as_py() for row, name in enumerate(names)], pa.float64())
+    keys = pa.array(names).dictionary_encode()
+    table = table.append_column(field_of("objective", keys.type), keys)
+    return table.append_column(field_of("objective_value", values.type), values)
 
 
 def write_part(plain: Plain, target: Path) -> int:

@@ -35,6 +35,8 @@ _KEYS = {
         "Resource with the largest share of the cost per output token; empty if infeasible",
     ),
     "best": ("", "The operating point that the study's objective chooses"),
+    "objective": ("", "Column that the operating point makes least, where a study has several"),
+    "objective_value": ("", "Value of that column, in its unit"),
 }
 
 

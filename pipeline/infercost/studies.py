@@ -90,11 +90,11 @@ def _check_names(study: Study) -> None:
         raise SpecError(
             place, "split", f"'{study.split}' is not an axis", nearest(study.split, study.axes)
         )
-    if study.optimise is not None and study.optimise.minimise not in metrics():
-        wanted = study.optimise.minimise
-        raise SpecError(
-            place, "optimise.minimise", f"no metric '{wanted}'", nearest(wanted, metrics())
-        )
+    for wanted in () if study.optimise is None else study.optimise.objectives:
+        if wanted not in metrics():
+            raise SpecError(
+                place, "optimise.minimise", f"no metric '{wanted}'", nearest(wanted, metrics())
+            )
     if study.optimise is None and study.keep != "all":
         raise SpecError(
             place, "keep", f"'{study.keep}' needs something to optimise over", "Take 'all'"

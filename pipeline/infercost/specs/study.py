@@ -14,8 +14,8 @@ Values = Annotated[list[Any], Field(min_length=1)]
 class Optimise(Spec):
     """Every case is judged at its own best operating point, found on the grid of `over`."""
 
-    minimise: str
-    """Column of the objective."""
+    minimise: str | Values
+    """Column of the objective; of several, each chooses operating points of its own."""
     over: Annotated[dict[str, Values | dict[str, Values]], Field(min_length=1)]
     """Axes to choose along: values of a dotted path, or a name with several paths whose product is
     one axis, from which combinations that cannot be laid out are left out."""
@@ -23,6 +23,11 @@ class Optimise(Spec):
     """Most devices of one replica."""
     within_slo: bool
     """Whether TPOT and TTFT must meet the workload's objective."""
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Columns to minimise, each on its own."""
+        return (self.minimise,) if isinstance(self.minimise, str) else tuple(self.minimise)
 
 
 class Answer(Spec):
@@ -71,6 +76,15 @@ class Study(Spec):
     """Named tables: SQL over the table `rows`."""
     answers: list[Answer] = []
     figures: list[FigureChoice] = []
+
+    @property
+    def drawn(self) -> dict[str, FigureChoice]:
+        """Figures by the name of their files: a kind's second one has a 2 behind, and so on."""
+        found: dict[str, FigureChoice] = {}
+        for choice in self.figures:
+            earlier = sum(other.name == choice.name for other in found.values())
+            found[choice.name if not earlier else f"{choice.name}-{earlier + 1}"] = choice
+        return found
 
     @model_validator(mode="after")
     def _has_points(self) -> Study:

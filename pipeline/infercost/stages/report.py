@@ -40,7 +40,7 @@ def run(
         question=study.question,
         version=version.name,
         answers=told,
-        figures=[_figure(figures / choice.name) for choice in study.figures],
+        figures=[_figure(figures / name) for name in study.drawn],
         aggregates={name: pd.read_csv(aggregates / f"{name}.csv") for name in study.aggregates},
         trust=regime.sentences,
         trust_table=regime.table,
