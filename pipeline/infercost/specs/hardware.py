@@ -37,6 +37,7 @@ Family = Literal[
     "ascend",
     "apple",
     "cpu",
+    "sram",
 ]
 
 
