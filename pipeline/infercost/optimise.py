@@ -62,7 +62,7 @@ class Chosen:
             for axis, where in zip(self.grid.axes, positions, strict=True)
             for path in axis.values
         }
-        return Grid((GridAxis("point", values),))
+        return Grid((GridAxis("point", values, self.grid.told),))
 
 
 def joint_axis(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infercost.compose import Options, compose_study
+from infercost.draws import described, draws_of
 from infercost.errors import SpecError, nearest
 from infercost.parts import inner_axes
 from infercost.paths import config_dirs
@@ -24,6 +25,7 @@ from infercost.question import (
 )
 from infercost.registry import metrics
 from infercost.specs.case import GROUPS
+from infercost.specs.draws import Draws
 from infercost.specs.study import Measurements, Study
 
 Plain = dict[str, Any]
@@ -60,6 +62,7 @@ class StudyPlan:
             count *= len(next(iter(entry["values"].values())))
         for names in part["chosen"].values():
             count *= len(names)
+        count *= draws_of(part["draws"]) if "draws" in part else 1
         if self.study.optimise is not None:
             first = next(Options(self.options.question, part).cases())
             for axis in inner_axes(self.options, first, self.study.optimise):
@@ -95,6 +98,11 @@ def _check_names(study: Study) -> None:
         raise SpecError(
             place, "optimise.minimise", f"no metric '{wanted}'", nearest(wanted, metrics())
         )
+    drawn = study.draws
+    for column in () if drawn is None else (*drawn.columns, *drawn.sensitivity):
+        if column not in metrics():
+            remedy = nearest(column, metrics())
+            raise SpecError(place, "draws.columns", f"no metric '{column}'", remedy)
     if study.optimise is None and study.keep != "all":
         raise SpecError(
             place, "keep", f"'{study.keep}' needs something to optimise over", "Take 'all'"
@@ -109,6 +117,8 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
     if study.measurements is not None:
         return _measured(study, study.measurements, overrides, dirs)
     fixed = ask([*study.overrides, *overrides], dirs)
+    if fixed.draws is not None and study.draws is None:
+        raise SpecError(f"study '{name}'", "draw", "is asked by an override", "Add 'draws:' to it")
     if fixed.axes or fixed.labels:
         swept = (*fixed.axes, *fixed.labels)[0].name
         raise SpecError(
@@ -118,7 +128,15 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
     options = Options(question)
     for composed in options.cases():  # every combination is typed and checked before any job starts
         assert composed.case is not None
-    parts = {_label(value): _part(study, options, value) for value in _split_values(study, options)}
+    draws = None
+    if study.draws is not None:
+        wanted = study.draws if fixed.draws is None else _redrawn(study.draws, fixed.draws)
+        swept = [path for axis in (*question.axes, *question.labels) for path in axis.values]
+        draws = described(options, wanted, swept)
+    parts = {
+        _label(value): _part(study, options, value, draws)
+        for value in _split_values(study, options)
+    }
     return StudyPlan(study, options, parts, overrides)
 
 
@@ -166,7 +184,12 @@ def _label(value: Any) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", str(value))
 
 
-def _part(study: Study, options: Options, value: Any) -> Plain:
+def _redrawn(draws: Draws, asked: Draws) -> Draws:
+    """A study's draws with the number and seed that overrides ask for."""
+    return draws.model_copy(update={"count": asked.count, "seed": asked.seed})
+
+
+def _part(study: Study, options: Options, value: Any, draws: Plain | None) -> Plain:
     """The plain description of the part at one value of the split axis."""
     question = options.question
     mine = study.split in GROUPS
@@ -175,6 +198,7 @@ def _part(study: Study, options: Options, value: Any) -> Plain:
         **plain,
         "labels": [_entry(axis, study.split, value) for axis in question.labels],
         "axes": [_entry(axis, study.split, value) for axis in question.axes],
+        **({} if draws is None else {"draws": draws}),
         "optimise": None if study.optimise is None else study.optimise.model_dump(),
         "keep": study.keep,
     }

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from infercost.specs.draws import Draws
 from infercost.specs.fields import CountField, Spec
 
 Values = Annotated[list[Any], Field(min_length=1)]
@@ -63,6 +64,8 @@ class Study(Spec):
     axes: dict[str, Values] = {}
     split: str = ""
     """Axis along which the study is cut into parts, one job each."""
+    draws: Draws | None = None
+    """Uncertain inputs, drawn the same for every design; each draw has its own best point."""
     optimise: Optimise | None = None
     keep: Literal["all", "best", "pareto"] = "all"
     """Points that land: a whole grid, each case's best, or its front of TPOT against objective."""
@@ -77,7 +80,7 @@ class Study(Spec):
             for name in ("axes", "split"):
                 if not getattr(self, name):
                     raise ValueError(f"{name} is missing. Add '{name}:', or 'measurements:'")
-        for name in ("axes", "split", "optimise", "overrides"):
+        for name in ("axes", "split", "draws", "optimise", "overrides"):
             if self.measurements is not None and getattr(self, name):
                 raise ValueError(f"{name} does not go with measurements. Leave one of them out")
         return self
