@@ -9,6 +9,7 @@ import sys
 from infercost import __version__
 from infercost.commands import (
     answer,
+    breakeven,
     calibrate,
     catalogue,
     datasets,
@@ -31,7 +32,17 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"infercost {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (explain, evaluate, validate, calibrate, catalogue, datasets, answer, stage):
+    for module in (
+        explain,
+        evaluate,
+        breakeven,
+        validate,
+        calibrate,
+        catalogue,
+        datasets,
+        answer,
+        stage,
+    ):
         module.add_parser(commands)
     return top
 

@@ -72,7 +72,7 @@ def shares(
 
         # Scrambled points may touch 0, whose score is not finite.
         scores = ndtri(np.clip(points, 1e-12, 1 - 1e-12))
-        points = ndtr(scores @ factor.T)
+        points = np.asarray(ndtr(scores @ factor.T), dtype=np.float64)
     return {name: points[:, position] for position, name in enumerate(ordered)}
 
 
@@ -105,7 +105,7 @@ def _copula(names: list[str], correlations: Iterable[Mapping[str, Any]]) -> Floa
         i, j = (names.index(name) for name in entry["between"])
         matrix[i, j] = matrix[j, i] = entry["rho"]
     try:
-        factor: FloatArray = np.linalg.cholesky(matrix)
+        factor = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
     except np.linalg.LinAlgError:
         fault = "contradict one another: no sample can have all of them"
         raise SpecError("draws", "correlations", fault, "Bring them nearer to 0") from None
@@ -206,6 +206,13 @@ def _by_option(options: Options, path: str, given: Any, known: set[str]) -> dict
     if not found:
         raise missing
     return found
+
+
+def without(plain: Plain, path: str) -> Plain:
+    """A description of draws without one input, which is to be varied otherwise."""
+    inputs = {name: found for name, found in plain["inputs"].items() if name != path}
+    correlations = [entry for entry in plain["correlations"] if path not in entry["between"]]
+    return {**plain, "inputs": inputs, "correlations": correlations}
 
 
 def draws_of(plain: Plain) -> int:

@@ -92,6 +92,16 @@ def search(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> 
     ]
 
 
+def least(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> FloatArray:
+    """The objective at the best operating point of each outer point; infinite where none is."""
+    inner, grid = Grid(how.inner), Grid((*outer, *how.inner))
+    found = []
+    for block in grid.blocks(max(BLOCK, inner.size)):
+        scores = _scores(composed, block, inner.size, how)
+        found.append(np.where(scores.limit == 0, scores.objective, np.inf).min(axis=1))
+    return np.concatenate(found)
+
+
 @dataclass(frozen=True)
 class _Scores:
     """Objective, latencies and limits of a block, one row per case and one column per choice."""

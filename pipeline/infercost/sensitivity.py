@@ -60,7 +60,7 @@ def sensitivity(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
                 continue
             table = indices(values, inputs)
             table.insert(0, "metric", metric)
-            for key, value in reversed(list(zip(keys, design, strict=True))):
-                table.insert(0, key, value)
+            for place, key in enumerate(keys):
+                table.insert(place, key, [design[place]] * len(table))
             tables.append(table)
     return pd.concat(tables) if tables else pd.DataFrame(columns=[*keys, "metric", "input"])

@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from infercost import break_even
 from infercost.compose import Options, compose_study
-from infercost.draws import described, draws_of
+from infercost.draws import described, draws_of, full_path, without
 from infercost.errors import SpecError, nearest
 from infercost.parts import inner_axes
 from infercost.paths import config_dirs
@@ -24,6 +25,7 @@ from infercost.question import (
     option_named,
 )
 from infercost.registry import metrics
+from infercost.specs.break_even import BreakEven
 from infercost.specs.case import GROUPS
 from infercost.specs.draws import Draws
 from infercost.specs.study import Measurements, Study
@@ -72,6 +74,8 @@ class StudyPlan:
 
 def code_of(study: Study) -> str:
     """The module that computes a study's parts."""
+    if study.break_even is not None:
+        return "infercost.break_even"
     return "infercost.parts" if study.measurements is None else "infercost.measured"
 
 
@@ -89,7 +93,11 @@ def _check_names(study: Study) -> None:
     place = f"study '{study.name}'"
     if study.measurements is not None:
         return
-    if study.split not in study.axes:
+    if study.break_even is not None:
+        if study.break_even.of not in GROUPS:
+            of = study.break_even.of
+            raise SpecError(place, "break_even.of", f"'{of}' is no group", nearest(of, GROUPS))
+    elif study.split not in study.axes:
         raise SpecError(
             place, "split", f"'{study.split}' is not an axis", nearest(study.split, study.axes)
         )
@@ -103,6 +111,8 @@ def _check_names(study: Study) -> None:
         if column not in metrics():
             remedy = nearest(column, metrics())
             raise SpecError(place, "draws.columns", f"no metric '{column}'", remedy)
+    if study.break_even is not None:
+        return
     if study.optimise is None and study.keep != "all":
         raise SpecError(
             place, "keep", f"'{study.keep}' needs something to optimise over", "Take 'all'"
@@ -124,15 +134,17 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
         raise SpecError(
             f"study '{name}'", swept, "is swept by an override", "Add an axis to the study"
         )
-    question = _with_axes(study, fixed)
+    question = _with_ties(study, _with_axes(study, fixed))
     options = Options(question)
     for composed in options.cases():  # every combination is typed and checked before any job starts
         assert composed.case is not None
     draws = None
     if study.draws is not None:
         wanted = study.draws if fixed.draws is None else _redrawn(study.draws, fixed.draws)
-        swept = [path for axis in (*question.axes, *question.labels) for path in axis.values]
-        draws = described(options, wanted, swept)
+        paths = [path for axis in (*question.axes, *question.labels) for path in axis.values]
+        draws = described(options, wanted, paths)
+    if study.break_even is not None:
+        return StudyPlan(study, options, _ties(study, study.break_even, options, draws), overrides)
     parts = {
         _label(value): _part(study, options, value, draws)
         for value in _split_values(study, options)
@@ -182,6 +194,36 @@ def _split_values(study: Study, options: Options) -> list[Any]:
 
 def _label(value: Any) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", str(value))
+
+
+def _with_ties(study: Study, question: Question) -> Question:
+    """The question with the designs of a break-even as options of their group."""
+    if study.break_even is None:
+        return question
+    of, place = study.break_even.of, f"study '{study.name}'"
+    designs = [option_named(d, of) for tie in study.break_even.ties.values() for d in tie.between]
+    names = checked_options(of, tuple(dict.fromkeys(designs)), question.dirs, place)
+    return replace(question, options={**question.options, of: names})
+
+
+def _ties(study: Study, ties: BreakEven, options: Options, draws: Plain | None) -> dict[str, Plain]:
+    """The plain description of the part of each tie."""
+    question = options.question
+    found = {}
+    for name, tie in ties.ties.items():
+        named = tie.model_copy(update={"input": full_path(options, tie.input)})
+        told = break_even.described(options, ties.of, name, named)
+        mine = None if draws is None else without(draws, told["input"])
+        found[_label(name)] = {
+            **options.to_plain(ties.of, tuple(told["between"])),
+            "labels": [_entry(axis, "", None) for axis in question.labels],
+            "axes": [_entry(axis, "", None) for axis in question.axes],
+            **({} if mine is None else {"draws": mine}),
+            "optimise": None if study.optimise is None else study.optimise.model_dump(),
+            "keep": study.keep,
+            "break_even": told,
+        }
+    return found
 
 
 def _redrawn(draws: Draws, asked: Draws) -> Draws:

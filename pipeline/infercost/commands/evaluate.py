@@ -78,7 +78,7 @@ def _print_intervals(frame: Any) -> None:
     varying = [key for key in keys if found[key].nunique() > 1]
     print("all: " + " ".join(f"{key}={found[key].iloc[0]}" for key in keys if key not in varying))
 
-    def cell(row: dict[str, Any], name: str) -> str:
+    def cell(row: Any, name: str) -> str:
         low, middle, high = (_cell(row[f"{name}_{end}"]) for end in ("p10", "p50", "p90"))
         return middle if low == high else f"{middle} ({low} to {high})"
 

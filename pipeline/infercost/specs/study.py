@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from infercost.specs.break_even import BreakEven
 from infercost.specs.draws import Draws
 from infercost.specs.fields import CountField, Spec
 
@@ -67,6 +68,8 @@ class Study(Spec):
     draws: Draws | None = None
     """Uncertain inputs, drawn the same for every design; each draw has its own best point."""
     optimise: Optimise | None = None
+    break_even: BreakEven | None = None
+    """Values at which two designs tie, in place of designs: a row per tie, case and draw."""
     keep: Literal["all", "best", "pareto"] = "all"
     """Points that land: a whole grid, each case's best, or its front of TPOT against objective."""
     aggregates: dict[str, str] = {}
@@ -77,10 +80,12 @@ class Study(Spec):
     @model_validator(mode="after")
     def _has_points(self) -> Study:
         if self.measurements is None:
-            for name in ("axes", "split"):
+            for name in ("axes", "split") if self.break_even is None else ():
                 if not getattr(self, name):
                     raise ValueError(f"{name} is missing. Add '{name}:', or 'measurements:'")
-        for name in ("axes", "split", "draws", "optimise", "overrides"):
+        if self.break_even is not None and self.optimise is None:
+            raise ValueError("optimise is missing. Say what break_even has to tie, and over what")
+        for name in ("axes", "split", "draws", "optimise", "break_even", "overrides"):
             if self.measurements is not None and getattr(self, name):
                 raise ValueError(f"{name} does not go with measurements. Leave one of them out")
         return self

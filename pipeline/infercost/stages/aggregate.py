@@ -46,7 +46,7 @@ def run(plan_file: Path, named: Path, work: Path, root: Path, target: Path) -> N
     version = published(named, root)
     connection = connect(version)
     tables = {name: query(connection, name, text) for name, text in study.aggregates.items()}
-    if study.optimise is not None and study.draws is None:
+    if study.optimise is not None and study.draws is None and study.break_even is None:
         tables[OPERATORS] = operators(plan, work, version.rows())
     if study.draws is not None and study.draws.sensitivity:
         tables[SENSITIVITY] = sensitivity(version.rows(), study.draws.sensitivity)

@@ -45,6 +45,7 @@ def about(plan: WorkPlan, work: Path) -> dict[str, Any]:
             "measurements",
             "axes",
             "draws",
+            "break_even",
             "optimise",
             "keep",
             "overrides",
