@@ -15,6 +15,7 @@ from infercost.commands import (
     datasets,
     evaluate,
     explain,
+    fleet,
     stage,
     validate,
 )
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
         explain,
         evaluate,
         breakeven,
+        fleet,
         validate,
         calibrate,
         catalogue,

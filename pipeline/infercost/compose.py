@@ -29,6 +29,7 @@ from infercost.question import NO_DIRECTION, ROOT_KEYS, Axis, Question
 from infercost.resolve import content_of
 from infercost.specs.case import GROUPS, Case
 from infercost.specs.draws import Distribution
+from infercost.specs.fleet import Fleet
 from infercost.specs.study import Study
 from infercost.uncertain import of_ranges, settled
 from infercost.witnesses import adapter, fields_at, missing_witnesses
@@ -238,19 +239,34 @@ class Options:
 
 def compose_study(name: str, dirs: tuple[Path, ...]) -> Study:
     """A study's file, composed and checked on its own right."""
+    return Study.model_validate(_composed_alone("study", name, dirs))
+
+
+def compose_fleet(name: str, dirs: tuple[Path, ...]) -> Raw:
+    """The content of a fleet's file, composed and checked on its own right."""
+    content: Raw = _composed_alone("fleet", name, dirs)
+    bare = missing_witnesses(Fleet.model_validate(content), content)
+    if bare:
+        place = place_of(dirs, "fleet", name, bare[0])
+        raise SpecError(*place, "has no source", "Name one under 'sources', or 'assumed: why'")
+    return content
+
+
+def _composed_alone(group: str, name: str, dirs: tuple[Path, ...]) -> Any:
+    """The checked content of an option that stands alone, outside any case."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
-    question = Question({"study": (name,)}, dirs=dirs)
+    question = Question({group: (name,)}, dirs=dirs)
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(dirs[0]), version_base="1.3"), _Readable(question):
-        composed = compose("config", overrides=[*_search_path(dirs), f"+study={name}"])
-    content: Any = OmegaConf.to_container(composed.study, resolve=True)
-    faults = [_blame(fault, question, "study", name, {}) for fault in spec_faults("study", content)]
+        composed = compose("config", overrides=[*_search_path(dirs), f"+{group}={name}"])
+    content: Any = OmegaConf.to_container(composed[group], resolve=True)
+    faults = [_blame(fault, question, group, name, {}) for fault in spec_faults(group, content)]
     if faults:
-        raise file_fault(dirs, "study", name) or SpecErrors(faults)
-    return Study.model_validate(content)
+        raise file_fault(dirs, group, name) or SpecErrors(faults)
+    return content
 
 
 def _search_path(dirs: tuple[Path, ...]) -> list[str]:

@@ -28,7 +28,7 @@ from infercost.registry import metrics
 from infercost.specs.break_even import BreakEven
 from infercost.specs.case import GROUPS
 from infercost.specs.draws import Draws
-from infercost.specs.study import Measurements, Study
+from infercost.specs.study import Fleets, Measurements, Study
 
 Plain = dict[str, Any]
 
@@ -76,6 +76,8 @@ def code_of(study: Study) -> str:
     """The module that computes a study's parts."""
     if study.break_even is not None:
         return "infercost.break_even"
+    if study.fleet is not None:
+        return "infercost.fleet.part"
     return "infercost.parts" if study.measurements is None else "infercost.measured"
 
 
@@ -91,7 +93,7 @@ def load_study(name: str, dirs: tuple[str, ...] = ()) -> Study:
 def _check_names(study: Study) -> None:
     """What the schema cannot know: metrics, the axis of the parts, paths that are not axes."""
     place = f"study '{study.name}'"
-    if study.measurements is not None:
+    if study.measurements is not None or study.fleet is not None:
         return
     if study.break_even is not None:
         if study.break_even.of not in GROUPS:
@@ -126,6 +128,8 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
     study = load_study(name, dirs)
     if study.measurements is not None:
         return _measured(study, study.measurements, overrides, dirs)
+    if study.fleet is not None:
+        return _fleets(study, study.fleet, overrides, dirs)
     fixed = ask([*study.overrides, *overrides], dirs)
     if fixed.draws is not None and study.draws is None:
         raise SpecError(f"study '{name}'", "draw", "is asked by an override", "Add 'draws:' to it")
@@ -166,6 +170,20 @@ def _measured(
             "Each is predicted as its row states it",
         )
     return StudyPlan(study, None, {LABEL: described(measurements, dirs)}, overrides)
+
+
+def _fleets(
+    study: Study, fleets: Fleets, overrides: tuple[str, ...], dirs: tuple[str, ...]
+) -> StudyPlan:
+    """A study of fleets: a part per scenario."""
+    from infercost.fleet.part import described
+
+    if study.overrides or overrides:
+        given = [*study.overrides, *overrides]
+        remedy = "Write them into the fleet's own 'overrides'"
+        raise SpecError(f"study '{study.name}'", given[0], "overrides nothing", remedy)
+    parts = {_label(name): described(name, dirs) for name in fleets.scenarios}
+    return StudyPlan(study, None, parts, overrides)
 
 
 def _with_axes(study: Study, question: Question) -> Question:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from infercost.specs.case import Case
 from infercost.specs.fields import Quantity, SourcedSpec
+from infercost.specs.fleet import Fleet
 from infercost.specs.study import Study
 
 
@@ -26,7 +27,8 @@ def adapter(group: str) -> TypeAdapter[Any]:
 
 def annotation_of(group: str) -> Any:
     """The type of a group's options."""
-    return Study if group == "study" else Case.model_fields[group].annotation
+    alone = {"study": Study, "fleet": Fleet}
+    return alone[group] if group in alone else Case.model_fields[group].annotation
 
 
 def missing_witnesses(spec: BaseModel, content: Mapping[str, Any]) -> list[str]:

@@ -46,6 +46,7 @@ def about(plan: WorkPlan, work: Path) -> dict[str, Any]:
             "axes",
             "draws",
             "break_even",
+            "fleet",
             "optimise",
             "keep",
             "overrides",
