@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from infercost.fleet.explain import Plan, money_of, planned, rows, told, value_o
 from infercost.fleet.model import YEAR, discount, outside_price, paid, price, program
 from infercost.fleet.part import described, load_fleet, plan_of, write_plan
 from infercost.fleet.solve import solve
+from infercost.fleet.worth import cut_needed
 from infercost.specs.fleet import Fleet
 
 SITE = {
@@ -187,6 +189,42 @@ def test_a_dollar_more_saves_what_its_shadow_price_says() -> None:
         saved = (plan.solution.cost - wider.solution.cost) * 1e6 / discount(fleet, year)
         assert money_of(plan, year) == pytest.approx(saved, rel=1e-3, abs=1e-4)
     assert money_of(plan, 2026) > 0
+
+
+def test_a_kind_that_is_cut_as_told_is_bought_and_before_not() -> None:
+    """A slow third kind at its price less the cut, a percent less and a percent more of it."""
+    slow = Device(10_000.0, 1000.0, 100.0, 0.0)
+    fleet = fleet_of(
+        kinds={
+            "new": {"hardware": "b200-sxm", "per_rack": 1.0},
+            "slow": {"hardware": "a100-sxm-80gb", "per_rack": 1.0, "trains": False},
+        },
+        money=["20 kUSD", "20 kUSD"],
+        outside=10.0,
+    )
+
+    def able(cheaper: float) -> Abilities:
+        devices = {"new": ABLE.devices["new"], "slow": replace(slow, price=1e4 * (1 - cheaper))}
+        return Abilities(
+            devices,
+            {("new", "chat"): ABLE.of["new", "chat"], ("slow", "chat"): Ability(400.0, 2.0)},
+        )
+
+    cut = cut_needed(fleet, able(0.0), solve(program(fleet, able(0.0))), "slow")
+    assert cut is not None
+    assert 0.1 < cut < 0.9
+    for factor, bought in ((0.99, False), (1.01, True)):
+        found = solve(program(fleet, able(cut * factor)))
+        assert (found.total("buy", None, "slow") > 1e-6) is bought
+
+
+def test_what_is_bought_needs_no_cut(cools: Plan) -> None:
+    """Complementary slackness: of a kind that is bought worth and price are equal."""
+    for kind in cools.fleet.kinds:
+        if cools.solution.total("buy", None, kind) > 1.0:
+            assert cut_needed(cools.fleet, cools.able, cools.solution, kind) == pytest.approx(
+                0.0, abs=1e-6
+            )
 
 
 def test_all_demand_is_served_and_no_limit_is_passed() -> None:

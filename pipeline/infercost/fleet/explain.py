@@ -19,6 +19,7 @@ from infercost.fleet.model import (
     working,
 )
 from infercost.fleet.solve import Solution, solve
+from infercost.fleet.worth import cut_needed
 from infercost.specs.fleet import SERVING, TRAINING, Fleet, Served
 
 SMALL = 1e-6
@@ -94,6 +95,9 @@ def spent(plan: Plan, solution: Solution, kind: str, year: int) -> float:
 
 def _money(plan: Plan) -> Iterator[Row]:
     for kind in plan.fleet.kinds:
+        cut = cut_needed(plan.fleet, plan.able, plan.solution, kind)
+        if cut is not None:
+            yield Row("cut_needed", plan.fleet.years[0], cut, "1", kind=kind)
         for year in plan.fleet.years:
             now, then = (spent(plan, s, kind, year) for s in (plan.solution, plan.richer))
             yield Row("spent", year, now, "USD", kind=kind)
@@ -236,6 +240,14 @@ def _of_purchases(plan: Plan) -> Iterator[str]:
         f"Of {everything / 1e9:.2f} billion USD for devices ({everything / budget:.0%} of what may "
         f"be spent) go to {', '.join(parts)}."
     )
+    others = {
+        k: cut_needed(fleet, plan.able, plan.solution, k)
+        for k in fleet.kinds
+        if total[k] <= 0.005 * everything
+    }
+    needed = [f"{k} by {cut:.0%}" for k, cut in others.items() if cut is not None]
+    if needed:
+        yield f"To be bought, others would have to be cheaper: {', '.join(needed)}."
     more = sum(fleet.money) * NEXT
     change = {k: richer[k] - total[k] for k in fleet.kinds}
     gains = [(k, c) for k, c in change.items() if c > 0.05 * more]

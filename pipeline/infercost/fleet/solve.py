@@ -81,7 +81,8 @@ def _linear(built: Program, low: FloatArray, high: FloatArray) -> Solution:
     shadow = dict(zip(equal, map(float, found.eqlin.marginals), strict=True))
     shadow |= dict(zip(most, map(float, found.ineqlin.marginals), strict=True))
     cost = float(found.fun)
-    bound = dual_bound(built, shadow, low, high)
+    reduced = reduced_costs(built, shadow)
+    bound = dual_bound(built, shadow, reduced, low, high)
     values = {key: float(found.x[position]) for key, position in built.variables.items()}
     return Solution(cost, values, shadow, (cost - bound) / max(abs(cost), 1e-9))
 
@@ -90,8 +91,21 @@ SLACK = 1e-7
 """Millions of dollars per unit by which a reduced cost may be below 0: the solver's tolerance."""
 
 
+def reduced_costs(built: Program, shadow: Mapping[Key, float]) -> FloatArray:
+    """c - A' y for prices y of the rows, none of them positive for bounds from above."""
+    rows = [*built.equal, *built.most]
+    prices = np.array(
+        [shadow[row] for row in built.equal] + [min(shadow[row], 0.0) for row in built.most]
+    )
+    return np.asarray(built.costs() - built.matrix(rows).T @ prices, dtype=np.float64)
+
+
 def dual_bound(
-    built: Program, shadow: Mapping[Key, float], low: FloatArray, high: FloatArray
+    built: Program,
+    shadow: Mapping[Key, float],
+    reduced: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
 ) -> float:
     """A cost that no plan can be below, whatever the solver did, by weak duality.
 
@@ -99,16 +113,12 @@ def dual_bound(
     keep to the rows, c x >= b y + sum over x of the least of (c - A' y) x. Of a variable without an
     upper end a negative reduced cost makes the bound worthless, unless within `SLACK`.
     """
-    rows = [*built.equal, *built.most]
-    prices = np.array([shadow[row] for row in rows])
-    limits = np.arange(len(rows)) >= len(built.equal)
-    prices = np.where(limits, np.minimum(prices, 0.0), prices)
-    right = np.array([*built.equal.values(), *built.most.values()])
-    reduced = built.costs() - built.matrix(rows).T @ prices
     reduced = np.where(np.isinf(high) & (np.abs(reduced) < SLACK), 0.0, reduced)
     with np.errstate(invalid="ignore"):
         least = np.where(reduced >= 0, reduced * low, reduced * high)
-    return float(prices @ right + least.sum())
+    right = sum(shadow[row] * value for row, value in built.equal.items())
+    right += sum(min(shadow[row], 0.0) * value for row, value in built.most.items())
+    return float(right + least.sum())
 
 
 def _check(success: bool, message: str) -> None:
