@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Plain = dict[str, Any]
 
-LOOKS = 17
+LOOKS = 13
 """Points of the grid over the range: a tie that comes and goes between two of them is missed."""
 BEYOND = 60.0
 """Log-ratio that stands for a design that cannot serve."""
@@ -289,7 +289,11 @@ def _table(tie: Plain, composed: ComposedCase, cells: GridAxis, ties: Ties) -> p
     }
     if DRAW in content:
         content[DRAW] = content[DRAW].astype(np.int64)
-    arrays = {name: pa.array(values, from_pandas=False) for name, values in content.items()}
+    # Without a tie there is no value: quantiles of SQL pass over what is null, not over NaN.
+    arrays = {
+        name: pa.array(values, from_pandas=name == "break_even")
+        for name, values in content.items()
+    }
     fields = [
         field_of(name, array.type, Quantity(name, "1", "", _MEANINGS[name]))
         if name in _MEANINGS

@@ -68,8 +68,8 @@ def rows(plan: Plan) -> Iterator[Row]:
     for key, value in solution.values.items():
         if len(key) != 5 or key[0] == "use":
             continue
-        what, site, kind, pool, year = map(str, key)
-        yield Row(what, int(year), value, "device", site, kind, pool)
+        what, site, kind, pool = map(str, key[:4])
+        yield Row(what, int(key[4]), value, "device", site, kind, pool)
     for (site, kind, wanted, year), value in uses(solution):
         rate = plan.able.of[kind, wanted].rate * working(fleet, wanted)
         unit = "token/s" if isinstance(fleet.demand[wanted], Served) else "FLOP/s"

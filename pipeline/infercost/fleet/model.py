@@ -251,22 +251,23 @@ def _limits(built: Program, fleet: Fleet, able: Abilities) -> None:
     for key, position in list(built.variables.items()):
         if len(key) != 5:
             continue
-        what, site, kind, third, year = key
+        what, site, kind, third = map(str, key[:4])
+        year = int(key[4])
         if what == "stock":
-            here = fleet.sites[str(site)]
-            watts = able.devices[str(kind)].power * here.pue
+            here = fleet.sites[site]
+            watts = able.devices[kind].power * here.pue
             built.add(("power", site, year), position, watts / 1e6)
-            built.add(("space", site, year), position, 1 / fleet.kinds[str(kind)].per_rack)
+            built.add(("space", site, year), position, 1 / fleet.kinds[kind].per_rack)
         elif what == "buy":
-            cost = price(fleet, able, str(kind), int(year))
-            _spend(built, fleet, int(year), position, cost)
-            built.add(("carbon", year), position, able.devices[str(kind)].embodied / KT)
+            cost = price(fleet, able, kind, year)
+            _spend(built, fleet, year, position, cost)
+            built.add(("carbon", year), position, able.devices[kind].embodied / KT)
         elif what == "convert":
-            cost = fleet.conversion * able.devices[str(kind)].price
-            _spend(built, fleet, int(year), position, cost)
+            cost = fleet.conversion * able.devices[kind].price
+            _spend(built, fleet, year, position, cost)
         elif what == "use":
-            joules = energy_of(fleet, able, str(site), str(kind), str(third))
-            grams = joules * fleet.sites[str(site)].grid_carbon
+            joules = energy_of(fleet, able, site, kind, third)
+            grams = joules * fleet.sites[site].grid_carbon
             built.add(("carbon", year), position, grams / KT)
 
 
