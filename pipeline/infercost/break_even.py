@@ -291,8 +291,7 @@ def _table(tie: Plain, composed: ComposedCase, cells: GridAxis, ties: Ties) -> p
         content[DRAW] = content[DRAW].astype(np.int64)
     # Without a tie there is no value: quantiles of SQL pass over what is null, not over NaN.
     arrays = {
-        name: pa.array(values, from_pandas=name == "break_even")
-        for name, values in content.items()
+        name: pa.array(values, from_pandas=name == "break_even") for name, values in content.items()
     }
     fields = [
         field_of(name, array.type, Quantity(name, "1", "", _MEANINGS[name]))
