@@ -16,9 +16,10 @@ from infercost.draws import SALTELLI, quantile, shares
 from infercost.parts import Part, write_part
 from infercost.plots.probability_of_best import NOTHING, probabilities
 from infercost.plots.tornado import swings
-from infercost.sensitivity import indices
+from infercost.sensitivity import indices, sensitivity
 from infercost.specs.draws import Distribution
-from infercost.studies import plan_study
+from infercost.stages.report import drawn
+from infercost.studies import load_study, plan_study
 
 PRICE = "hardware.price={uniform: [20000 USD, 30000 USD]}"
 
@@ -299,3 +300,42 @@ def test_draws_of_a_study_that_cannot_be(tmp_path: Path, changed: Any, said: str
     with pytest.raises(SpecError) as caught:
         plan_study("mine", dirs=(study_of(tmp_path, draws=draws),))
     assert said in str(caught.value)
+
+
+def test_shares_of_a_linear_cost_are_those_of_its_slopes(tmp_path: Path) -> None:
+    """Cost is linear in two independent uniform inputs: their shares are (slope x width)^2."""
+    prices = ("hardware.price", ["20 kUSD", "60 kUSD"])
+    powers = ("economics.electricity_price", ["0.05 USD/kWh", "0.25 USD/kWh"])
+    drawn = {
+        path: {"uniform": ends, "source": "assumed: a test"} for path, ends in (prices, powers)
+    }
+    metric = "decode_cost_per_moutput_usd"
+    study = study_of(
+        tmp_path,
+        axes={"direction": ["none"], "workload.context": [8192]},
+        draws={"count": 256, "seed": 1, "inputs": drawn, "sensitivity": [metric]},
+    )
+    plan = plan_study("mine", dirs=(study,))
+    assert plan.points_of("none") == 256 * (2 + 2) * 2  # two batches to choose from
+    write_part(plan.parts["none"], tmp_path / "rows.parquet")
+    rows = pd.read_parquet(tmp_path / "rows.parquet")
+    assert len(rows) == 256 * 4
+    found = sensitivity(rows, [metric]).set_index("input")
+
+    def cost(path: str, value: str) -> float:
+        middle = ["hardware.price=40 kUSD", "economics.electricity_price=0.15 USD/kWh"]
+        fixed = [*middle, "workload=snapshot", "workload.context=8192", "batch=64"]
+        return float(evaluate([*fixed, f"{path}={value}"])[metric][0])
+
+    width = {path: cost(path, ends[1]) - cost(path, ends[0]) for path, ends in (prices, powers)}
+    total = sum(w**2 for w in width.values())
+    for path, wide in width.items():
+        assert found.loc[path, "first"] == pytest.approx(wide**2 / total, rel=0.02, abs=0.005)
+        assert found.loc[path, "total"] == pytest.approx(wide**2 / total, rel=0.02, abs=0.005)
+
+
+def test_what_a_study_draws_itself_is_told_with_its_assumptions(tmp_path: Path) -> None:
+    told = list(drawn(load_study("mine", (study_of(tmp_path),))))
+    assert told[0].key == "economics.electricity_price"
+    assert told[0].value == "uniform: ['0.05 USD/kWh', '0.1 USD/kWh']"
+    assert told[1].key == "direction.hbf.price and economics.electricity_price"
