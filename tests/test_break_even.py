@@ -160,7 +160,38 @@ def test_a_study_of_ties_has_a_row_per_case(tmp_path: Path) -> None:
     assert list(plan.parts) == ["price"]
     assert write_ties(plan.parts["price"], tmp_path / "rows.parquet") == 2
     rows = pd.read_parquet(tmp_path / "rows.parquet")
+    assert list(rows["verdict"]) == ["tie", "tie"]
     assert list(rows["workload.context"]) == [4096.0, 65536.0]
     # Where only the price of time differs, the tie is the same for all contexts but for energy.
     assert rows["break_even"].nunique() == 2
     assert rows["break_even"][0] == pytest.approx(rows["break_even"][1], rel=0.2)
+
+
+def test_ties_of_a_study_have_the_same_columns_and_draws(tmp_path: Path) -> None:
+    """Of a tie whose input is drawn too, the draw gives way: the column is empty there."""
+    rent = {"uniform": ["2 USD/h", "4 USD/h"], "source": "assumed: a test"}
+    price = {"uniform": ["30 kUSD", "40 kUSD"], "source": "assumed: a test"}
+    inputs = {"hardware.rental_price": rent, "hardware.price": price}
+    ties = dict(STUDY["break_even"]["ties"])
+    ties["rent"] = {
+        "between": ["owner", "rental"],
+        "input": "hardware.rental_price",
+        "range": ["0.1 USD/h", "10 USD/h"],
+    }
+    study = STUDY | {
+        "draws": {"count": 4, "inputs": inputs},
+        "break_even": {"of": "economics", "ties": ties},
+    }
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "mine.yaml").write_text(yaml.safe_dump(study))
+    plan = plan_study("mine", dirs=(str(tmp_path),))
+    found = {}
+    for label, plain in plan.parts.items():
+        write_ties(plain, tmp_path / f"{label}.parquet")
+        found[label] = pd.read_parquet(tmp_path / f"{label}.parquet")
+    assert list(found["price"].columns) == list(found["rent"].columns)
+    assert found["price"]["hardware.price"].isna().all()
+    assert found["rent"]["hardware.price"].notna().all()
+    # The tie in price at a drawn rent, and back: the tie in rent at that price is that rent.
+    rented = found["price"]["hardware.rental_price"] * 3600
+    assert found["price"]["break_even"].corr(rented) == pytest.approx(1.0, abs=0.02)

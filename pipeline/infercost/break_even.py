@@ -20,7 +20,7 @@ import numpy as np
 
 from infercost.arrays import BoolArray, FloatArray
 from infercost.compose import ComposedCase, Options
-from infercost.draws import DRAW, draw_axis, full_path, without
+from infercost.draws import DRAW, draw_axis, full_path
 from infercost.draws import described as describe_draws
 from infercost.errors import SpecError
 from infercost.evaluation import typed_axis
@@ -211,10 +211,13 @@ def _rows(part: Part, tie: Plain, composed: ComposedCase, other: ComposedCase) -
                 values[name] = drawn
         designs.append((Design(case, _search(part, case)), cells))
     path = tie["input"]
+    drawn_too = path in values
     values.pop(path, None)
     both = GridAxis("cell", values, told)
     ratio = log_ratio(designs[0][0], designs[1][0], both, path)
     ties = find_ties(ratio, both.size, *tie["range"])
+    if drawn_too:  # all ties of a study have the same columns, and this one's input no draw
+        both = GridAxis("cell", {**values, path: np.full(both.size, np.nan)}, told)
     return _table(tie, composed, both, ties)
 
 
@@ -278,7 +281,7 @@ def _table(tie: Plain, composed: ComposedCase, cells: GridAxis, ties: Ties) -> p
         "unit": [tie["unit"]] * count,
         **{g: [composed.options[g]] * count for g in GROUPS if g != tie["of"]},
         **{name: [str(label)] * count for name, label in composed.labels.items()},
-        **{name: values for name, values in cells.values.items() if name != "cell"},
+        **{name: cells.values[name] for name in sorted(cells.values) if name != "cell"},
         "verdict": [named.get(v, v) for v in ties.verdict],
         "break_even": ties.value / scale,
         "ties": ties.count.astype(np.int64),
@@ -352,7 +355,7 @@ def between(
         raise SpecError("--input", path, "is swept by an override too", "Leave one of them out")
     draws = None
     if question.draws is not None:
-        draws = without(describe_draws(options, question.draws, swept), told["input"])
+        draws = describe_draws(options, question.draws, swept)
     degrees = [2**n for n in range(max(largest, 1).bit_length()) if 2**n <= largest]
     layout = {f"plan.{name}": degrees for name in ("tp", "pp", "dp", "ep")}
     plain = {

@@ -208,13 +208,6 @@ def _by_option(options: Options, path: str, given: Any, known: set[str]) -> dict
     return found
 
 
-def without(plain: Plain, path: str) -> Plain:
-    """A description of draws without one input, which is to be varied otherwise."""
-    inputs = {name: found for name, found in plain["inputs"].items() if name != path}
-    correlations = [entry for entry in plain["correlations"] if path not in entry["between"]]
-    return {**plain, "inputs": inputs, "correlations": correlations}
-
-
 def draws_of(plain: Plain) -> int:
     """Number of draws that a description asks for."""
     count: int = plain["count"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from infercost import break_even
 from infercost.compose import Options, compose_study
-from infercost.draws import described, draws_of, full_path, without
+from infercost.draws import described, draws_of, full_path
 from infercost.errors import SpecError, nearest
 from infercost.parts import inner_axes
 from infercost.paths import config_dirs
@@ -231,12 +231,11 @@ def _ties(study: Study, ties: BreakEven, options: Options, draws: Plain | None) 
     for name, tie in ties.ties.items():
         named = tie.model_copy(update={"input": full_path(options, tie.input)})
         told = break_even.described(options, ties.of, name, named)
-        mine = None if draws is None else without(draws, told["input"])
         found[_label(name)] = {
             **options.to_plain(ties.of, tuple(told["between"])),
             "labels": [_entry(axis, "", None) for axis in question.labels],
             "axes": [_entry(axis, "", None) for axis in question.axes],
-            **({} if mine is None else {"draws": mine}),
+            **({} if draws is None else {"draws": draws}),
             "optimise": None if study.optimise is None else study.optimise.model_dump(),
             "keep": study.keep,
             "break_even": told,
