@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from infercost import SpecError, evaluate, intervals
+from infercost.__main__ import main
 from infercost.draws import SALTELLI, quantile, shares
 from infercost.parts import Part, write_part
 from infercost.plots.probability_of_best import NOTHING, probabilities
@@ -339,3 +340,20 @@ def test_what_a_study_draws_itself_is_told_with_its_assumptions(tmp_path: Path) 
     assert told[0].key == "economics.electricity_price"
     assert told[0].value == "uniform: ['0.05 USD/kWh', '0.1 USD/kWh']"
     assert told[1].key == "direction.hbf.price and economics.electricity_price"
+
+
+def test_one_point_is_explained_without_draws(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", PRICE, "draw=8"]) == 2
+    assert "'draw': has several values" in capsys.readouterr().err
+
+
+def test_draws_are_printed_as_intervals(capsys: pytest.CaptureFixture[str]) -> None:
+    """Cost at the 10th percentile of the price, 21,000 USD, and at the 90th, 29,000."""
+    assert main(["evaluate", PRICE, "draw=256"]) == 0
+    printed = capsys.readouterr().out
+    low, high = (
+        evaluate([f"hardware.price={p} USD"])["cost_per_mtoken_usd"][0] for p in (21000, 29000)
+    )
+    assert "256 draws: median (10th to 90th percentile)" in printed
+    assert f"({low:.3g}" in printed
+    assert f"to {high:.3g}" in printed

@@ -78,6 +78,7 @@ def _point(overrides: list[str], dirs: tuple[str, ...]) -> tuple[ComposedCase, E
     question = ask(overrides, dirs)
     if question.size != 1:
         swept = [axis.name for axis in (*question.axes, *question.labels)]
+        swept += [] if question.draws is None else ["draw"]
         swept += [group for group, names in question.options.items() if len(names) > 1]
         raise SpecError(
             f"override '{swept[0]}'",
