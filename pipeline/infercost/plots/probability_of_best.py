@@ -84,7 +84,7 @@ def probability_of_best(
         return chart
 
     return Figure(
-        chart=by_panel(shown, "", columns, drawn) if panel else drawn(shown),
+        chart=by_panel(shown, panel, columns, drawn) if panel else drawn(shown),
         table=table,
         title=title or data.question,
         subtitle=subtitle,
