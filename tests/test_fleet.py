@@ -275,19 +275,10 @@ def test_no_plan_is_cheaper_than_the_dual_bound(
 
 def test_a_plan_without_demand_for_training_makes_the_farm_worth_less() -> None:
     """Of two scenarios the one that trains more values a device set up for training no less."""
-    worth = []
+    base, worth = standing(), []
     for flops in ("0 FLOP/s", "1 PFLOP/s", "30 PFLOP/s"):
-        trained = PRETRAINING | {"flops": flops}
-        content = standing().model_dump()
-        fleet = standing().model_copy(
-            update={
-                "demand": {
-                    "chat": standing().demand["chat"],
-                    "pretraining": fleet_of(demand={"pretraining": trained}).demand["pretraining"],
-                }
-            }
-        )
-        assert content["name"] == fleet.name
+        trained = fleet_of(demand={"pretraining": PRETRAINING | {"flops": flops}})
+        fleet = base.model_copy(update={"demand": {**base.demand, **trained.demand}})
         worth.append(value_of(planned(fleet, ABLE), "here", "old", "training"))
     assert worth == sorted(worth)
     assert worth[2] > worth[0]
