@@ -9,6 +9,7 @@ import sys
 from infercost import __version__
 from infercost.commands import (
     answer,
+    breakeven,
     calibrate,
     catalogue,
     claims,
@@ -18,6 +19,7 @@ from infercost.commands import (
     evaluate,
     explain,
     explorer,
+    fleet,
     new,
     stage,
     validate,
@@ -28,6 +30,8 @@ COMMANDS = (
     explain,
     compare,
     evaluate,
+    breakeven,
+    fleet,
     validate,
     calibrate,
     catalogue,

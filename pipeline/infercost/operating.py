@@ -46,7 +46,7 @@ def best_point(
     feasible (`infercost.placement.LIMITS`).
     """
     inner = inner_axes(options, composed, how)
-    (chosen,) = search(composed, (), Search(how.minimise, inner, how.within_slo, "best"))
+    (chosen,) = search(composed, (), Search(how.objectives, inner, how.within_slo, "best"))
     points = chosen.points()
     point = Evaluation(points.bind(composed.case), chosen.capacity_share[:, None])
     return points, point, int(chosen.limit[0])

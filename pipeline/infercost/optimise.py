@@ -71,7 +71,7 @@ class Chosen:
             for axis, where in zip(self.grid.axes, positions, strict=True)
             for path in axis.values
         }
-        return Grid((GridAxis("point", values),))
+        return Grid((GridAxis("point", values, self.grid.told),))
 
 
 def joint_axis(
@@ -99,6 +99,16 @@ def search(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> 
         _search_block(composed, block, inner.size, how)
         for block in grid.blocks(max(BLOCK, inner.size))
     ]
+
+
+def least(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> FloatArray:
+    """The first objective at each outer point's best operating point; infinite where none is."""
+    inner, grid = Grid(how.inner), Grid((*outer, *how.inner))
+    found = []
+    for block in grid.blocks(max(BLOCK, inner.size)):
+        scores = _scores(composed, block, inner.size, how)
+        found.append(np.where(scores.limit == 0, scores.objectives[0], np.inf).min(axis=1))
+    return np.concatenate(found)
 
 
 @dataclass(frozen=True)

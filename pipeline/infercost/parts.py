@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
+from infercost.draws import draw_axis
 from infercost.evaluation import BLOCK, evaluated, typed_axis
 from infercost.grid import Grid, GridAxis
 from infercost.optimise import Chosen, Search, joint_axis, search
@@ -37,6 +38,7 @@ class Part:
     axes: tuple[Axis, ...]
     optimise: Optimise | None
     keep: str
+    draws: Plain | None = None
 
     @classmethod
     def of(cls, plain: Plain) -> Part:
@@ -53,16 +55,24 @@ class Part:
             question.axes,
             None if optimise is None else Optimise.model_validate(optimise),
             plain["keep"],
+            plain.get("draws"),
         )
 
     def tables(self) -> Iterator[tuple[pa.Table, int]]:
         """Rows case by case, each with the number of points that were looked at for them."""
         for composed in self.options.cases():
             outer = tuple(typed_axis(self.options, composed, axis) for axis in self.axes)
+            if self.draws is not None:
+                outer = (*outer, draw_axis(self.draws, composed))
             if self.optimise is None:
-                yield from _whole(composed, outer)
+                yield from _whole(composed, outer, self.only)
             else:
                 yield from self._optimised(composed, outer, self.optimise)
+
+    @property
+    def only(self) -> tuple[str, ...]:
+        """Metrics that land; all where none is named."""
+        return () if self.draws is None else tuple(self.draws["columns"])
 
     def _optimised(
         self, composed: ComposedCase, outer: tuple[GridAxis, ...], how: Optimise
@@ -70,16 +80,18 @@ class Part:
         inner = inner_axes(self.options, composed, how)
         wanted = Search(how.objectives, inner, how.within_slo, self.keep)
         for chosen in search(composed, outer, wanted):
-            yield chosen_rows(composed, chosen, wanted.objectives), chosen.grid.size
+            yield chosen_rows(composed, chosen, wanted.objectives, self.only), chosen.grid.size
 
 
 def _axis(entry: Plain) -> Axis:
     return Axis(entry["name"], {path: tuple(v) for path, v in entry["values"].items()})
 
 
-def _whole(composed: ComposedCase, outer: tuple[GridAxis, ...]) -> Iterator[tuple[pa.Table, int]]:
+def _whole(
+    composed: ComposedCase, outer: tuple[GridAxis, ...], only: tuple[str, ...]
+) -> Iterator[tuple[pa.Table, int]]:
     for block in Grid(outer).blocks(BLOCK):
-        yield to_arrow(evaluated(composed, block)), block.size
+        yield to_arrow(evaluated(composed, block, only)), block.size
 
 
 def inner_axes(options: Options, composed: ComposedCase, how: Optimise) -> tuple[GridAxis, ...]:
@@ -99,12 +111,15 @@ def inner_axes(options: Options, composed: ComposedCase, how: Optimise) -> tuple
 
 
 def chosen_rows(
-    composed: ComposedCase, chosen: Chosen, objectives: tuple[str, ...] = ()
+    composed: ComposedCase,
+    chosen: Chosen,
+    objectives: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
 ) -> pa.Table:
     """Every column of the points that a search kept, and which of them is the best.
 
     Of several objectives, `objective` names the one that chose the point, `objective_value` is
-    its value.
+    its value. `only` names the metrics to evaluate; none takes all.
     """
     import pyarrow as pa
 
@@ -112,7 +127,7 @@ def chosen_rows(
 
     points = chosen.points()
     point = Evaluation(points.bind(composed.case), chosen.capacity_share[:, None])
-    part = columns(point, points, composed.options, composed.labels, chosen.limit[:, None])
+    part = columns(point, points, composed.options, composed.labels, chosen.limit[:, None], only)
     table = to_arrow(part)
     best = pa.array(chosen.best)
     table = table.append_column(field_of("best", best.type), best)

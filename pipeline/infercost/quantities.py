@@ -28,6 +28,7 @@ _KEYS = {
     "pp": ("PP", "Pipeline stages"),
     "dp": ("DP", "Data-parallel groups of attention inside a replica"),
     "ep": ("EP", "Expert parallel degree"),
+    "draw": ("", "Number of the draw of uncertain inputs, the same for every design"),
     "feasible": ("", "Whether the point fits and keeps its limits"),
     "limited_by": ("", "What ran out, where the point is infeasible"),
     "bound": (

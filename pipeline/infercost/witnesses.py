@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from infercost.specs.case import Case
 from infercost.specs.claim import Claim
 from infercost.specs.fields import Quantity, SourcedSpec
+from infercost.specs.fleet import Fleet
 from infercost.specs.study import Study
 
 
@@ -27,7 +28,7 @@ def adapter(group: str) -> TypeAdapter[Any]:
 
 def annotation_of(group: str) -> Any:
     """The type of a group's options."""
-    alone = {"study": Study, "claim": Claim}
+    alone = {"study": Study, "claim": Claim, "fleet": Fleet}
     return alone[group] if group in alone else Case.model_fields[group].annotation
 
 

@@ -62,7 +62,7 @@ def run_options(arguments: argparse.Namespace) -> int:
     from infercost.question import option_names
 
     dirs = config_dirs(tuple(arguments.config_dir))
-    groups = (*GROUPS, "memory", "link", "topology", "study")
+    groups = (*GROUPS, "memory", "link", "topology", "study", "fleet")
     if arguments.group and arguments.group not in groups:
         raise SpecError(
             "options", arguments.group, "no such group", nearest(arguments.group, groups)

@@ -82,6 +82,7 @@ def asked(
     question = ask(overrides, dirs)
     if question.size != 1:
         swept = [axis.name for axis in (*question.axes, *question.labels)]
+        swept += [] if question.draws is None else ["draw"]
         swept += [group for group, names in question.options.items() if len(names) > 1]
         raise SpecError(
             f"override '{swept[0]}'",

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from infercost.specs.break_even import BreakEven
+from infercost.specs.draws import Draws
 from infercost.specs.fields import CountField, Spec
 
 Values = Annotated[list[Any], Field(min_length=1)]
@@ -54,6 +56,12 @@ class Measurements(Spec):
     """CSV of each row's errors by fits that had not seen it, as `make calibrate` writes it."""
 
 
+class Fleets(Spec):
+    """Scenarios of fleets to plan, in place of points: options of the group `fleet`."""
+
+    scenarios: Annotated[list[str], Field(min_length=1)]
+
+
 class Study(Spec):
     """A study. `axes` over groups name options; over dotted paths, values.
 
@@ -69,7 +77,13 @@ class Study(Spec):
     axes: dict[str, Values] = {}
     split: str = ""
     """Axis along which the study is cut into parts, one job each."""
+    draws: Draws | None = None
+    """Uncertain inputs, drawn the same for every design; each draw has its own best point."""
     optimise: Optimise | None = None
+    break_even: BreakEven | None = None
+    """Values at which two designs tie, in place of designs: a row per tie, case and draw."""
+    fleet: Fleets | None = None
+    """Fleets to plan, in place of points: rows are the numbers of each scenario's plan."""
     keep: Literal["all", "best", "pareto"] = "all"
     """Points that land: a whole grid, each case's best, or its front of TPOT against objective."""
     aggregates: dict[str, str] = {}
@@ -88,11 +102,16 @@ class Study(Spec):
 
     @model_validator(mode="after")
     def _has_points(self) -> Study:
-        if self.measurements is None:
-            for name in ("axes", "split"):
+        if self.measurements is None and self.fleet is None:
+            for name in ("axes", "split") if self.break_even is None else ():
                 if not getattr(self, name):
                     raise ValueError(f"{name} is missing. Add '{name}:', or 'measurements:'")
-        for name in ("axes", "split", "optimise", "overrides"):
+        if self.break_even is not None and self.optimise is None:
+            raise ValueError("optimise is missing. Say what break_even has to tie, and over what")
+        for name in ("measurements", "axes", "split", "draws", "optimise", "break_even"):
+            if self.fleet is not None and getattr(self, name):
+                raise ValueError(f"{name} does not go with fleet. Leave one of them out")
+        for name in ("axes", "split", "draws", "optimise", "break_even", "overrides"):
             if self.measurements is not None and getattr(self, name):
                 raise ValueError(f"{name} does not go with measurements. Leave one of them out")
         return self

@@ -16,6 +16,7 @@ from infercost.directions import directed
 from infercost.errors import SpecError
 from infercost.grid import replaced
 from infercost.parts import Part
+from infercost.sensitivity import sensitivity
 from infercost.specs.case import GROUPS, Case
 from infercost.specs.study import Study
 from infercost.studies import load_study
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 OPERATORS = "operators"
 """The aggregate that every study which chooses operating points has."""
+
+SENSITIVITY = "sensitivity"
+"""The aggregate of every study that splits variances: see `infercost.sensitivity`."""
 
 
 def published(file: Path, root: Path) -> Version:
@@ -43,8 +47,10 @@ def run(plan_file: Path, named: Path, work: Path, root: Path, target: Path) -> N
     version = published(named, root)
     connection = connect(version, study)
     tables = {name: query(connection, name, text) for name, text in study.aggregates.items()}
-    if study.optimise is not None:
+    if study.optimise is not None and study.draws is None and study.break_even is None:
         tables[OPERATORS] = operators(plan, work, version.rows())
+    if study.draws is not None and study.draws.sensitivity:
+        tables[SENSITIVITY] = sensitivity(version.rows(), study.draws.sensitivity)
     target.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         scratch = target / f".{name}.{os.getpid()}"

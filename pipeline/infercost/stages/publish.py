@@ -12,6 +12,7 @@ from infercost.datasets import publish
 from infercost.lookup import cited, sources
 from infercost.paths import config_dirs
 from infercost.provenance import canonical, code_digest, digest, package_versions
+from infercost.specs.study import Study
 from infercost.studies import code_of, load_study
 from infercost.workplan import WorkPlan, read_plan
 
@@ -38,7 +39,18 @@ def about(plan: WorkPlan, work: Path) -> dict[str, Any]:
         for group, named in part["options"].items():
             options.setdefault(group, {}).update(named)
     question = study.model_dump(
-        include={"name", "question", "measurements", "axes", "optimise", "keep", "overrides"}
+        include={
+            "name",
+            "question",
+            "measurements",
+            "axes",
+            "draws",
+            "break_even",
+            "fleet",
+            "optimise",
+            "keep",
+            "overrides",
+        }
     )
     return {
         "question": study.question,
@@ -51,8 +63,18 @@ def about(plan: WorkPlan, work: Path) -> dict[str, Any]:
         },
         "packages": package_versions(),
         "options": options,
-        "sources": cited_sources(options, tuple(plan.dirs)),
+        "sources": cited_sources({**options, "study": drawn_sources(study)}, tuple(plan.dirs)),
     }
+
+
+def drawn_sources(study: Study) -> dict[str, Any]:
+    """The witnesses of what a study itself draws, as an option states them."""
+    if study.draws is None or not isinstance(study.draws.inputs, dict):
+        return {}
+    stated = study.draws.inputs.items()
+    told = {path: v["source"] for path, v in stated if isinstance(v, Mapping)}
+    pairs = {" and ".join(c.between): c.source for c in study.draws.correlations}
+    return {"sources": told | pairs}
 
 
 def cited_sources(options: Mapping[str, Any], dirs: tuple[str, ...]) -> dict[str, Any]:
