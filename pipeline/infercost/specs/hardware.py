@@ -23,6 +23,7 @@ from infercost.specs.fields import (
 )
 from infercost.specs.formats import MatrixFormat
 from infercost.specs.link import Link
+from infercost.specs.load_power import LoadPower
 from infercost.specs.memory import Memory
 
 Family = Literal[
@@ -103,6 +104,8 @@ class Hardware(SourcedSpec):
     """To rent one device with the same share, power included."""
     embodied_carbon: KgCO2eField
     """Manufacturing carbon of logic, packaging, board and server share; memory is counted apart."""
+    power: LoadPower | None = None
+    """Draw at load; without it a device draws the floor of its arithmetic and traffic alone."""
     thermal: Thermal | None = None
     """Heat, where it limits more than `tdp` does."""
     reliability: Reliability | None = None
