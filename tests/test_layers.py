@@ -16,7 +16,7 @@ LEVELS = {
     1: "equations specs",
     2: "witnesses faults places resolve question patches compose directions grid lengths media"
     " searches",
-    3: "fabric network operators tiering placement tier_map load_power passes phases cost",
+    3: "fabric network operators tiering placement tier_map load_power bill passes phases cost",
     4: "registry metrics quantities table evaluation",
 }
 HIGHER = 5
