@@ -52,6 +52,11 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--json", action="store_true", help="everything as JSON")
+    parser.add_argument(
+        "--trace",
+        metavar="METRIC",
+        help="a column of money, energy or carbon as a tree: terms, formulas, inputs and sources",
+    )
     add_config_dir(parser)
     parser.set_defaults(run=run)
 
@@ -59,6 +64,8 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print one point; an infeasible one is shown as such, with what ran out."""
     _, composed, grid, point = asked(arguments.overrides, tuple(arguments.config_dir))
+    if arguments.trace:
+        return _trace(arguments, composed, point)
     content = explained(composed, grid, point)
     if point.case.base is not None:
         content["base"] = explained(composed, grid, _without_directions(point))
@@ -66,6 +73,19 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(content)
     else:
         _print(composed, content)
+    return 0
+
+
+def _trace(arguments: argparse.Namespace, composed: ComposedCase, point: Evaluation) -> int:
+    from infercost.commands.trace import lines
+    from infercost.trace import Tracer
+
+    tracer = Tracer(composed, point, arguments.overrides, arguments.config_dir)
+    tree = tracer.trace(arguments.trace)
+    if arguments.json:
+        print_json(tree.to_plain())
+    else:
+        print("\n".join(lines(tree)))
     return 0
 
 
