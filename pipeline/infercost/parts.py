@@ -6,8 +6,7 @@ A part is described by plain data, fully resolved, so that a worker needs no Hyd
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
 from infercost.evaluation import BLOCK, evaluated, typed_axis
 from infercost.grid import Grid, GridAxis
+from infercost.landing import landing
 from infercost.optimise import Chosen, Search, joint_axis, search
 from infercost.paths import CONF
 from infercost.question import Axis, Question
@@ -58,19 +58,23 @@ class Part:
     def tables(self) -> Iterator[tuple[pa.Table, int]]:
         """Rows case by case, each with the number of points that were looked at for them."""
         for composed in self.options.cases():
-            outer = tuple(typed_axis(self.options, composed, axis) for axis in self.axes)
+            outer = self.outer(composed)
             if self.optimise is None:
                 yield from _whole(composed, outer)
             else:
-                yield from self._optimised(composed, outer, self.optimise)
+                for chosen in self.chosen(composed, outer):
+                    yield chosen_rows(composed, chosen), chosen.grid.size
 
-    def _optimised(
-        self, composed: ComposedCase, outer: tuple[GridAxis, ...], how: Optimise
-    ) -> Iterator[tuple[pa.Table, int]]:
+    def outer(self, composed: ComposedCase) -> tuple[GridAxis, ...]:
+        """The axes of the study in SI units."""
+        return tuple(typed_axis(self.options, composed, axis) for axis in self.axes)
+
+    def chosen(self, composed: ComposedCase, outer: tuple[GridAxis, ...]) -> Iterator[Chosen]:
+        """What the study's objective keeps at each point of the outer axes."""
+        assert self.optimise is not None
+        how = self.optimise
         inner = inner_axes(self.options, composed, how)
-        wanted = Search(how.minimise, inner, how.within_slo, self.keep)
-        for chosen in search(composed, outer, wanted):
-            yield chosen_rows(composed, chosen), chosen.grid.size
+        return search(composed, outer, Search(how.minimise, inner, how.within_slo, self.keep))
 
 
 def _axis(entry: Plain) -> Axis:
@@ -113,20 +117,57 @@ def chosen_rows(composed: ComposedCase, chosen: Chosen) -> pa.Table:
 
 
 def write_part(plain: Plain, target: Path) -> int:
-    """Compute a part and write it whole or not at all; returns the points looked at."""
-    import pyarrow as pa
+    """Compute a part and write it whole or not at all; returns the points looked at.
+
+    Rows are written as they come, a row group at a time, so that a part of any size fits in memory.
+    """
+    looked = 0
+
+    def rows() -> Iterator[pa.Table]:
+        nonlocal looked
+        for table, points in Part.of(plain).tables():
+            looked += points
+            yield table
+
+    with landing(target) as scratch:
+        write_rows(rows(), scratch)
+    return looked
+
+
+def write_rows(tables: Iterable[pa.Table], target: Path) -> None:
+    """Write tables as one file of full row groups: the same rows give the same bytes."""
     import pyarrow.parquet as pq
 
-    tables, looked = [], 0
-    for table, points in Part.of(plain).tables():
-        tables.append(table)
-        looked += points
-    rows = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    pq.write_table(rows, scratch, **parquet_options(rows.schema))
-    scratch.replace(target)
-    return looked
+    waiting: list[pa.Table] = []
+    writer: pq.ParquetWriter | None = None
+
+    def write(table: pa.Table) -> None:
+        nonlocal writer
+        if writer is None:
+            options = parquet_options(table.schema)
+            options.pop("row_group_size")
+            writer = pq.ParquetWriter(target, table.schema, **options)
+        writer.write_table(table, row_group_size=ROW_GROUP)
+
+    try:
+        for table in tables:
+            waiting.append(table)
+            if sum(t.num_rows for t in waiting) >= ROW_GROUP:
+                joined = _joined(waiting)
+                full = joined.num_rows // ROW_GROUP * ROW_GROUP
+                write(_joined([joined.slice(0, full)]))
+                waiting = [joined.slice(full)]
+        if writer is None or any(t.num_rows for t in waiting):
+            write(_joined(waiting))
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _joined(tables: list[pa.Table]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
 def parquet_options(schema: pa.Schema) -> Plain:
@@ -142,4 +183,5 @@ def parquet_options(schema: pa.Schema) -> Plain:
         "use_byte_stream_split": floats,
         "row_group_size": ROW_GROUP,
         "write_statistics": True,
+        "write_page_checksum": True,
     }
