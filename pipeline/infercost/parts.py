@@ -19,7 +19,8 @@ from infercost.landing import landing
 from infercost.optimise import Chosen, Search, joint_axis, search
 from infercost.paths import CONF
 from infercost.question import Axis, Question
-from infercost.specs.study import Optimise
+from infercost.samples import sampled_axis
+from infercost.specs.study import Optimise, Sample
 from infercost.table import columns, to_arrow
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ class Part:
     axes: tuple[Axis, ...]
     optimise: Optimise | None
     keep: str
+    sample: Sample | None
+    stretch: tuple[int, int]
+    """First point of the sample, and the first behind."""
 
     @classmethod
     def of(cls, plain: Plain) -> Part:
@@ -47,12 +51,14 @@ class Part:
             axes=tuple(_axis(entry) for entry in plain["axes"]),
             dirs=(CONF,),
         )
-        optimise = plain["optimise"]
+        optimise, sample = plain["optimise"], plain.get("sample")
         return cls(
             Options(question, plain),
             question.axes,
             None if optimise is None else Optimise.model_validate(optimise),
             plain["keep"],
+            None if sample is None else Sample.model_validate(sample),
+            tuple(plain.get("stretch", (0, 0))),
         )
 
     def tables(self) -> Iterator[tuple[pa.Table, int]]:
@@ -67,7 +73,10 @@ class Part:
 
     def outer(self, composed: ComposedCase) -> tuple[GridAxis, ...]:
         """The axes of the study in SI units."""
-        return tuple(typed_axis(self.options, composed, axis) for axis in self.axes)
+        gridded = tuple(typed_axis(self.options, composed, axis) for axis in self.axes)
+        if self.sample is None:
+            return gridded
+        return (*gridded, sampled_axis(self.options, composed, self.sample, *self.stretch))
 
     def chosen(self, composed: ComposedCase, outer: tuple[GridAxis, ...]) -> Iterator[Chosen]:
         """What the study's objective keeps at each point of the outer axes."""

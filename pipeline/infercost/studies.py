@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infercost.compose import Options, compose_study
+from infercost.cuts import cut
 from infercost.errors import SpecError, nearest
 from infercost.parts import inner_axes
 from infercost.paths import config_dirs
@@ -23,6 +24,7 @@ from infercost.question import (
     option_named,
 )
 from infercost.registry import metrics
+from infercost.samples import check
 from infercost.specs.case import GROUPS
 from infercost.specs.study import Measurements, Study
 
@@ -60,6 +62,8 @@ class StudyPlan:
             count *= len(next(iter(entry["values"].values())))
         for names in part["chosen"].values():
             count *= len(names)
+        if part.get("sample"):
+            count *= part["stretch"][1] - part["stretch"][0]
         if self.study.optimise is not None:
             first = next(Options(self.options.question, part).cases())
             for axis in inner_axes(self.options, first, self.study.optimise):
@@ -90,6 +94,9 @@ def _check_names(study: Study) -> None:
         raise SpecError(
             place, "split", f"'{study.split}' is not an axis", nearest(study.split, study.axes)
         )
+    taken = [path for path in study.axes if study.sample is not None and path in study.sample.over]
+    if taken:
+        raise SpecError(place, f"sample.over.{taken[0]}", "is an axis too", "Take one of them out")
     if study.optimise is not None and study.optimise.minimise not in metrics():
         wanted = study.optimise.minimise
         raise SpecError(
@@ -118,7 +125,10 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
     options = Options(question)
     for composed in options.cases():  # every combination is typed and checked before any job starts
         assert composed.case is not None
-    parts = {_label(value): _part(study, options, value) for value in _split_values(study, options)}
+        if study.sample is not None:
+            check(options, composed, study.sample)
+    whole = {_label(value): _part(study, options, value) for value in _split_values(study, options)}
+    parts = {n: piece for label, part in whole.items() for n, piece in cut(label, part, study.part)}
     return StudyPlan(study, options, parts, overrides)
 
 
@@ -177,7 +187,15 @@ def _part(study: Study, options: Options, value: Any) -> Plain:
         "axes": [_entry(axis, study.split, value) for axis in question.axes],
         "optimise": None if study.optimise is None else study.optimise.model_dump(),
         "keep": study.keep,
+        **_sampled(study),
     }
+
+
+def _sampled(study: Study) -> Plain:
+    """The sample of a part; nothing where the study has none."""
+    if study.sample is None:
+        return {}
+    return {"sample": study.sample.model_dump(), "stretch": [0, study.sample.count]}
 
 
 def _entry(axis: Axis, split: str, value: Any) -> Plain:

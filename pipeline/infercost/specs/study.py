@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from infercost.specs.fields import CountField, Spec
+from infercost.specs.fields import BytesField, CountField, CountOrZeroField, Spec
 
 Values = Annotated[list[Any], Field(min_length=1)]
 
@@ -23,6 +23,39 @@ class Optimise(Spec):
     """Most devices of one replica."""
     within_slo: bool
     """Whether TPOT and TTFT must meet the workload's objective."""
+
+
+class Range(Spec):
+    """Two ends between which a path is sampled, each with its unit."""
+
+    low: int | float | str
+    high: int | float | str
+    scale: Literal["linear", "log"] = "linear"
+
+
+class Sample(Spec):
+    """Points spread over several paths at once, where a grid of them all would be too large."""
+
+    count: CountField
+    method: Literal["latin-hypercube", "sobol"]
+    seed: CountOrZeroField
+    over: Annotated[dict[str, Range], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _is_balanced(self) -> Sample:
+        if self.method == "sobol" and self.count & (self.count - 1):
+            near = 1 << self.count.bit_length()
+            raise ValueError(f"count {self.count} is no power of 2, which sobol needs. Take {near}")
+        return self
+
+
+class PartSize(Spec):
+    """How large a part may become. The size of a dataset's files; no value depends on it."""
+
+    rows: CountField = 2_000_000
+    """Cases of a part: rows that land, or several for each case where a front is kept."""
+    size: BytesField = 1e9
+    """Values of a part, uncompressed: eight bytes for each column of a row."""
 
 
 class Answer(Spec):
@@ -63,6 +96,10 @@ class Study(Spec):
     axes: dict[str, Values] = {}
     split: str = ""
     """Axis along which the study is cut into parts, one job each."""
+    sample: Sample | None = None
+    """Paths that are sampled together, in place of a grid or beside one."""
+    part: PartSize = PartSize()
+    """Where a value of `split` makes too large a part, it is cut further."""
     optimise: Optimise | None = None
     keep: Literal["all", "best", "pareto"] = "all"
     """Points that land: a whole grid, each case's best, or its front of TPOT against objective."""
@@ -77,7 +114,7 @@ class Study(Spec):
             for name in ("axes", "split"):
                 if not getattr(self, name):
                     raise ValueError(f"{name} is missing. Add '{name}:', or 'measurements:'")
-        for name in ("axes", "split", "optimise", "overrides"):
+        for name in ("axes", "split", "sample", "optimise", "overrides"):
             if self.measurements is not None and getattr(self, name):
                 raise ValueError(f"{name} does not go with measurements. Leave one of them out")
         return self

@@ -46,7 +46,16 @@ def about(plan: WorkPlan, work: Path) -> dict[str, Any]:
         for group, named in part["options"].items():
             options.setdefault(group, {}).update(named)
     question = study.model_dump(
-        include={"name", "question", "measurements", "axes", "optimise", "keep", "overrides"}
+        include={
+            "name",
+            "question",
+            "measurements",
+            "axes",
+            "sample",
+            "optimise",
+            "keep",
+            "overrides",
+        }
     )
     return {
         "question": study.question,
