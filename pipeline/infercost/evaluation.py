@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from infercost.allocation import keep_memory
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
 from infercost.errors import SpecError
@@ -38,6 +39,7 @@ BLOCK = 2**16
 
 def evaluated(composed: ComposedCase, grid: Grid) -> Columns:
     """One case over a grid: every metric."""
+    keep_memory()
     point = Evaluation(grid.bind(composed.case))
     return columns(point, grid, composed.options, composed.labels)
 

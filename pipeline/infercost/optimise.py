@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from infercost.allocation import keep_memory
 from infercost.arrays import BoolArray, FloatArray
 from infercost.compose import ComposedCase
 from infercost.cost import Evaluation
@@ -85,6 +86,7 @@ def joint_axis(
 
 def search(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> Iterator[Chosen]:
     """The points to keep, block by block of the outer axes."""
+    keep_memory()
     inner = Grid(how.inner)
     grid = Grid((*outer, *how.inner))
     for block in grid.blocks(max(BLOCK, inner.size)):
