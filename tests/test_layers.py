@@ -12,7 +12,7 @@ import infercost
 PACKAGE = Path(infercost.__file__).parent
 
 LEVELS = {
-    0: "__init__ units arrays errors terms paths",
+    0: "__init__ units arrays allocation errors terms paths",
     1: "equations specs",
     2: "witnesses faults places resolve question patches compose directions grid lengths media"
     " searches traces prefix_cache uncertain draws",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
+from pathlib import Path
 
 from infercost import __version__
 from infercost.commands import (
@@ -77,6 +79,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        at = error.filename or Path.cwd()
+        print(f"infercost: {at}: the disk is full; nothing half-written is left", file=sys.stderr)
+        return 1
     return code
 
 

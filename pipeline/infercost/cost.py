@@ -350,7 +350,11 @@ class Evaluation:
     @cached_property
     def per_token_price(self) -> Usd:
         """USD per output, both phases."""
-        return self.cost_terms(self.per_token).total
+        return self._per_token_cost_terms.total
+
+    @cached_property
+    def _per_token_cost_terms(self) -> Terms:
+        return self.cost_terms(self.per_token)
 
     def embodied_terms(self, phase: PerToken) -> Terms:
         """Embodied kgCO2e per output token by resource."""
@@ -369,7 +373,9 @@ class Evaluation:
     @cached_property
     def per_token_cost(self) -> Terms:
         """USD per output token by resource, both phases, memory capacity included."""
-        terms, share = self.cost_terms(self.per_token), self.capacity_share
+        terms, share = self._per_token_cost_terms, self.capacity_share
+        if not np.any(share):
+            return terms.plus(Terms(capacity=0.0))
         return terms.times(1.0 - share).plus(Terms(capacity=terms.total * share))
 
     def of_tokens(self, per_output: Array) -> Array:

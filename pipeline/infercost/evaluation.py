@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from infercost.allocation import keep_memory
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
 from infercost.draws import described, draw_axis
@@ -39,6 +40,7 @@ BLOCK = 2**16
 
 def evaluated(composed: ComposedCase, grid: Grid, only: tuple[str, ...] = ()) -> Columns:
     """One case over a grid: every metric, or `only` some."""
+    keep_memory()
     point = Evaluation(grid.bind(composed.case))
     return columns(point, grid, composed.options, composed.labels, only=only)
 

@@ -6,11 +6,13 @@ combination of the axes to choose along. Ties go to the first point of the grid.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
+from infercost.allocation import keep_memory
 from infercost.arrays import BoolArray, FloatArray
 from infercost.compose import ComposedCase
 from infercost.cost import Evaluation
@@ -91,14 +93,13 @@ def joint_axis(
     return GridAxis(name, {path: v[rows] for path, v in axis.values.items()})
 
 
-def search(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> list[Chosen]:
+def search(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> Iterator[Chosen]:
     """The points to keep, block by block of the outer axes."""
+    keep_memory()
     inner = Grid(how.inner)
     grid = Grid((*outer, *how.inner))
-    return [
-        _search_block(composed, block, inner.size, how)
-        for block in grid.blocks(max(BLOCK, inner.size))
-    ]
+    for block in grid.blocks(max(BLOCK, inner.size)):
+        yield _search_block(composed, block, inner.size, how)
 
 
 def least(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> FloatArray:

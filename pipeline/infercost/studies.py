@@ -11,6 +11,7 @@ from typing import Any
 
 from infercost import break_even
 from infercost.compose import Options, compose_study
+from infercost.cuts import cut
 from infercost.draws import described, draws_of, full_path
 from infercost.errors import SpecError, nearest
 from infercost.parts import inner_axes
@@ -26,6 +27,7 @@ from infercost.question import (
 )
 from infercost.registry import metrics
 from infercost.specs.break_even import BreakEven
+from infercost.samples import check
 from infercost.specs.case import GROUPS
 from infercost.specs.draws import Draws
 from infercost.specs.study import Fleets, Measurements, Study
@@ -65,6 +67,8 @@ class StudyPlan:
         for names in part["chosen"].values():
             count *= len(names)
         count *= draws_of(part["draws"]) if "draws" in part else 1
+        if part.get("sample"):
+            count *= part["stretch"][1] - part["stretch"][0]
         if self.study.optimise is not None:
             first = next(Options(self.options.question, part).cases())
             for axis in inner_axes(self.options, first, self.study.optimise):
@@ -103,6 +107,9 @@ def _check_names(study: Study) -> None:
         raise SpecError(
             place, "split", f"'{study.split}' is not an axis", nearest(study.split, study.axes)
         )
+    taken = [path for path in study.axes if study.sample is not None and path in study.sample.over]
+    if taken:
+        raise SpecError(place, f"sample.over.{taken[0]}", "is an axis too", "Take one of them out")
     for wanted in () if study.optimise is None else study.optimise.objectives:
         if wanted not in metrics():
             raise SpecError(
@@ -142,6 +149,8 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
     options = Options(question)
     for composed in options.cases():  # every combination is typed and checked before any job starts
         assert composed.case is not None
+        if study.sample is not None:
+            check(options, composed, study.sample)
     draws = None
     if study.draws is not None:
         wanted = study.draws if fixed.draws is None else _redrawn(study.draws, fixed.draws)
@@ -149,10 +158,11 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
         draws = described(options, wanted, paths)
     if study.break_even is not None:
         return StudyPlan(study, options, _ties(study, study.break_even, options, draws), overrides)
-    parts = {
+    whole = {
         _label(value): _part(study, options, value, draws)
         for value in _split_values(study, options)
     }
+    parts = {n: piece for label, part in whole.items() for n, piece in cut(label, part, study.part)}
     return StudyPlan(study, options, parts, overrides)
 
 
@@ -260,7 +270,15 @@ def _part(study: Study, options: Options, value: Any, draws: Plain | None) -> Pl
         **({} if draws is None else {"draws": draws}),
         "optimise": None if study.optimise is None else study.optimise.model_dump(),
         "keep": study.keep,
+        **_sampled(study),
     }
+
+
+def _sampled(study: Study) -> Plain:
+    """The sample of a part; nothing where the study has none."""
+    if study.sample is None:
+        return {}
+    return {"sample": study.sample.model_dump(), "stretch": [0, study.sample.count]}
 
 
 def _entry(axis: Axis, split: str, value: Any) -> Plain:

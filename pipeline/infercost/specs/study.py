@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from infercost.specs.break_even import BreakEven
 from infercost.specs.draws import Draws
-from infercost.specs.fields import CountField, Spec
+from infercost.specs.fields import BytesField, CountField, CountOrZeroField, Spec
 
 Values = Annotated[list[Any], Field(min_length=1)]
 
@@ -30,6 +30,39 @@ class Optimise(Spec):
     def objectives(self) -> tuple[str, ...]:
         """Columns to minimise, each on its own."""
         return (self.minimise,) if isinstance(self.minimise, str) else tuple(self.minimise)
+
+
+class Range(Spec):
+    """Two ends between which a path is sampled, each with its unit."""
+
+    low: int | float | str
+    high: int | float | str
+    scale: Literal["linear", "log"] = "linear"
+
+
+class Sample(Spec):
+    """Points spread over several paths at once, where a grid of them all would be too large."""
+
+    count: CountField
+    method: Literal["latin-hypercube", "sobol"]
+    seed: CountOrZeroField
+    over: Annotated[dict[str, Range], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _is_balanced(self) -> Sample:
+        if self.method == "sobol" and self.count & (self.count - 1):
+            near = 1 << self.count.bit_length()
+            raise ValueError(f"count {self.count} is no power of 2, which sobol needs. Take {near}")
+        return self
+
+
+class PartSize(Spec):
+    """How large a part may become. The size of a dataset's files; no value depends on it."""
+
+    rows: CountField = 2_000_000
+    """Cases of a part: rows that land, or several for each case where a front is kept."""
+    size: BytesField = 1e9
+    """Values of a part, uncompressed: eight bytes for each column of a row."""
 
 
 class Answer(Spec):
@@ -79,6 +112,10 @@ class Study(Spec):
     """Axis along which the study is cut into parts, one job each."""
     draws: Draws | None = None
     """Uncertain inputs, drawn the same for every design; each draw has its own best point."""
+    sample: Sample | None = None
+    """Paths that are sampled together, in place of a grid or beside one."""
+    part: PartSize = PartSize()
+    """Where a value of `split` makes too large a part, it is cut further."""
     optimise: Optimise | None = None
     break_even: BreakEven | None = None
     """Values at which two designs tie, in place of designs: a row per tie, case and draw."""
@@ -108,10 +145,11 @@ class Study(Spec):
                     raise ValueError(f"{name} is missing. Add '{name}:', or 'measurements:'")
         if self.break_even is not None and self.optimise is None:
             raise ValueError("optimise is missing. Say what break_even has to tie, and over what")
-        for name in ("measurements", "axes", "split", "draws", "optimise", "break_even"):
+        searched = ("axes", "split", "sample", "draws", "optimise", "break_even")
+        for name in ("measurements", *searched):
             if self.fleet is not None and getattr(self, name):
                 raise ValueError(f"{name} does not go with fleet. Leave one of them out")
-        for name in ("axes", "split", "draws", "optimise", "break_even", "overrides"):
+        for name in (*searched, "overrides"):
             if self.measurements is not None and getattr(self, name):
                 raise ValueError(f"{name} does not go with measurements. Leave one of them out")
         return self

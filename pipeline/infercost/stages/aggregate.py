@@ -48,7 +48,7 @@ def run(plan_file: Path, named: Path, work: Path, root: Path, target: Path) -> N
     connection = connect(version, study)
     tables = {name: query(connection, name, text) for name, text in study.aggregates.items()}
     if study.optimise is not None and study.draws is None and study.break_even is None:
-        tables[OPERATORS] = operators(plan, work, version.rows())
+        tables[OPERATORS] = operators(plan, work, best_rows(version))
     if study.draws is not None and study.draws.sensitivity:
         tables[SENSITIVITY] = sensitivity(version.rows(), study.draws.sensitivity)
     target.mkdir(parents=True, exist_ok=True)
@@ -85,12 +85,26 @@ def query(connection: duckdb.DuckDBPyConnection, name: str, text: str) -> pd.Dat
         raise SpecError("study", name, fault, "It is SQL over the table rows") from None
 
 
+def best_rows(version: Version) -> pd.DataFrame:
+    """The last best point of each combination of options; no more of the rows is in memory."""
+    import duckdb
+
+    groups = ", ".join(GROUPS)
+    return duckdb.execute(
+        "SELECT * EXCLUDE (filename, file_row_number) FROM read_parquet("
+        "$files, filename = true, file_row_number = true) WHERE best AND feasible"
+        f" QUALIFY row_number() OVER (PARTITION BY {groups}"
+        " ORDER BY filename DESC, file_row_number DESC) = 1"
+        " ORDER BY filename, file_row_number",
+        {"files": str(version.data / "*.parquet")},
+    ).df()
+
+
 def operators(plan: WorkPlan, work: Path, rows: pd.DataFrame) -> pd.DataFrame:
     """Operators of both phases at the best point of every case that has one."""
     import pandas as pd
 
-    best = rows[rows["best"] & rows["feasible"]]
-    records: list[dict[str, Any]] = best.to_dict("records")  # type: ignore[assignment]
+    records: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
     wanted = {tuple(row[g] for g in GROUPS): row for row in records}
     found: list[dict[str, Any]] = []
     for name in plan.parts.values():

@@ -10,6 +10,8 @@ from typing import Any
 
 from infercost.datasets import publish
 from infercost.lookup import cited, sources
+from infercost.digests import DamagedPart
+from infercost.errors import SpecError
 from infercost.paths import config_dirs
 from infercost.provenance import canonical, code_digest, digest, package_versions
 from infercost.specs.study import Study
@@ -21,7 +23,12 @@ def run(plan_file: Path, work: Path, root: Path, target: Path) -> None:
     """Publish below `root`, and leave the version's name in `target`."""
     plan = read_plan(plan_file)
     files = {label: work / "parts" / f"{name}.parquet" for label, name in plan.parts.items()}
-    version = publish(root, plan.study, files, about(plan, work))
+    try:
+        version = publish(root, plan.study, files, about(plan, work))
+    except DamagedPart as damage:  # gone, so that the next run computes it again
+        damage.part.unlink(missing_ok=True)
+        fault = "was damaged after it had been computed, and is removed"
+        raise SpecError(str(damage.part), "", fault, "Run again") from None
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
     scratch.write_text(canonical({"study": plan.study, "version": version.name}) + "\n")
     scratch.replace(target)
@@ -47,6 +54,7 @@ def about(plan: WorkPlan, work: Path) -> dict[str, Any]:
             "draws",
             "break_even",
             "fleet",
+            "sample",
             "optimise",
             "keep",
             "overrides",
@@ -57,6 +65,10 @@ def about(plan: WorkPlan, work: Path) -> dict[str, Any]:
         "definition": question,
         "overrides": plan.overrides,
         "chosen": [*study.overrides, *plan.overrides],
+        "parts": {
+            label: {name: value for name, value in part.items() if name != "options"}
+            for label, part in parts.items()
+        },
         "digests": {
             "inputs": digest(*sorted(plan.parts.values())),
             "code": code_digest(code_of(study)),
