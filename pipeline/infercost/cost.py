@@ -12,6 +12,7 @@ from functools import cached_property, reduce
 import numpy as np
 
 from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, Usd, UsdPerSecond
+from infercost.bill import priced
 from infercost.directions import directed
 from infercost.equations import availability, carbon, endurance, energy, money, serving
 from infercost.lengths import Lengths
@@ -51,7 +52,7 @@ class Evaluation:
     def __init__(self, case: Case, capacity_share: Array = 0.0) -> None:
         """`capacity_share` is the part of the cost that a search found unlimited memory to save."""
         self.capacity_share = capacity_share
-        self.layout = Layout(directed(case))
+        self.layout = Layout(directed(priced(case)))
         self.case = self.layout.case
         self.lengths: Lengths = paced_lengths(self.layout)
 
@@ -349,7 +350,11 @@ class Evaluation:
     @cached_property
     def per_token_price(self) -> Usd:
         """USD per output, both phases."""
-        return self.cost_terms(self.per_token).total
+        return self._per_token_cost_terms.total
+
+    @cached_property
+    def _per_token_cost_terms(self) -> Terms:
+        return self.cost_terms(self.per_token)
 
     def embodied_terms(self, phase: PerToken) -> Terms:
         """Embodied kgCO2e per output token by resource."""
@@ -362,13 +367,15 @@ class Evaluation:
 
     def operational_terms(self, phase: PerToken) -> Terms:
         """Operational kgCO2e per output token by resource."""
-        grid = self.case.economics.grid_carbon
+        grid = self.case.economics.grid_carbon * self.case.economics.hour_factor
         return phase.energy.each(lambda used: carbon.operational_carbon(used, grid))
 
     @cached_property
     def per_token_cost(self) -> Terms:
         """USD per output token by resource, both phases, memory capacity included."""
-        terms, share = self.cost_terms(self.per_token), self.capacity_share
+        terms, share = self._per_token_cost_terms, self.capacity_share
+        if not np.any(share):
+            return terms.plus(Terms(capacity=0.0))
         return terms.times(1.0 - share).plus(Terms(capacity=terms.total * share))
 
     def of_tokens(self, per_output: Array) -> Array:
