@@ -21,15 +21,20 @@ end of Mercatus' guide. Both of 2026-05."""
 def test_cost_of_a_production_day() -> None:
     """226.75 nodes of 8 H800 at 2 USD an hour for 24 hours: 87,072 USD (open-infra-index)."""
     frame = evaluate(
-        ["hardware=h800-sxm", "hardware.rental_price=2 USD/h", "economics=rental"]
-        + [
+        [
+            "hardware=h800-sxm",
+            "hardware.rental_price=2 USD/h",
+            "economics=rental",
             "economics.utilisation=1",
             "model=deepseek-v3",
             "plan=base",
             "plan.dp=144",
             "plan.ep=144",
+            f"batch={144 * 88}",
+            "workload=snapshot",
+            "workload.context=4989",
+            "calibration=ideal",
         ]
-        + [f"batch={144 * 88}", "workload=snapshot", "workload.context=4989", "calibration=ideal"]
     )
     per_token = frame["cost_per_mtoken_usd"][0] / 1e6
     per_device_day = per_token * frame["throughput_per_device_per_s"][0] * 86400
@@ -45,9 +50,19 @@ def test_decode_throughput_of_the_production_day() -> None:
     hidden: the fitted calibration was fitted so. The row is none that the fit could read.
     """
     frame = evaluate(
-        ["hardware=h800-sxm", "model=deepseek-v3", "plan=base", "plan.dp=144", "plan.ep=144"]
-        + ["plan.formats.kv=bf16", "plan.formats.dispatch=fp8", f"batch={144 * 88}"]
-        + ["workload=snapshot", "workload.context=4989", "calibration=nvidia-datacentre-deepseek"]
+        [
+            "hardware=h800-sxm",
+            "model=deepseek-v3",
+            "plan=base",
+            "plan.dp=144",
+            "plan.ep=144",
+            "plan.formats.kv=bf16",
+            "plan.formats.dispatch=fp8",
+            f"batch={144 * 88}",
+            "workload=snapshot",
+            "workload.context=4989",
+            "calibration=nvidia-datacentre-deepseek",
+        ]
     )
     assert 8 * frame["throughput_per_device_per_s"][0] == pytest.approx(14_800, rel=0.25)
     assert 1 / frame["tpot_s"][0] == pytest.approx(21, rel=0.25)
@@ -76,17 +91,22 @@ def rented() -> dict[str, tuple[float, float]]:
             [
                 f"hardware={reading.hardware}",
                 f"hardware.rental_price={RENT[reading.hardware]} USD/h",
-            ]
-            + ["economics=rental", "economics.utilisation=1", f"model={reading.model}"]
-            + ["workload=fixed-lengths", f"workload.prompt_tokens={reading.prompt}"]
-            + [f"workload.output_tokens={reading.output}", "plan=base", f"plan.tp={reading.tp}"]
-            + [f"plan.formats.weights={reading.weights}", f"plan.formats.kv={reading.kv}"]
-            + [
+                "economics=rental",
+                "economics.utilisation=1",
+                f"model={reading.model}",
+                "workload=fixed-lengths",
+                f"workload.prompt_tokens={reading.prompt}",
+                f"workload.output_tokens={reading.output}",
+                "plan=base",
+                f"plan.tp={reading.tp}",
+                f"plan.formats.weights={reading.weights}",
+                f"plan.formats.kv={reading.kv}",
                 f"plan.formats.compute={reading.weights}".replace("int4", "fp16"),
                 f"batch={int(reading.batch)}",
+                f"plan.prefill_batch={int(reading.batch)}",
+                "plan.prefill_chunk=1000000",
+                "calibration=nvidia-datacentre-trt-llm-2023",
             ]
-            + [f"plan.prefill_batch={int(reading.batch)}", "plan.prefill_chunk=1000000"]
-            + ["calibration=nvidia-datacentre-trt-llm-2023"]
         )
         if not frame["feasible"][0]:
             continue  # longer than the model's published context
