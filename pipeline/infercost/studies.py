@@ -26,8 +26,8 @@ from infercost.question import (
     option_named,
 )
 from infercost.registry import metrics
-from infercost.specs.break_even import BreakEven
 from infercost.samples import check
+from infercost.specs.break_even import BreakEven
 from infercost.specs.case import GROUPS
 from infercost.specs.draws import Draws
 from infercost.specs.study import Fleets, Measurements, Study

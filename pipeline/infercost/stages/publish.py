@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from infercost.datasets import publish
-from infercost.lookup import cited, sources
 from infercost.digests import DamagedPart
 from infercost.errors import SpecError
+from infercost.lookup import cited, sources
 from infercost.paths import config_dirs
 from infercost.provenance import canonical, code_digest, digest, package_versions
 from infercost.specs.study import Study
