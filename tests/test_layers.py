@@ -15,7 +15,7 @@ LEVELS = {
     0: "__init__ units arrays errors terms paths",
     1: "equations specs",
     2: "witnesses faults places resolve question patches compose directions grid lengths media"
-    " searches",
+    " searches traces",
     3: "fabric network operators tiering placement tier_map passes phases cost",
     4: "registry metrics quantities table evaluation",
 }

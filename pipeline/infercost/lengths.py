@@ -8,7 +8,6 @@ Memory room depends on the spread of contexts too, and on the longest.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +21,7 @@ from infercost.errors import SpecError
 from infercost.paths import data_file
 from infercost.specs.trend import Trend
 from infercost.specs.workload import FixedLengths, Snapshot, TraceLengths
+from infercost.traces import read_trace
 
 UNLIMITED = 1e15
 """A window that sees everything: larger than any context, small enough to square."""
@@ -187,36 +187,15 @@ class _Requests:
 
 
 @lru_cache(maxsize=16)
-def _requests(path: Path, sha256: str) -> _Requests:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SpecError(str(path), "", f"cannot be read: {error.strerror}") from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise SpecError(str(path), "sha256", f"is {found}, the workload states {sha256}")
-    columns = ["input_tokens", "output_tokens"]
-    try:
-        table = pq.read_table(path, columns=columns)
-        prompt, output = (table.column(name).to_numpy().astype(np.float64) for name in columns)
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise SpecError(
-            str(path),
-            ", ".join(columns),
-            f"cannot be read: {str(error).splitlines()[0]}",
-            "A trace is Parquet with these two columns of counts",
-        ) from None
-    faulty = ~(np.isfinite(prompt) & np.isfinite(output) & (prompt >= 1) & (output >= 1))
-    if prompt.size == 0 or faulty.any() or output.max() < 2:
+def _requests(path: Path, sha256: str, rows: tuple[tuple[str, str], ...], empty: int) -> _Requests:
+    """Requests of a trace, sorted by prompt."""
+    trace = read_trace(path, sha256, dict(rows), empty)
+    prompt, output = trace.prompt, trace.output
+    if output.max() < 2:
         raise SpecError(
             str(path),
             "input_tokens, output_tokens",
-            f"{int(faulty.sum())} of {prompt.size} rows are not positive counts"
-            if prompt.size and faulty.any()
-            else "holds no request with two output tokens",
+            "holds no request with two output tokens",
         )
     order = np.lexsort((output, prompt))
     bounds = np.floor(np.arange(min(STRATA, prompt.size)) * prompt.size / STRATA)
@@ -250,7 +229,10 @@ def _remembered(evaluate: Callable[[float], Array]) -> Callable[[float], Array]:
 
 
 def _trace(workload: TraceLengths, trend: Trend) -> Lengths:
-    requests = _requests(data_file(workload.file), workload.sha256)
+    rows = tuple(sorted(workload.rows.items()))
+    requests = _requests(
+        data_file(workload.file), workload.sha256, rows, int(workload.empty_prompts)
+    )
 
     def on(evaluate: Callable[..., FloatArray | float], *window: float) -> Array:
         """`evaluate(requests, window)` for each dose of the trend."""

@@ -45,6 +45,11 @@ class TraceLengths(SourcedSpec):
     file: str
     """Parquet with `input_tokens` and `output_tokens`, below the project's data folder."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    rows: dict[str, str] = {}
+    """Text that a column must have, for a file of several services; all rows where nothing is
+    stated."""
+    empty_prompts: CountOrZeroField = 0
+    """Rows whose prompt was not logged, which are left out; more or fewer are a fault."""
     slo: Slo | None = None
 
 
