@@ -14,6 +14,7 @@ from infercost.commands import (
     datasets,
     evaluate,
     explain,
+    replay,
     stage,
     validate,
 )
@@ -31,7 +32,17 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"infercost {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (explain, evaluate, validate, calibrate, catalogue, datasets, answer, stage):
+    for module in (
+        explain,
+        evaluate,
+        replay,
+        validate,
+        calibrate,
+        catalogue,
+        datasets,
+        answer,
+        stage,
+    ):
         module.add_parser(commands)
     return top
 

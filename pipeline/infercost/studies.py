@@ -24,7 +24,7 @@ from infercost.question import (
 )
 from infercost.registry import metrics
 from infercost.specs.case import GROUPS
-from infercost.specs.study import Measurements, Study
+from infercost.specs.study import Measurements, Replays, Study
 
 Plain = dict[str, Any]
 
@@ -69,6 +69,8 @@ class StudyPlan:
 
 def code_of(study: Study) -> str:
     """The module that computes a study's parts."""
+    if study.replays is not None:
+        return "infercost.serving.study"
     return "infercost.parts" if study.measurements is None else "infercost.measured"
 
 
@@ -84,7 +86,7 @@ def load_study(name: str, dirs: tuple[str, ...] = ()) -> Study:
 def _check_names(study: Study) -> None:
     """What the schema cannot know: metrics, the axis of the parts, paths that are not axes."""
     place = f"study '{study.name}'"
-    if study.measurements is not None:
+    if study.measurements is not None or study.replays is not None:
         return
     if study.split not in study.axes:
         raise SpecError(
@@ -108,6 +110,8 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
     study = load_study(name, dirs)
     if study.measurements is not None:
         return _measured(study, study.measurements, overrides, dirs)
+    if study.replays is not None:
+        return _replayed(study, study.replays, overrides, dirs)
     fixed = ask([*study.overrides, *overrides], dirs)
     if fixed.axes or fixed.labels:
         swept = (*fixed.axes, *fixed.labels)[0].name
@@ -136,6 +140,17 @@ def _measured(
             "Each is predicted as its row states it",
         )
     return StudyPlan(study, None, {LABEL: described(measurements, dirs)}, overrides)
+
+
+def _replayed(
+    study: Study, replays: Replays, overrides: tuple[str, ...], dirs: tuple[str, ...]
+) -> StudyPlan:
+    """A study whose points are replays of services: one part per case."""
+    from infercost.serving.study import described
+
+    added = replays.model_copy(update={"overrides": [*replays.overrides, *overrides]})
+    parts = {_label(name): part for name, part in described(added, dirs).items()}
+    return StudyPlan(study, None, parts, overrides)
 
 
 def _with_axes(study: Study, question: Question) -> Question:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from infercost.specs.case import Case
 from infercost.specs.fields import Quantity, SourcedSpec
+from infercost.specs.serving import Serving
 from infercost.specs.study import Study
 
 
@@ -26,6 +27,8 @@ def adapter(group: str) -> TypeAdapter[Any]:
 
 def annotation_of(group: str) -> Any:
     """The type of a group's options."""
+    if group == "serving":
+        return Serving
     return Study if group == "study" else Case.model_fields[group].annotation
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from infercost.specs.fields import CountField, Spec
+from infercost.specs.fields import CountField, CountOrZeroField, FractionField, PositiveField, Spec
 
 Values = Annotated[list[Any], Field(min_length=1)]
 
@@ -48,6 +48,33 @@ class Measurements(Spec):
     """CSV of each row's errors by fits that had not seen it, as `make calibrate` writes it."""
 
 
+class Replays(Spec):
+    """Services to replay, in place of points to search: one part per case."""
+
+    cases: Annotated[dict[str, Values], Field(min_length=1)]
+    """Named overrides, as `infercost replay` takes them."""
+    overrides: list[str] = []
+    """Overrides of all cases."""
+    requests: CountOrZeroField = 0
+    """Requests of each trace, from its start; 0 is all."""
+    rate: PositiveField | None = None
+    """Requests per second where a trace has no arrivals of its own; they are Poisson then."""
+    share: FractionField = 0.9
+    """Share of requests that must keep the workload's objective."""
+    tolerance: PositiveField = 0.03
+    """Width of the bracket around the largest rate."""
+    relative: bool = True
+    """Whether loads are shares of the largest rate of the case, or requests per second."""
+    loads: list[PositiveField] = []
+    """Loads to replay."""
+    variations: list[PositiveField] = []
+    """Squared coefficients of variation of gaps, to replay the same requests at gamma arrivals."""
+    variation_load: PositiveField = 0.8
+    """Load at which they are replayed."""
+    seed: CountOrZeroField = 0
+    """Of arrivals and accepted drafts."""
+
+
 class Study(Spec):
     """A study. `axes` over groups name options; over dotted paths, values.
 
@@ -60,6 +87,7 @@ class Study(Spec):
     overrides: list[str] = []
     """Choices and values that hold for every case."""
     measurements: Measurements | None = None
+    replays: Replays | None = None
     axes: dict[str, Values] = {}
     split: str = ""
     """Axis along which the study is cut into parts, one job each."""
@@ -73,11 +101,13 @@ class Study(Spec):
 
     @model_validator(mode="after")
     def _has_points(self) -> Study:
-        if self.measurements is None:
+        if self.measurements is None and self.replays is None:
             for name in ("axes", "split"):
                 if not getattr(self, name):
                     raise ValueError(f"{name} is missing. Add '{name}:', or 'measurements:'")
+        other = "measurements" if self.measurements is not None else "replays"
         for name in ("axes", "split", "optimise", "overrides"):
-            if self.measurements is not None and getattr(self, name):
-                raise ValueError(f"{name} does not go with measurements. Leave one of them out")
+            searched = self.measurements is None and self.replays is None
+            if not searched and getattr(self, name):
+                raise ValueError(f"{name} does not go with {other}. Leave one of them out")
         return self

@@ -18,6 +18,10 @@ def run(spec: Path, target: Path, plan: Path, workers: int) -> None:
     plain, whole = json.loads(spec.read_text()), read_plan(plan)
     if "measurements" in plain:
         points = write_measured(plain, tuple(whole.dirs), target)
+    elif "replays" in plain:
+        from infercost.serving.study import write_replays
+
+        points = write_replays(plain, tuple(whole.dirs), target)
     else:
         points = write_part(plain, target)
     seconds = time.monotonic() - start
