@@ -138,13 +138,6 @@ def grow(s: Setup, q: Any, state: State, cache: Cache, r: int, e: int) -> None:
 
 
 @compiled
-def give_chunk(s: Setup, q: Any, i: int, left: int) -> int:
-    """Tokens of a prompt that the next pass takes."""
-    q[i].chunk = min(q[i].need - q[i].computed, left)
-    return int(q[i].chunk)
-
-
-@compiled
 def has_room(s: Setup, left: Any, prompts: Any) -> bool:
     """Whether some group's pass takes more tokens."""
     for g in range(s.groups):
@@ -154,53 +147,59 @@ def has_room(s: Setup, left: Any, prompts: Any) -> bool:
 
 
 @compiled
+def plan_running(
+    s: Setup, q: Any, state: State, e: int, g: int, now: float, left: Any, prompts: Any
+) -> int:
+    """Choose what the next pass does for the sequences of an engine; how many of them decode."""
+    left[g], prompts[g] = s.budget, 0
+    n = 0
+    for j in range(state.engine[e].n_running):
+        i = state.running[e, j]
+        q[i].chunk = -1 if q[i].computed >= q[i].need else 0
+        n -= q[i].chunk
+    if s.policy == CHUNKED:
+        left[g] = max(left[g] - n * (s.drafted + 1), 0)
+    for j in range(state.engine[e].n_running):
+        i = state.running[e, j]
+        if q[i].chunk == 0:
+            prefill(s, q, i, g, now, left, prompts)
+    return n
+
+
+@compiled
+def prefill(s: Setup, q: Any, i: int, g: int, now: float, left: Any, prompts: Any) -> None:
+    """Give a prompt what the pass of its group has left, if its found blocks are there."""
+    full = s.max_prefills > 0 and prompts[g] >= s.max_prefills
+    if q[i].ready <= now and left[g] > 0 and not full:
+        q[i].chunk = min(q[i].need - q[i].computed, left[g])
+        left[g] -= q[i].chunk
+        prompts[g] += 1
+
+
+@compiled
 def plan_replica(
     s: Setup, q: Any, state: State, cache: Cache, r: int, now: float, left: Any, prompts: Any
 ) -> None:
     """Choose what the next pass of a replica does: `chunk` of every sequence, -1 for a decode."""
-    waits = False
+    decoding = 0
     for g in range(s.groups):
         e = r * s.groups + g
         grow(s, q, state, cache, r, e)
-        left[g], prompts[g] = s.budget, 0
-        n = 0
-        for j in range(state.engine[e].n_running):
-            i = state.running[e, j]
-            q[i].chunk = 0
-            if q[i].computed >= q[i].need:
-                q[i].chunk = -1
-                n += 1
-        if s.policy == CHUNKED:
-            left[g] = max(left[g] - n * (s.drafted + 1), 0)
-        for j in range(state.engine[e].n_running):
-            i = state.running[e, j]
-            full = s.max_prefills > 0 and prompts[g] >= s.max_prefills
-            if q[i].chunk == 0 and q[i].ready <= now and left[g] > 0 and not full:
-                left[g] -= give_chunk(s, q, i, left[g])
-                prompts[g] += 1
-        waits = waits or (s.policy == DECODE_FIRST and n > 0)
+        decoding += plan_running(s, q, state, e, g, now, left, prompts)
+    waits = s.policy == DECODE_FIRST and decoding > 0
     while state.replica[r].head >= 0 and not waits and has_room(s, left, prompts):
         e = admit(s, q, state, cache, r, now)
         if e < 0:
             break
         g = e - r * s.groups
         i = state.running[e, state.engine[e].n_running - 1]
-        q[i].chunk = 0
-        if q[i].computed >= q[i].need:
-            q[i].chunk = -1
-            if s.policy == CHUNKED:
-                left[g] = max(left[g] - s.drafted - 1, 0)
-            continue
-        full = s.max_prefills > 0 and prompts[g] >= s.max_prefills
-        if q[i].ready <= now and left[g] > 0 and not full:
-            left[g] -= give_chunk(s, q, i, left[g])
-            prompts[g] += 1
-    if s.policy != CHUNKED:
-        first = False
-        for g in range(s.groups):
-            first = first or prompts[g] > 0
-        if first:
-            pause_decodes(s, q, state, r)
+        q[i].chunk = -1 if q[i].computed >= q[i].need else 0
+        if q[i].chunk == 0:
+            prefill(s, q, i, g, now, left, prompts)
+        elif s.policy == CHUNKED:
+            left[g] = max(left[g] - s.drafted - 1, 0)
+    if s.policy != CHUNKED and prompts.sum() > 0:
+        pause_decodes(s, q, state, r)
 
 
 @compiled
