@@ -254,3 +254,40 @@ def test_two_pools_hand_over_and_lose_nothing() -> None:
     assert found.finished.all()
     assert np.all(found.done == 30)
     assert np.all(found.last > found.first)
+
+
+@pytest.mark.slow
+def test_measured_open_loops_are_replayed_within_their_targets() -> None:
+    """In sample: medians of absolute errors at most 15 % of TPOT, 30 % of TTFT, 20 % of rates."""
+    from infercost.paths import ROOT
+    from infercost.serving.measured import compared, open_loop_rows
+
+    found = compared(open_loop_rows(ROOT / "data" / "reference" / "measured.csv"))
+    for metric, most in (("tpot_s", 0.15), ("ttft_s", 0.30), ("output_tokens_per_s", 0.20)):
+        errors = [abs(row.error) for row in found if row.metric == metric]
+        assert np.median(errors) <= most
+
+
+def test_commands_that_replay_nothing_do_not_import_numba() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from infercost.__main__ import parser; parser();"
+        " import infercost.studies, infercost.serving.service; print('numba' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"
+
+
+def test_the_closed_form_is_the_replay_under_poisson_load() -> None:
+    """At a third of capacity: TPOT within 10 %, TTFT within 25 %."""
+    from infercost.serving.closed import steady_state
+
+    case = case_of("hardware=h100-sxm", "model=llama-3.1-70b", "plan.tp=8")
+    asked = same(3_000, 3.0, prompt=1_000, output=200)
+    how = adapter("serving").validate_python(content_of((CONF,), "serving", "prefill-first"))
+    service = service_of(case, how, asked)
+    told, form = service.told(service.run(asked)), steady_state(service, asked, 3.0)
+    assert form.tpot == pytest.approx(told["tpot_mean_s"], rel=0.10)
+    assert form.ttft == pytest.approx(told["ttft_mean_s"], rel=0.25)

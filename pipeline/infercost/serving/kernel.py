@@ -7,12 +7,20 @@ of replica r is the engine r * groups + g, with KV blocks and a prefix cache of 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numba
 import numpy as np
 
-compiled: Any = numba.njit(cache=True, nogil=True)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(function: Function) -> Function:
+    """The function, compiled on first use and kept on disk."""
+    jitted: Function = numba.njit(cache=True, nogil=True)(function)
+    return jitted
+
 
 CHUNKED, PREFILL_FIRST, DECODE_FIRST = 0, 1, 2
 ROUND_ROBIN, LEAST_LOADED, PREFIX_AWARE = 0, 1, 2
@@ -148,7 +156,7 @@ def place(axis: Any, value: float) -> Any:
 
 
 @compiled
-def plane(table: Any, i: int, x: float, j: int, y: float) -> float:
+def plane(table: Any, i: int, x: float, j: int, y: float) -> Any:
     """Bilinear interpolation."""
     low = table[i, j] * (1 - y) + table[i, j + 1] * y
     high = table[i + 1, j] * (1 - y) + table[i + 1, j + 1] * y
@@ -230,7 +238,7 @@ def push_down(cache: Cache, e: int, b: int, k: int) -> None:
 
 
 @compiled
-def make_room(s: Setup, state: State, cache: Cache, e: int, wanted: int) -> bool:
+def make_room(s: Setup, state: State, cache: Cache, e: int, wanted: int) -> Any:
     """Whether `wanted` KV blocks are free after old unused prefixes have given way."""
     while state.engine[e].free < wanted and s.hash_blocks > 0 and cache.tiers[e, 0].oldest >= 0:
         b = cache.tiers[e, 0].oldest

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from infercost.calibrate.cases import calibrations, case_of, cases_of, with_calibration
+from infercost.calibrate.settle import BINARY
 from infercost.grid import replaced
 from infercost.layouts import layout_of
 from infercost.loads import devices_of
@@ -104,6 +105,10 @@ def _case(row: Row) -> tuple[Case, int, str]:
     )  # fmt: skip
     name = chosen_calibrations([reading])[0][0]
     case = with_calibration(case_of(cases_of([reading], ()), reading), calibrations([name])[name])
+    if case.hardware.family.startswith("nvidia"):  # sold by decimal names, built in binary
+        tier = next(iter(case.hardware.memory))
+        whole = case.hardware.memory[tier].capacity * BINARY
+        case = replaced(case, ["hardware", "memory", tier, "capacity"], whole)
     for key in ("tp", "pp", "dp", "ep"):
         case = replaced(case, ["plan", key], int(getattr(reading, key)))
     return case, int(replicas), name

@@ -136,11 +136,25 @@ def poisson(rate: float, count: int, seed: int, squared_variation: float = 1.0) 
     return times
 
 
+def spread(arrival: FloatArray) -> FloatArray:
+    """Arrivals that are published in coarse steps, spread evenly over each step.
+
+    Only where most gaps are zero, as in Mooncake's steps of 3 s: bunches there are of the clock.
+    """
+    times, counts = np.unique(arrival, return_counts=True)
+    if times.size < 2 or 2 * times.size > arrival.size:
+        return arrival
+    width = np.append(np.diff(times), np.median(np.diff(times)))
+    within = np.concatenate([np.arange(n) / n for n in counts])
+    result: FloatArray = np.repeat(times, counts) + np.repeat(width, counts) * within
+    return result
+
+
 def of_workload(workload: Workload, count: int, rate: float | None, seed: int) -> Arrivals:
     """Requests of a workload option: a trace at its own times, or Poisson arrivals of lengths.
 
     `count` limits them (0 is all of a trace, 1,000 of fixed lengths); `rate` stretches a trace's
-    gaps, and is needed where none are published.
+    gaps, and is needed where none are published. Coarse steps are spread (`spread`).
     """
     if isinstance(workload, FixedLengths):
         size = count or 1000
@@ -162,6 +176,7 @@ def of_workload(workload: Workload, count: int, rate: float | None, seed: int) -
             fault = "has no arrivals over the whole trace"
             raise SpecError(f"workload '{workload.name}'", "arrival_s", fault, "Name a --rate")
         times = poisson(rate, trace.prompt.size, seed)
+    times = spread(times)
     found = arrivals(
         workload.name, times, trace.prompt, trace.output,
         trace.blocks, trace.starts, trace.block_tokens,
