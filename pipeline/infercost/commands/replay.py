@@ -62,8 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"No rate keeps TTFT {slo.ttft:g} s and TPOT {slo.tpot:g} s for 90 % of requests")
             return 0
     told = []
-    for rate in rates or [None]:
-        now = requests if rate is None else requests.at_rate(rate)
+    loads = [requests.at_rate(rate) for rate in rates] or [requests]
+    for now in loads:
         told.append({"rate_per_s": now.rate, **service.told(service.run(now, arguments.seed))})
     if arguments.json:
         print_json(told)

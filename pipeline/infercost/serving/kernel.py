@@ -8,7 +8,7 @@ of replica r is the engine r * groups + g, with KV blocks and a prefix cache of 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -18,8 +18,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def compiled(function: Function) -> Function:
     """The function, compiled on first use and kept on disk."""
-    jitted: Function = numba.njit(cache=True, nogil=True)(function)
-    return jitted
+    jitted: Any = numba.njit(cache=True, nogil=True)(function)
+    return cast(Function, jitted)
 
 
 CHUNKED, PREFILL_FIRST, DECODE_FIRST = 0, 1, 2

@@ -87,7 +87,7 @@ def admitted(s: Setup, q: Any, state: State, cache: Cache, e: int, i: int, now: 
 
 
 @compiled
-def admit(s: Setup, q: Any, state: State, cache: Cache, r: int, now: float) -> int:
+def admit(s: Setup, q: Any, state: State, cache: Cache, r: int, now: float) -> Any:
     """Start the first request of a queue; the engine that it runs on, or -1 without room."""
     i = state.replica[r].head
     e = choose_engine(s, q, state, cache, r, i)

@@ -186,14 +186,18 @@ def replay_pools(
     ready = made.finished & (requests.output > 1)
     index = np.flatnonzero(ready)
     index = index[np.argsort(made.first[index], kind="stable")]
-    size = requests.prompt[index] * prefill.token_bytes
+    size = requests.prompt[index].astype(np.float64) * prefill.token_bytes
     # Replicas share the rate: one queue at their bandwidth together, in order of completion.
-    each = size / (over.bandwidth * prefill.replicas)
+    each: FloatArray = size / (over.bandwidth * prefill.replicas)
     done = _served_in_order(made.first[index], each) + size / over.bandwidth - each + over.latency
     order = np.argsort(done, kind="stable")
     index, done = index[order], done[order]
     counts = np.diff(requests.starts)[index]
-    blocks = np.concatenate([_blocks(requests, i) for i in index]) if requests.blocks.size else None
+    blocks = (
+        np.concatenate([_blocks(requests, i) for i in index.tolist()])
+        if requests.blocks.size
+        else None
+    )
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     handed = Arrivals(
         requests.name, done, requests.prompt[index], requests.output[index],

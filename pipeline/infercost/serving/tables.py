@@ -124,7 +124,8 @@ def _none(window: float) -> Array:
 def _seen(tokens: Array, window: float) -> Array:
     """Query-key pairs of the first `tokens` positions under a window."""
     inside = np.minimum(tokens, window)
-    return inside * (inside + 1.0) / 2.0 + (tokens - inside) * np.minimum(window, 1e15)
+    seen: Array = inside * (inside + 1.0) / 2.0 + (tokens - inside) * window
+    return seen
 
 
 def _decode(n: Array, context: Array, drafted: int, encoded: Array) -> Pass:
