@@ -15,8 +15,8 @@ LEVELS = {
     0: "__init__ units arrays errors terms paths",
     1: "equations specs",
     2: "witnesses faults places resolve question patches compose directions grid lengths media"
-    " searches",
-    3: "fabric network operators tiering placement tier_map passes phases cost",
+    " searches mitigations",
+    3: "fabric network operators tiering placement tier_map passes drafting phases cost",
     4: "registry metrics quantities table evaluation",
 }
 HIGHER = 5

@@ -58,6 +58,8 @@ class Lengths:
     """Output tokens that become readable together: one, a block, or all."""
     first_steps: Array = 0.0
     """Steps before the first of them; none where the prefill gives it."""
+    pace: Array = 1.0
+    """Output tokens that a step gives each sequence."""
     branches: Array = 1.0
     """Answers of one request, all from one prefill."""
     cached: bool = True

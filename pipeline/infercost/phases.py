@@ -13,12 +13,13 @@ from dataclasses import replace
 import numpy as np
 
 from infercost.arrays import Array, Count
+from infercost.drafting import drafted_lengths
 from infercost.equations import diffusion, serving
 from infercost.equations.attention import attended_pairs
 from infercost.lengths import Lengths, lengths_of
 from infercost.media import loads, prompt_tokens
 from infercost.operators.base import Layout, Pass
-from infercost.placement import shared_tokens, shares_context
+from infercost.placement import finds_prefixes, kept_context, shared_tokens, shares_context
 from infercost.specs.case import Case
 from infercost.specs.generation import BlockDiffusion, MediaDiffusion, SequenceDiffusion
 from infercost.specs.workload import Media
@@ -37,11 +38,24 @@ def paced_lengths(case: Case) -> Lengths:
     if np.any(np.asarray(trend.branches) > 1):
         starts = lengths.prefills_per_step / trend.branches
         lengths = replace(lengths, prefills_per_step=starts, branches=trend.branches)
+    if isinstance(generation, BlockDiffusion | SequenceDiffusion):
+        generation = _slowed(generation, case.trend.denoising)
     if isinstance(generation, BlockDiffusion):
         return _by_blocks(lengths, generation)
     if isinstance(generation, SequenceDiffusion):
         return _whole(lengths, generation)
-    return lengths
+    drafting = case.mechanisms.drafting
+    return lengths if drafting is None else drafted_lengths(lengths, drafting)
+
+
+def _slowed(
+    generation: BlockDiffusion | SequenceDiffusion, denoising: Array
+) -> BlockDiffusion | SequenceDiffusion:
+    """The model's way with more or fewer steps per token; a step settles its block at most."""
+    settled = generation.tokens_per_step / denoising
+    if isinstance(generation, BlockDiffusion):
+        settled = np.minimum(settled, generation.block)
+    return generation.model_copy(update={"tokens_per_step": settled})
 
 
 def _by_blocks(lengths: Lengths, generation: BlockDiffusion) -> Lengths:
@@ -53,6 +67,7 @@ def _by_blocks(lengths: Lengths, generation: BlockDiffusion) -> Lengths:
         prefills_per_step=np.where(starts, settled / lengths.output_mean, 0.0) / lengths.branches,
         tokens_per_step=settled,
         per_step=block,
+        pace=settled,
         at_once=block,
         first_steps=diffusion.denoising_steps(block, settled),
     )
@@ -68,6 +83,7 @@ def _whole(lengths: Lengths, generation: SequenceDiffusion) -> Lengths:
         prefills_per_step=np.where(starts, settled / output, 0.0) / lengths.branches,
         tokens_per_step=settled,
         per_step=lengths.whole(1),
+        pace=settled,
         at_once=output,
         first_steps=diffusion.denoising_steps(output, settled),
         cached=False,
@@ -131,7 +147,7 @@ def _cached_pass(layout: Layout, lengths: Lengths, sequences: Count) -> Pass:
     """One token of each sequence beside its cache; a shared context may be read once for all."""
 
     def visible(window: float) -> Count:
-        return sequences * lengths.context(window)
+        return sequences * kept_context(layout, lengths, window)
 
     step = Pass(sequences, sequences, visible, visible, decode=True, encoded=layout.encoded)
     if not shares_context(layout):
@@ -165,17 +181,18 @@ def prefill_pass(layout: Layout, lengths: Lengths, prompt: Count, passes: Count)
     plan, head = layout.case.plan, lengths.prompt - prompt
     batch = plan.prefill_batch
     rounds = serving.chunk_passes(prompt, plan.prefill_chunk)
+    found = shares_context(layout) or finds_prefixes(layout)
 
     def read(window: float) -> Count:
         # The first round sees nothing but itself; later ones re-read what is cached by then.
         again = (rounds - 1.0) * np.minimum(0.5 * prompt, window)
-        if shares_context(layout):
+        if found:
             again = again + rounds * np.minimum(head, window)
         return batch * (prompt + again) / passes
 
     def pairs(window: float) -> Count:
         new = lengths.pairs(window)
-        if shares_context(layout):
+        if found:
             new = new - attended_pairs(head, window)
         return batch * new / passes
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from infercost.arrays import BoolArray, Bytes, Count
+from infercost.arrays import Array, BoolArray, Bytes, Count
 from infercost.equations.memory import admitted_context
 from infercost.equations.serving import chunk_tokens
 from infercost.equations.transformer import activation_bytes, shard
@@ -34,6 +34,16 @@ class Footprint:
     context: Bytes = 0.0
     """Cache of the context that all requests share, kept once."""
 
+    def beside(self, other: Footprint) -> Footprint:
+        """With weights and caches of another model in the same memory."""
+        return Footprint(
+            self.weights + other.weights,
+            self.kv + other.kv,
+            np.maximum(self.activations, other.activations),
+            self.room,
+            self.context + other.context,
+        )
+
     @property
     def used(self) -> Bytes:
         """All together."""
@@ -46,7 +56,8 @@ def footprint(layout: Layout, lengths: Lengths) -> Footprint:
     capacity: Bytes = sum((m.total_capacity for m in case.hardware.memory.values()), start=0.0)
     return Footprint(
         weight_bytes_per_device(layout),
-        _kv_bytes_per_device(layout, lengths, np.ceil(case.batch / np.asarray(case.plan.dp))),
+        _kv_bytes_per_device(layout, lengths, np.ceil(case.batch / np.asarray(case.plan.dp)))
+        + (0.0 if case.mechanisms.prefix is None else case.mechanisms.prefix.held),
         _workspace(layout, lengths),
         capacity * case.calibration.memory_utilisation,
         context_bytes(layout, lengths),
@@ -56,6 +67,29 @@ def footprint(layout: Layout, lengths: Lengths) -> Footprint:
 def shares_context(layout: Layout) -> bool:
     """Whether requests share a context that is computed beforehand."""
     return bool(np.any(np.asarray(layout.case.plan.placement.shared_context) > 0))
+
+
+def finds_prefixes(layout: Layout) -> bool:
+    """Whether caches of prompts' heads are found again."""
+    return layout.case.mechanisms.prefix is not None
+
+
+def kept_context(layout: Layout, lengths: Lengths, window: float) -> Count:
+    """Tokens that a sequence in flight still has in a cache, after eviction."""
+    kept, budget = layout.case.mechanisms.kept, layout.case.mechanisms.budget
+    context = lengths.context(window)
+    if np.ndim(window) or window < UNLIMITED:
+        return context
+    context = context * kept
+    return context if budget is None else np.minimum(context, lengths.context(budget))
+
+
+def kept_share(layout: Layout, lengths: Lengths, window: float) -> Array:
+    """Share of a cache that stays after eviction; the longest request is held whole until then."""
+    mechanisms = layout.case.mechanisms
+    if mechanisms.budget is None and np.all(np.asarray(mechanisms.kept) == 1.0):
+        return 1.0
+    return kept_context(layout, lengths, window) / lengths.context(window)
 
 
 def shared_tokens(layout: Layout, lengths: Lengths, window: float = UNLIMITED) -> Count:
@@ -103,7 +137,7 @@ def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> 
         return 0.0
 
     def admitted(cache: Cache) -> Count:
-        mean = lengths.context(cache.window)
+        mean = kept_context(layout, lengths, cache.window)
         longest = np.minimum(lengths.longest, cache.window)
         if shares_context(layout) and cache.grows:
             shared = shared_tokens(layout, lengths, cache.window)
@@ -111,7 +145,7 @@ def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> 
         tokens = admitted_context(
             cache.sequences(sequences) if cache.whole else sequences,
             mean,
-            lengths.deviation(cache.window),
+            kept_share(layout, lengths, cache.window) * lengths.deviation(cache.window),
             longest,
             layout.case.plan.admission_sigma,
         )
@@ -124,7 +158,9 @@ def kv_bytes_per_sequence(layout: Layout, lengths: Lengths) -> Bytes:
     """Cache that one sequence at its mean context takes on one device of its stage."""
     if not lengths.cached:
         return 0.0
-    return cache_bytes(layout, lambda cache: lengths.context(cache.window) / cache.ways)
+    return cache_bytes(
+        layout, lambda cache: kept_context(layout, lengths, cache.window) / cache.ways
+    )
 
 
 def _workspace(layout: Layout, lengths: Lengths) -> Bytes:

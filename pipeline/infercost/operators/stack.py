@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from infercost.operators.attention import (
     mixer_operators,
 )
 from infercost.operators.base import Block, Layout, Operator, Pass
+from infercost.operators.changed import converted, exited
 from infercost.operators.encoders import encoder_blocks, encoder_elements
 from infercost.operators.feedforward import (
     ffn_elements,
@@ -33,9 +34,11 @@ def blocks(layout: Layout, step: Pass) -> tuple[Block, ...]:
     if step.encoder:
         return encoder_blocks(layout, step)
     groups = tuple(
-        _layers(layout, name, layer, step) for name, layer in layout.case.model.layers.items()
+        exited(layout, step, partial(_layers, layout, name, layer))
+        for name, layer in layout.case.model.layers.items()
     )
-    return (*groups, _head(layout, step), _hand_over(layout, step))
+    whole = (*groups, _head(layout, step), _hand_over(layout, step))
+    return tuple(converted(layout, block) for block in whole)
 
 
 def _layers(layout: Layout, name: str, layer: LayerGroup, step: Pass) -> Block:
