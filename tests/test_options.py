@@ -97,7 +97,7 @@ def test_file_names_are_kebab_case(file: Any) -> None:
 def test_names_are_told_apart(cases: dict[tuple[str, str], ComposedCase], group: str) -> None:
     """Two options of one group never bear the same name in a figure."""
     chosen = [getattr(case.case, group) for (g, _), case in cases.items() if g == group]
-    if group == "direction":  # a combination of directions by name
+    if group in ("direction", "mitigation"):  # combinations of options by name
         chosen = [direction for combined in chosen for direction in combined.values()]
     names = [option.name for option in chosen]
     assert len(names) == len(set(names))
