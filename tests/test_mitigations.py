@@ -49,6 +49,7 @@ NEUTRAL = {
     "chunked-prefill": "chunk=0",
     "disaggregation": "share=0",
     "early-exit": "exits=0",
+    "edge-split": "share=0",
     "eviction-h2o": "kept=1",
     "offload": "units=0",
     "prefix-cache": "hit_rate=0",
