@@ -16,7 +16,7 @@ LEVELS = {
     1: "equations specs",
     2: "witnesses faults places resolve question patches compose directions grid lengths media"
     " searches mitigations",
-    3: "fabric network operators tiering placement tier_map passes drafting phases cost",
+    3: "fabric network operators tiering placement tier_map passes drafting phases shares cost",
     4: "registry metrics quantities table evaluation",
 }
 HIGHER = 5

@@ -6,8 +6,6 @@ replica is busy per output token, what that time and energy cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property, reduce
 
 import numpy as np
@@ -31,24 +29,13 @@ from infercost.placement import (
     shares_context,
 )
 from infercost.searches import Search, search_of
+from infercost.shares import PerToken, mixed, summed
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership
-from infercost.specs.mechanisms import Beside
+from infercost.specs.mechanisms import Beside, Drafting
 from infercost.terms import Terms
 from infercost.tier_map import Placed, place
 from infercost.tiering import Routes
-
-
-@dataclass(frozen=True)
-class PerToken:
-    """What one output token takes of a replica, by resource, for one phase."""
-
-    device_time: Terms
-    """Device-seconds."""
-    energy: Terms
-    """Joules at the meter: dynamic, static and idle, times PUE."""
-    parts: tuple[tuple[Array, Evaluation, PerToken], ...] = ()
-    """Shares of several evaluations that make it up, each with its own prices; none: one's own."""
 
 
 class Evaluation:
@@ -194,18 +181,17 @@ class Evaluation:
         step = pass_cost(self.layout, self.decode_pass, self.routes)
         mechanisms = self.case.mechanisms
         if mechanisms.drafting is not None:
-            step = with_drafts(step, self._draft, mechanisms.drafting)
+            step = with_drafts(step, self._draft(mechanisms.drafting), mechanisms.drafting)
         if np.any(np.asarray(mechanisms.fused) > 0):
             step = riding(self.layout, step, mechanisms.fused * self._chunks_per_step)
         return step
 
-    @property
-    def _draft(self) -> PassCost | None:
+    def _draft(self, drafting: Drafting) -> PassCost | None:
         """One pass of the drafter over all sequences of a step."""
         if self.drafter is None:
             return None
         step = step_pass(self.drafter, self.lengths, self.sequences)
-        step = draft_pass(step, self.case.mechanisms.drafting)
+        step = draft_pass(step, drafting)
         return pass_cost(self.drafter, step, self.routes)
 
     @property
@@ -272,17 +258,17 @@ class Evaluation:
         share = serving.pipelined_share(self._prompt_chunks, plan.pp, overlap)
         computed = self.prefill.time.total * self.prompt_passes * share
         own = computed + self.encoder_time + self.loading_time
-        if self.pool is None:
-            return own
         pool = self.case.mechanisms.pool
-        return own + pool.share * (self.pool.prefill_time + self._hand_over_time - own)
+        if pool is None or self.pool is None:
+            return own
+        handed = self.pool.prefill_time + self._hand_over_time(pool, self.pool.layout)
+        return own + pool.share * (handed - own)
 
-    @property
-    def _hand_over_time(self) -> Seconds:
+    def _hand_over_time(self, pool: Beside, layout: Layout) -> Seconds:
         """Time in which a pool's devices hand over the caches of a prefill, by prompt stratum."""
-        pool, prompts = self.case.mechanisms.pool, self.case.plan.prefill_batch
+        prompts = self.case.plan.prefill_batch
         sent = cache_bytes(
-            self.pool.layout, lambda cache: prompts * np.minimum(self.lengths.prompt, cache.window)
+            layout, lambda cache: prompts * np.minimum(self.lengths.prompt, cache.window)
         )
         return pool.alpha + sent / pool.bandwidth
 
@@ -344,8 +330,9 @@ class Evaluation:
     def tpot(self) -> Seconds:
         """Mean time per output token that a user sees."""
         interrupts: Array = 1.0 if self.case.plan.phases == "colocated" else 0.0
-        if self.pool is not None:
-            interrupts = interrupts * (1.0 - self.case.mechanisms.pool.share)
+        pool, light = self.case.mechanisms.pool, self.case.mechanisms.light
+        if pool is not None:
+            interrupts = interrupts * (1.0 - pool.share)
         paced = serving.interrupted_tpot(
             self.step_time,
             self._occupancy(self.prefill_terms.total),
@@ -354,8 +341,9 @@ class Evaluation:
             interrupts,
         )
         own = paced / self.lengths.pace
-        light = self.case.mechanisms.light
-        return own if self.light is None else own + light.share * (self.light.tpot - own)
+        if light is None or self.light is None:
+            return own
+        return own + light.share * (self.light.tpot - own)
 
     @cached_property
     def light(self) -> Evaluation | None:
@@ -387,17 +375,18 @@ class Evaluation:
         dynamic = self.prefill.energy.each(self._mean_over_prompts)
         dynamic = reduce(Terms.plus, (cost.energy for cost in self.encoders), dynamic)
         own = self._per_token(time, dynamic.times(plan.tp / plan.prefill_batch * share))
-        if self.pool is not None:
-            moved = self.case.mechanisms.pool.share
+        pool = self.case.mechanisms.pool
+        if pool is not None and self.pool is not None:
+            moved = pool.share
             others = (moved, self.pool, self.pool.prefill_per_token)
             own = mixed((1.0 - moved, self, own), others)
         return self._with_light(own, "prefill_per_token")
 
     def _with_light(self, own: PerToken, phase: str) -> PerToken:
         """A phase, of which a lighter model takes its share of the requests."""
-        if self.light is None:
-            return own
         how = self.case.mechanisms.light
+        if how is None or self.light is None:
+            return own
         theirs = (how.share + how.tried, self.light, getattr(self.light, phase))
         return mixed((1.0 - how.share, self, own), theirs)
 
@@ -499,18 +488,3 @@ class Evaluation:
 def evaluation_of(beside: Beside | None) -> Evaluation | None:
     """The evaluation of a case that works beside another; none where there is none."""
     return None if beside is None else Evaluation(beside.case)
-
-
-def mixed(*parts: tuple[Array, Evaluation, PerToken]) -> PerToken:
-    """What several evaluations take together, each for its share, with prices of their own."""
-    flat: list[tuple[Array, Evaluation, PerToken]] = []
-    for share, one, phase in parts:
-        inner = phase.parts or ((1.0, one, phase),)
-        flat += [(share * s, e, p) for s, e, p in inner]
-    time = summed((share, part.device_time) for share, _, part in flat)
-    return PerToken(time, summed((share, part.energy) for share, _, part in flat), tuple(flat))
-
-
-def summed(terms: Iterable[tuple[Array, Terms]]) -> Terms:
-    """The sum of terms, each times its share."""
-    return reduce(Terms.plus, (each.times(share) for share, each in terms), Terms())

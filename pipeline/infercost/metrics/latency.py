@@ -14,9 +14,9 @@ from infercost.registry import metric
 def ttft(point: Evaluation) -> Array:
     """Mean time to first readable output of a prompt, with its prefill batch, without queueing."""
     own = point.lengths.mean(point.prefill_time) + point.first_output_time + _searched(point)
-    if point.light is None:
-        return own
     how = point.case.mechanisms.light
+    if how is None or point.light is None:
+        return own
     # In a cascade the lighter model has answered in vain before the other one begins.
     waited = e2e_latency(point.light) if np.any(np.asarray(how.tried) > 0) else 0.0
     return how.share * ttft(point.light) + (1.0 - how.share) * (own + waited)
