@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -245,7 +246,99 @@ def test_a_hit_is_not_computed_and_must_be_loaded() -> None:
     doses = ("hit_rate=0.5", "overlap=0", "bandwidth=50 GB/s")
     cached = point(*TARGET, *long, *(f"mitigation.prefix-cache.{dose}" for dose in doses))
     assert number(cached.prefilled) == 500
-    assert number(cached.loading_time) == pytest.approx(500 * 327_680 / 8 / 50e9, rel=1e-12)
+    assert number(cached.prefix_load_time) == pytest.approx(500 * 327_680 / 8 / 50e9, rel=1e-12)
+
+
+def test_loading_hides_behind_the_rest_of_the_prefill() -> None:
+    """500 tokens take 0.41 ms to load, less than the rest to compute: half of it hides at 0.5."""
+    long = ("workload.prompt_tokens=1000", "+mitigation=prefix-cache")
+    doses = ("hit_rate=0.5", "overlap=0.5", "bandwidth=50 GB/s")
+    cached = point(*TARGET, *long, *(f"mitigation.prefix-cache.{dose}" for dose in doses))
+    assert number(cached.prefill.time.total) > 500 * 327_680 / 8 / 50e9
+    expected = 0.5 * 500 * 327_680 / 8 / 50e9
+    assert number(cached.prefix_load_time) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_stated_hit_rate_computes_what_the_same_cached_tokens_of_a_workload_do() -> None:
+    """Half of 1,000 tokens found, by the mitigation and by the workload, nothing to load."""
+    long = (*TARGET, "workload.prompt_tokens=1000")
+    doses = ("hit_rate=0.5", "overlap=1", "bandwidth=1000 TB/s")
+    stated = point(
+        *long,
+        "+mitigation=prefix-cache",
+        *(f"mitigation.prefix-cache.{dose}" for dose in doses),
+    )
+    held = point(*long, "workload.cached_tokens=500")
+    for one in ("prefill_time", "per_token_price", "tpot", "prefilled"):
+        assert number(getattr(stated, one)) == pytest.approx(number(getattr(held, one)), rel=1e-12)
+    assert stated.lengths.reuses and held.lengths.reuses
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (("workload.cached_tokens=500",), "workload.cached_tokens"),
+        (
+            ("plan.prefix_cache.capacity=1 TB", "workload=mooncake-conversation"),
+            "plan.prefix_cache",
+        ),
+        (("plan.placement.shared_context=100",), "plan.placement.shared_context"),
+        (("trend=rag", "trend.cached_share=0.5"), "trend.cached_share"),
+    ],
+)
+def test_prefixes_are_found_once(overrides: tuple[str, ...], key: str) -> None:
+    with pytest.raises(SpecError, match="prefixes found already") as caught:
+        point(*TARGET, *overrides, "+mitigation=prefix-cache")
+    assert key in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pool_on_the_devices_takes_their_memory() -> None:
+    """A tenth of 80 GB beside weights and caches, once, with a drafter in the same memory too."""
+    own = ("+mitigation=prefix-cache+speculation-model", "mitigation.prefix-cache.own_share=0.1")
+    plain = point(*TARGET, "+mitigation=speculation-model")
+    more = point(*TARGET, *own).memory.used - plain.memory.used
+    assert number(more) == pytest.approx(0.1 * 80e9, rel=1e-9)
+
+
+def test_a_drafter_holds_no_second_cache_of_prefixes() -> None:
+    """1 TB of prefixes over 8 devices, with a drafter and without."""
+    pool = ("workload=mooncake-conversation", "plan.prefix_cache.capacity=1 TB")
+    drafting = (TARGET[0], *TARGET[1:3], "+mitigation=speculation-model")
+    more = point(*drafting, *pool).memory.used - point(*drafting, pool[0]).memory.used
+    assert number(more) == pytest.approx(1e12 / 8, rel=1e-9)
+
+
+def test_ranges_of_a_mitigation_are_drawn_and_not_where_an_end_is_chosen() -> None:
+    """Hit rates from 0.366 to 0.857, even in the logarithm: the median is their geometric mean."""
+    drawn = infercost.evaluate(
+        [*TARGET, "mitigation=none,prefix-cache,prefix-cache@best", "draw=32"]
+    )
+    hits = "mitigation.prefix-cache.hit_rate"
+    free = drawn[drawn["mitigation"] == "prefix-cache"][hits]
+    assert free.between(0.366, 0.857).all()
+    assert free.median() == pytest.approx(np.sqrt(0.366 * 0.857), rel=0.1)
+    rest = drawn[drawn["mitigation"] != "prefix-cache"]
+    assert rest[hits].isna().all()
+    assert (rest.groupby("mitigation")["cost_per_mtoken_usd"].nunique() == 1).all()
+
+
+def test_a_number_in_the_file_of_a_mitigation_may_be_a_distribution(tmp_path: Path) -> None:
+    """Uniform from 0.2 to 0.4: nominal 0.3, draws between."""
+    (tmp_path / "mitigation").mkdir()
+    stated = (CONF / "mitigation" / "prefix-cache.yaml").read_text()
+    law = "hit_rate: {uniform: [0.2, 0.4]}"
+    unranged = stated.replace("hit_rate: 0.366", law, 1).partition("ranges:\n")[0]
+    (tmp_path / "mitigation" / "mine.yaml").write_text(unranged)
+    asked, dirs = [*TARGET, "mitigation=mine+kv8"], (str(tmp_path),)
+    case = next(iter(Options(ask(asked, dirs)).cases())).case
+    prefix = mitigated(case).mechanisms.prefix
+    assert prefix is not None
+    assert number(prefix.hit_rate) == pytest.approx(0.3)
+    drawn = infercost.evaluate([*asked, "draw=16"], dirs=dirs)
+    hits = drawn["mitigation.mine.hit_rate"]
+    assert hits.between(0.2, 0.4).all()
+    assert hits.nunique() == 16
 
 
 def test_sparse_attention_reads_its_choice_and_all_index_keys() -> None:
@@ -458,7 +551,7 @@ def test_all_pairs_of_mitigations_compose_or_say_why_not() -> None:
 # --- against what was measured
 
 MEASURED = {
-    # What was measured -> (base, mitigation and doses, acceptance as stated, speed-up, agrees).
+    # What was measured -> (base, mitigation and doses, speed-up, agrees within 15 %).
     "EAGLE-3, Vicuna-13B, 2 x RTX 3090, batch 1, 6.65 tokens a pass": (
         ("model=llama-13b", "hardware=rtx-3090", "plan.pp=2", "batch=1"),
         ("speculation-eagle-tree", "acceptance=0.922"),
@@ -471,18 +564,6 @@ MEASURED = {
         4.4,
         True,
     ),
-    "MTP of DeepSeek-V3, acceptance 0.85 to 0.90 (batch not stated: 128 on 8 x H200)": (
-        ("model=deepseek-v3", "hardware=h200-sxm", "plan.tp=8", "plan.ep=8", "batch=128"),
-        ("speculation-mtp", "acceptance=0.875"),
-        1.8,
-        True,
-    ),
-    "AWQ 4-bit weights, Llama-3-8B, RTX 4090, batch 1 (AWQ keeps 4.25 bits)": (
-        ("model=llama-3-8b", "hardware=rtx-4090", "batch=1", "calibration=nvidia-workstation"),
-        ("w4", "tile_rows=128"),
-        2.7,
-        True,
-    ),
     # SGLang's steps with drafts are bound by what a memory-bound model does not see; acceptance of
     # that run is not stated. The model predicts 2.4.
     "EAGLE-3 in SGLang, batch 64 (model and system not stated: Llama-3.1-8B, H100)": (
@@ -492,18 +573,61 @@ MEASURED = {
         False,
     ),
 }
+OPEN = {
+    # What was measured -> (base, mitigation and doses, what its source leaves open, speed-up).
+    "MTP of DeepSeek-V3, acceptance 0.85 to 0.90, 8 x H200 (system and batch not stated)": (
+        ("model=deepseek-v3", "hardware=h200-sxm", "plan.tp=8", "plan.ep=8"),
+        ("speculation-mtp", "acceptance=0.875"),
+        ("batch=1", "batch=8", "batch=32", "batch=64", "batch=128", "batch=256"),
+        1.8,
+    ),
+    "AWQ 4-bit weights in TinyChat, Llama-3-8B, RTX 4090, batch 1": (
+        ("model=llama-3-8b", "hardware=rtx-4090", "batch=1"),
+        ("w4", "tile_rows=128"),
+        ("calibration=ideal", "calibration=typical", "calibration=nvidia-workstation"),
+        2.7,
+    ),
+}
 
 
-@pytest.mark.parametrize("row", MEASURED)
-def test_measured_speed_ups(row: str) -> None:
-    """TPOT of decode alone at 500 tokens of context, without over with; mitigations catalogue."""
-    fixed, (name, dose), measured, agrees = MEASURED[row]
+def speed_up(fixed: tuple[str, ...], name: str, dose: str) -> float:
+    """TPOT of decode alone at 500 tokens of context, without over with a mitigation."""
     base = ("plan=base", *fixed, "workload=snapshot", "workload.context=500")
     plain = point(*base)
     sped = point(*base, f"+mitigation={name}", f"mitigation.{name}.{dose}")
     assert number(plain.broken) == number(sped.broken) == 0
-    ratio = number(plain.tpot) / number(sped.tpot)
+    return number(plain.tpot) / number(sped.tpot)
+
+
+@pytest.mark.parametrize("row", MEASURED)
+def test_measured_speed_ups(row: str) -> None:
+    """Speed-ups of the literature at batches and tokens per pass that it states.
+
+    How settings were chosen: acceptance is the one that gives the stated tokens per pass at the
+    tree's depth of 8 ((1 - a^9) / (1 - a) = 6.65 and 6.13), so that rows examine the price of
+    drafts and verification, not acceptance. Tree and depth are EAGLE's (recalled). What the source
+    does not state stands in the row's name: for Llama-3.1-8B an A100, where an H100 or an RTX 3090
+    would give 3.95 and 4.14 in place of 4.04. Contexts of 500 tokens and the default calibration
+    are ours. Measurements come with stacks of their authors' own, which no calibration here knows.
+    The third row stands for what is missed: it is expected to disagree.
+    """
+    fixed, (name, dose), measured, agrees = MEASURED[row]
+    ratio = speed_up(fixed, name, dose)
     assert (abs(ratio / measured - 1) < 0.15) == agrees, ratio
+
+
+@pytest.mark.parametrize("row", OPEN)
+def test_measured_speed_ups_lie_in_the_range_of_what_their_source_leaves_open(row: str) -> None:
+    """No evidence comparable to a prediction: a check that the measured figure is within reach.
+
+    Of MTP neither batch nor system is stated, and predictions run from 1.26 (batch 8) to 1.74
+    (batch 128) on a system that is our choice. Of AWQ the kernels are TinyChat's, which no
+    calibration knows, and its weights take 4.25 bits, those of `w4` 4.5: predictions run from 2.5
+    to 3.5. The measured figure has to lie in that range widened by 15 % at both ends.
+    """
+    fixed, (name, dose), choices, measured = OPEN[row]
+    found = [speed_up((*fixed, choice), name, dose) for choice in choices]
+    assert min(found) / 1.15 < measured < max(found) * 1.15, found
 
 
 @pytest.mark.parametrize(

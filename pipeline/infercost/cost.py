@@ -11,23 +11,25 @@ from functools import cached_property, reduce
 import numpy as np
 
 from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, Usd, UsdPerSecond
+from infercost.bill import priced
 from infercost.directions import directed
 from infercost.drafting import draft_layout, draft_pass, riding, together, verification, with_drafts
 from infercost.equations import availability, carbon, endurance, energy, money, serving
 from infercost.lengths import Lengths
 from infercost.mitigations.apply import mitigated
-from infercost.operators.base import Cache, Layout, Pass
+from infercost.operators.base import Layout, Pass
+from infercost.operators.stack import cache_bytes
 from infercost.passes import PassCost, pass_cost
 from infercost.phases import encoder_passes, paced_lengths, prefill_pass, step_pass
 from infercost.placement import (
     LIMITS,
     Footprint,
     broken_limit,
-    cache_bytes,
     footprint,
     kv_bytes_per_sequence,
     shares_context,
 )
+from infercost.reuse import load_time, pool_rate
 from infercost.searches import Search, search_of
 from infercost.shares import PerToken, mixed, summed
 from infercost.specs.case import Case
@@ -44,9 +46,9 @@ class Evaluation:
     def __init__(self, case: Case, capacity_share: Array = 0.0) -> None:
         """`capacity_share` is the part of the cost that a search found unlimited memory to save."""
         self.capacity_share = capacity_share
-        self.layout = Layout(mitigated(directed(case)))
+        self.layout = Layout(mitigated(directed(priced(case))))
         self.case = self.layout.case
-        self.lengths: Lengths = paced_lengths(self.case)
+        self.lengths: Lengths = paced_lengths(self.layout)
 
     @cached_property
     def devices(self) -> Count:
@@ -170,10 +172,12 @@ class Evaluation:
     @cached_property
     def prefilled(self) -> Count:
         """Tokens of a prompt that have to be computed, by prompt stratum: one at least."""
-        prompt, prefix = self.lengths.prompt, self.case.mechanisms.prefix
-        if shares_context(self.layout):
-            prompt = np.maximum(prompt - self.case.plan.placement.shared_context, 1.0)
-        return prompt if prefix is None else np.maximum(prompt * (1.0 - prefix.hit_rate), 1.0)
+        prompt = self.lengths.prompt
+        if self.lengths.reuses:
+            return np.maximum(prompt - self.lengths.cached_prompt, 1.0)
+        if not shares_context(self.layout):
+            return prompt
+        return np.maximum(prompt - self.case.plan.placement.shared_context, 1.0)
 
     @cached_property
     def decode(self) -> PassCost:
@@ -257,7 +261,7 @@ class Evaluation:
         plan, overlap = self.case.plan, self.case.calibration.pipeline_overlap
         share = serving.pipelined_share(self._prompt_chunks, plan.pp, overlap)
         computed = self.prefill.time.total * self.prompt_passes * share
-        own = computed + self.encoder_time + self.loading_time
+        own = computed + self.encoder_time + self.prefix_load_time
         pool = self.case.mechanisms.pool
         if pool is None or self.pool is None:
             return own
@@ -273,27 +277,17 @@ class Evaluation:
         return pool.alpha + sent / pool.bandwidth
 
     @cached_property
-    def loading_time(self) -> Seconds:
-        """Time of one prefill that loading found caches adds, by prompt stratum."""
-        prefix = self.case.mechanisms.prefix
-        if prefix is None or not self.lengths.cached:
-            return 0.0
-        head = self.lengths.prompt * prefix.hit_rate * self.case.plan.prefill_batch
-
-        def found(cache: Cache) -> Count:
-            return np.minimum(head, cache.window) if cache.grows else self.case.plan.prefill_batch
-
-        load = cache_bytes(self.layout, found) / prefix.bandwidth
-        hidden = prefix.overlap * self.prefill.time.total * self.prompt_passes
-        return np.maximum(load - hidden, 0.0)
+    def prefix_load_time(self) -> Seconds:
+        """Time that a prefill waits for found prefixes from elsewhere, by prompt stratum."""
+        return load_time(self.layout, self.lengths, self.prefill.time.total * self.prompt_passes)
 
     @cached_property
     def prefill_terms(self) -> Terms:
-        """Mean time of one prefill by resource, encoders included."""
+        """Mean time of one prefill by resource, encoders and loaded prefixes included."""
         prefill = self.prefill.time.each(self._mean_over_prompts)
-        if self.case.mechanisms.prefix is not None:
-            loading = self.lengths.mean(self.loading_time * np.ones_like(self.lengths.weight))
-            prefill = prefill.plus(Terms(network_bandwidth=loading))
+        if self.lengths.reuses:
+            waits = self.lengths.mean(self.prefix_load_time * np.ones_like(self.lengths.weight))
+            prefill = prefill.plus(Terms(kv=waits))
         return reduce(Terms.plus, (cost.time for cost in self.encoders), prefill)
 
     @cached_property
@@ -413,7 +407,8 @@ class Evaluation:
         """Money per busy device-second, energy apart."""
         hardware, economics = self.case.hardware, self.case.economics
         if not isinstance(economics, Ownership):
-            return money.busy_rate(hardware.rental_price, economics.utilisation)
+            rent = hardware.rental_price + pool_rate(self.case)
+            return money.busy_rate(rent, economics.utilisation)
         capital = money.annuity_rate(
             hardware.price,
             economics.discount_rate,
@@ -421,7 +416,7 @@ class Evaluation:
             economics.life / money.SECONDS_PER_YEAR,
         )
         hosting = money.hosting_rate(hardware.tdp + hardware.host_power, economics.hosting_price)
-        return money.busy_rate(capital + hosting, economics.utilisation)
+        return money.busy_rate(capital + hosting + pool_rate(self.case), economics.utilisation)
 
     def cost_terms(self, phase: PerToken) -> Terms:
         """USD per output token by resource: device time at its rate, and energy at the meter."""
@@ -435,7 +430,11 @@ class Evaluation:
     @cached_property
     def per_token_price(self) -> Usd:
         """USD per output, both phases."""
-        return self.cost_terms(self.per_token).total
+        return self._per_token_cost_terms.total
+
+    @cached_property
+    def _per_token_cost_terms(self) -> Terms:
+        return self.cost_terms(self.per_token)
 
     def embodied_terms(self, phase: PerToken) -> Terms:
         """Embodied kgCO2e per output token by resource."""
@@ -450,13 +449,15 @@ class Evaluation:
 
     def operational_terms(self, phase: PerToken) -> Terms:
         """Operational kgCO2e per output token by resource."""
-        grid = self.case.economics.grid_carbon
+        grid = self.case.economics.grid_carbon * self.case.economics.hour_factor
         return phase.energy.each(lambda used: carbon.operational_carbon(used, grid))
 
     @cached_property
     def per_token_cost(self) -> Terms:
         """USD per output token by resource, both phases, memory capacity included."""
-        terms, share = self.cost_terms(self.per_token), self.capacity_share
+        terms, share = self._per_token_cost_terms, self.capacity_share
+        if not np.any(share):
+            return terms.plus(Terms(capacity=0.0))
         return terms.times(1.0 - share).plus(Terms(capacity=terms.total * share))
 
     def of_tokens(self, per_output: Array) -> Array:

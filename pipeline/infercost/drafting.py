@@ -12,6 +12,7 @@ from infercost.lengths import Lengths
 from infercost.operators.base import Layout, Pass
 from infercost.passes import PassCost, TierUse, effective_calibration
 from infercost.specs.mechanisms import Drafting
+from infercost.specs.prefix_cache import PrefixCache
 from infercost.terms import Terms
 
 
@@ -20,8 +21,11 @@ def draft_layout(layout: Layout) -> Layout | None:
     drafting = layout.case.mechanisms.drafting
     if drafting is None or drafting.drafter is None:
         return None
-    mechanisms = replace(layout.case.mechanisms, drafting=None, exits=0.0, exit_at=1.0)
-    update = {"model": drafting.drafter, "mechanisms": mechanisms}
+    mechanisms, plan = layout.case.mechanisms, layout.case.plan
+    # The model's own layout has the cache of prefixes.
+    mechanisms = replace(mechanisms, drafting=None, prefix=None, exits=0.0, exit_at=1.0)
+    kept = plan.model_copy(update={"prefix_cache": PrefixCache()})
+    update = {"model": drafting.drafter, "mechanisms": mechanisms, "plan": kept}
     return Layout(layout.case.model_copy(update=update))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from infercost.arrays import Array, Bytes, BytesPerSecond, Flops, Joules, Seconds
 from infercost.equations import attention, energy, roofline
 from infercost.equations import collectives as eq
+from infercost.load_power import at_load
 from infercost.network import Message
 from infercost.operators.base import Block, Layout, Operator, Pass
 from infercost.operators.stack import blocks
@@ -34,8 +35,8 @@ class TierUse:
 class PassCost:
     """One forward pass through all layers of one data-parallel group, per device of a stage.
 
-    `time` sums to the time of the pass; `energy` is dynamic energy. `lower` and `upper` are the
-    times with all communication hidden behind work, and with none.
+    `time` sums to the time of the pass; `energy` is what it draws above idle power. `lower` and
+    `upper` are the times with all communication hidden behind work, and with none.
     """
 
     time: Terms
@@ -246,9 +247,12 @@ def pass_cost(layout: Layout, step: Pass, routes: Routes | None = None) -> PassC
     throttle = energy.power_limited_slowdown(
         dynamic.total, time.total, power_limit(hardware), hardware.idle_power
     )
+    time = time.plus(Terms(power=throttle))
+    drawn = at_load(hardware, time, dynamic, power_limit(hardware))
+    throttle = throttle + drawn.slowdown
     return PassCost(
-        time=time.plus(Terms(power=throttle)),
-        energy=dynamic,
+        time=time.plus(Terms(power=drawn.slowdown)),
+        energy=drawn.energy,
         lower=lower + throttle,
         upper=upper + throttle,
         work=working,

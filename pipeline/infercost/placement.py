@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,12 +10,13 @@ import numpy as np
 from infercost.arrays import Array, BoolArray, Bytes, Count
 from infercost.equations.memory import admitted_context
 from infercost.equations.serving import chunk_tokens
-from infercost.equations.transformer import activation_bytes, shard
+from infercost.equations.transformer import activation_bytes
 from infercost.lengths import UNLIMITED, Lengths
 from infercost.media import is_served
-from infercost.operators.attention import mixer_caches, mixer_heads
+from infercost.operators.attention import mixer_heads
 from infercost.operators.base import Cache, Layout, is_sparse
-from infercost.operators.stack import weight_bytes_per_device, widest_rows
+from infercost.operators.stack import cache_bytes, weight_bytes_per_device, widest_rows
+from infercost.reuse import pool_bytes
 
 if TYPE_CHECKING:
     from infercost.tier_map import Placed
@@ -56,22 +56,16 @@ def footprint(layout: Layout, lengths: Lengths) -> Footprint:
     capacity: Bytes = sum((m.total_capacity for m in case.hardware.memory.values()), start=0.0)
     return Footprint(
         weight_bytes_per_device(layout),
-        _kv_bytes_per_device(layout, lengths, np.ceil(case.batch / np.asarray(case.plan.dp)))
-        + (0.0 if case.mechanisms.prefix is None else case.mechanisms.prefix.held),
+        _kv_bytes_per_device(layout, lengths, np.ceil(case.batch / np.asarray(case.plan.dp))),
         _workspace(layout, lengths),
         capacity * case.calibration.memory_utilisation,
-        context_bytes(layout, lengths),
+        context_bytes(layout, lengths) + pool_bytes(layout),
     )
 
 
 def shares_context(layout: Layout) -> bool:
     """Whether requests share a context that is computed beforehand."""
     return bool(np.any(np.asarray(layout.case.plan.placement.shared_context) > 0))
-
-
-def finds_prefixes(layout: Layout) -> bool:
-    """Whether caches of prompts' heads are found again."""
-    return layout.case.mechanisms.prefix is not None
 
 
 def kept_context(layout: Layout, lengths: Lengths, window: float) -> Count:
@@ -81,7 +75,10 @@ def kept_context(layout: Layout, lengths: Lengths, window: float) -> Count:
     if np.ndim(window) or window < UNLIMITED:
         return context
     context = context * kept
-    return context if budget is None else np.minimum(context, lengths.context(budget))
+    if budget is None:
+        return context
+    capped: Array = lengths.context(budget)  # type: ignore[arg-type]  # an axis over budgets
+    return np.minimum(context, capped)
 
 
 def kept_share(layout: Layout, lengths: Lengths, window: float) -> Array:
@@ -116,19 +113,6 @@ def context_bytes(layout: Layout, lengths: Lengths) -> Bytes:
         return shared_tokens(layout, lengths, cache.window) / parts
 
     return cache_bytes(layout, held)
-
-
-def cache_bytes(layout: Layout, held: Callable[[Cache], Count]) -> Bytes:
-    """Cache on one device of a stage, where `held(cache)` tokens of each layer's kind are kept.
-
-    A state is a cache whose window is one token (see `operators.base.Cache`).
-    """
-    case = layout.case
-    total: Bytes = 0.0
-    for layer in case.model.layers.values():
-        for cache in mixer_caches(layout, case.model.mixers[layer.mixer], case.plan.tp):
-            total = total + layer.count * held(cache) * cache.bytes_per_token
-    return shard(total, case.plan.pp)
 
 
 def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> Bytes:

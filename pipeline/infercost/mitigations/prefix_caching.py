@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from infercost.errors import SpecError
 from infercost.specs.fields import (
     BytesPerSecondField,
     FractionField,
@@ -23,7 +24,8 @@ class PrefixCaching(BaseMitigation):
     """A share of prompt tokens is read from a pool of kept caches instead of computed; 0 is none.
 
     The pool lies in the device's own memory (`own_share` of its capacity), or elsewhere at a price
-    and a rate per device. Hits are taken as spread evenly over prompts, at their head.
+    and a rate per device. Hits are taken as spread evenly over prompts, at their head. Of a
+    trace with prefix blocks a plan's cache (`plan.prefix_cache`) simulates hits instead.
     """
 
     kind: Literal["prefix_caching"]
@@ -31,7 +33,7 @@ class PrefixCaching(BaseMitigation):
     bandwidth: BytesPerSecondField
     """Rate per device at which found caches arrive."""
     overlap: FractionField = 0.0
-    """Share of the rest of the prefill behind which loading may hide, layer by layer."""
+    """Share of what loading could at most hide behind the rest of the prefill, layer by layer."""
     own_share: FractionField = 0.0
     """Share of the device's memory that kept caches take."""
     pool_price: UsdField = 0.0
@@ -43,6 +45,7 @@ class PrefixCaching(BaseMitigation):
             return case
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
             raise self.refused(case, "it keeps no cache of a prompt", "Leave it out")
+        self._check_alone(case)
         hardware = case.hardware
         capacity = sum((m.total_capacity for m in hardware.memory.values()), start=0.0)
         prefix = Prefix(self.hit_rate, self.bandwidth, self.overlap, self.own_share * capacity)
@@ -51,3 +54,18 @@ class PrefixCaching(BaseMitigation):
         paid = hardware.model_copy(update={"price": price, "rental_price": rent})
         mechanisms = replace(case.mechanisms, prefix=prefix)
         return case.model_copy(update={"hardware": paid, "mechanisms": mechanisms})
+
+    def _check_alone(self, case: Case) -> None:
+        """Refuse a case whose plan, workload or trend has prefixes found already."""
+        trend, plan = case.trend, case.plan
+        found = {
+            "plan.prefix_cache.capacity": plan.prefix_cache.capacity,
+            "plan.placement.shared_context": plan.placement.shared_context,
+            "workload.cached_tokens": getattr(case.workload, "cached_tokens", 0.0),
+            "trend.cached_share": trend.cached_share * trend.prompt_tokens,
+        }
+        for key, value in found.items():
+            if np.any(np.asarray(value) > 0):
+                fault = f"{key} has prefixes found already, and both would count them twice"
+                remedy = f"Leave one of them out: {key}=0, or no such mitigation"
+                raise SpecError(f"mitigation '{self.name}'", "hit_rate", fault, remedy)

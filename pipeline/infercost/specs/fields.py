@@ -54,9 +54,16 @@ _USD, _USD_S, _USD_J, _USD_WS = (Quantity(u) for u in ("USD", "USD/s", "USD/J", 
 _USD_B, _K, _KPW = Quantity("USD/B"), Quantity("K"), Quantity("K/W")
 _KG, _KG_B, _KG_J = (Quantity(u) for u in ("kgCO2e", "kgCO2e/B", "kgCO2e/J"))
 
+_M, _M2, _JPM2, _KG_M2 = (Quantity(u) for u in ("mm", "m2", "J/m2", "kgCO2e/m2"))
+
+LengthField: TypeAlias = Annotated[float, _M.parser, Field(gt=0), _M]
+AreaField: TypeAlias = Annotated[float, _M2.parser, Field(gt=0), _M2]
+JoulesPerAreaField: TypeAlias = Annotated[float, _JPM2.parser, Field(ge=0), _JPM2]
+KgCO2ePerAreaField: TypeAlias = Annotated[float, _KG_M2.parser, Field(ge=0), _KG_M2]
 LatencyField: TypeAlias = Annotated[float, _S.parser, Field(ge=0), _S]
 DurationField: TypeAlias = Annotated[float, _S.parser, Field(gt=0), _S]
 BytesField: TypeAlias = Annotated[float, _B.parser, Field(gt=0), _B]
+BytesOrZeroField: TypeAlias = Annotated[float, _B.parser, Field(ge=0), _B]
 BytesPerSecondField: TypeAlias = Annotated[float, _BPS.parser, Field(gt=0), _BPS]
 FlopsPerSecondField: TypeAlias = Annotated[float, _FPS.parser, Field(gt=0), _FPS]
 WattsField: TypeAlias = Annotated[float, _W.parser, Field(ge=0), _W]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from infercost.specs.bill import Bill
 from infercost.specs.fields import (
     BytesField,
     DurationField,
@@ -23,6 +24,7 @@ from infercost.specs.fields import (
 )
 from infercost.specs.formats import MatrixFormat
 from infercost.specs.link import Link
+from infercost.specs.load_power import LoadPower
 from infercost.specs.memory import Memory
 
 Family = Literal[
@@ -37,6 +39,7 @@ Family = Literal[
     "ascend",
     "apple",
     "cpu",
+    "sram",
 ]
 
 
@@ -97,16 +100,29 @@ class Hardware(SourcedSpec):
     """Power of the arithmetic at dense peak, so that a FLOP costs compute_power / peak."""
     host_power: WattsField
     """The device's share of CPUs, NICs, switches and fans."""
-    price: UsdField
-    """To buy and install one device with its share of server, switch and network."""
+    price: UsdField = 0.0
+    """To buy and install one device with its share of server, switch and network; where it is not
+    stated, the price of its `bill`."""
     rental_price: UsdPerSecondField
     """To rent one device with the same share, power included."""
-    embodied_carbon: KgCO2eField
-    """Manufacturing carbon of logic, packaging, board and server share; memory is counted apart."""
+    embodied_carbon: KgCO2eField = 0.0
+    """Manufacturing carbon of logic, packaging, board and server share; memory is counted apart.
+    Where it is not stated, that of its `bill`."""
+    bill: Bill | None = None
+    """What a chip is made of, for one that nobody sells."""
+    power: LoadPower | None = None
+    """Draw at load; without it a device draws the floor of its arithmetic and traffic alone."""
     thermal: Thermal | None = None
     """Heat, where it limits more than `tdp` does."""
     reliability: Reliability | None = None
     """Without it devices never fail."""
+
+    @model_validator(mode="after")
+    def _has_a_price(self) -> Hardware:
+        for name in ("price", "embodied_carbon"):
+            if name not in self.model_fields_set and self.bill is None:
+                raise ValueError(f"{name} is missing: state it, or a bill of materials ('bill')")
+        return self
 
     @model_validator(mode="after")
     def _idle_power_leaves_room(self) -> Hardware:

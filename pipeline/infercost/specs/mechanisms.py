@@ -34,7 +34,7 @@ class Prefix:
     bandwidth: BytesPerSecond
     """Rate per device at which a found cache comes to where it is used."""
     overlap: Ratio
-    """Share of the rest of the prefill that loading may hide behind."""
+    """Share of loading and of the rest of the prefill, whichever is shorter, that overlap."""
     held: Array
     """Bytes of kept caches per device in the device's own memory."""
 

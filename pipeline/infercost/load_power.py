@@ -1,0 +1,78 @@
+"""A pass at load: what its device draws, and what a power cap below the rated limit adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from infercost.arrays import Joules, Seconds, Watts
+from infercost.equations import clocking, energy
+from infercost.specs.hardware import Hardware
+from infercost.specs.load_power import LoadPower
+from infercost.terms import Terms
+
+WORKING = ("compute", "weights", "kv", "activations")
+"""Terms of time in which operators run; in the others a device waits."""
+_INSTANT = 1e-30
+"""A time below any other, in s."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Energy of a pass above idle power, and the time that a cap adds to it."""
+
+    energy: Terms
+    slowdown: Seconds
+
+
+def at_load(hardware: Hardware, time: Terms, dynamic: Terms, ceiling: Watts) -> Drawn:
+    """Draw of a pass that takes `time`, whose arithmetic and traffic take at least `dynamic`.
+
+    The board is held to `ceiling`, the lower of its limit and of what heat allows. Rates were
+    measured under its rated limit, so that only a lower `tdp` slows the pass; what heat does to
+    the clock of arithmetic is in its time already.
+    """
+    load = hardware.power
+    if load is None:
+        return Drawn(dynamic, 0.0)
+    room = ceiling - hardware.idle_power
+    moved = Terms({name: term for name, term in dynamic.items() if name != "compute"})
+    arithmetic = Terms(compute=dynamic.get("compute", 0.0) * load.arithmetic_ratio)
+    demand = arithmetic.plus(_active(load, time)).plus(moved)
+    if np.all(np.asarray(hardware.tdp) >= np.asarray(load.rated)):
+        return Drawn(_held(dynamic, demand, np.minimum(demand.total, room * time.total)), 0.0)
+    spent, slowdown = _capped(hardware, load, time, demand.total, dynamic)
+    spent = np.minimum(spent, room * (time.total + slowdown))
+    return Drawn(_held(dynamic, demand, spent), slowdown)
+
+
+def _capped(
+    hardware: Hardware, load: LoadPower, time: Terms, demand: Joules, dynamic: Terms
+) -> tuple[Joules, Seconds]:
+    """Energy of a pass whose clock a cap below the rated limit lowers, and the time it adds."""
+    total, idle = time.total + _INSTANT, hardware.idle_power
+    full = np.minimum(demand / total, load.rated - idle)
+    moved = dynamic.total - dynamic.get("compute", 0.0)
+    moving = np.minimum(moved / total, full)
+    room = (hardware.tdp - idle - moving) / (full - moving + _INSTANT)
+    clock = clocking.clock_under_cap(room, load.voltage_floor, load.clock_floor)
+    slowdown = clocking.clocked_time(time.get("compute", 0.0), clock)
+    core = (full - moving) * clocking.core_power_share(clock, load.voltage_floor)
+    spent = np.maximum(moving * total + core * (total + slowdown), dynamic.total)
+    pause = energy.power_limited_slowdown(spent, total + slowdown, hardware.tdp, idle)
+    return spent, slowdown + pause
+
+
+def _active(load: LoadPower, time: Terms) -> Terms:
+    """Energy that does not depend on activity, by what binds the time in which operators run."""
+    rate = clocking.active_power(load.rated, load.active_share)
+    running = Terms({name: term for name, term in time.items() if name in WORKING})
+    return running.each(lambda term: energy.static_energy(rate, term))
+
+
+def _held(floor: Terms, demand: Terms, spent: Joules) -> Terms:
+    """Terms that sum to what was spent: the floor of each, and a share of what it asks above it."""
+    excess = demand.plus(floor.times(-1.0))
+    share = np.clip((spent - floor.total) / (excess.total + _INSTANT), 0.0, 1.0)
+    return floor.plus(excess.times(share))

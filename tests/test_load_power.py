@@ -1,0 +1,177 @@
+"""Draw at load: power below every cap, energy the sum of its parts, both against measurements."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from infercost.compose import Options
+from infercost.cost import Evaluation
+from infercost.equations import clocking
+from infercost.evaluation import evaluate
+from infercost.grid import Grid
+from infercost.question import ask
+from infercost.registry import metrics
+
+TABLE = Path(__file__).parents[1] / "data/reference/energy_measurements.csv"
+CALIBRATION = "nvidia-datacentre-vllm-2025"
+PARTS = ("board", "host", "idle", "cooling")
+SLACK = 1 + 1e-9
+
+
+def test_half_the_core_power_at_a_clock_by_hand() -> None:
+    """v = 0.6, s = 0.75: V = 0.6 + 0.4 · 0.75 = 0.9, and 0.75 · 0.81 = 0.6075 of the power."""
+    assert clocking.core_power_share(0.75, 0.6) == pytest.approx(0.6075)
+    assert clocking.clock_under_cap(0.6075, 0.6, 0.2) == pytest.approx(0.75, rel=1e-12)
+
+
+def test_at_fixed_voltage_the_clock_falls_with_the_power() -> None:
+    assert clocking.clock_under_cap(np.array([0.5, 1.0, 2.0]), 1.0, 0.2) == pytest.approx(
+        [0.5, 1.0, 1.0]
+    )
+
+
+@given(room=st.floats(0, 2), voltage=st.floats(0.3, 1.0))
+def test_a_clock_under_a_cap_draws_what_the_cap_leaves(room: float, voltage: float) -> None:
+    clock = float(clocking.clock_under_cap(room, voltage, 0.05))
+    assert 0.05 <= clock <= 1
+    if clock > 0.05:
+        drawn = float(clocking.core_power_share(clock, voltage))
+        assert drawn == pytest.approx(min(room, 1.0), rel=1e-6)
+
+
+def point(*overrides: str) -> Evaluation:
+    options = Options(ask(list(overrides), ()))
+    return Evaluation(Grid(()).bind(next(iter(options.cases())).case))
+
+
+@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(
+    hardware=st.sampled_from(["h100-sxm", "mi300x", "tpu-v5e", "rtx-4090", "gb200-nvl72"]),
+    cap=st.floats(0.12, 1.5),
+    batch=st.sampled_from([1, 16, 256]),
+    calibration=st.sampled_from(["ideal", "typical", CALIBRATION]),
+    utilisation=st.floats(0.05, 1.0),
+)
+def test_no_cap_is_exceeded_and_energy_is_the_sum_of_its_parts(
+    hardware: str, cap: float, batch: int, calibration: str, utilisation: float
+) -> None:
+    tdp = round(cap * tdp_of(hardware), 6)
+    at = point(
+        f"hardware={hardware}",
+        f"hardware.tdp={tdp:.6f} W",
+        "model=llama-3.1-8b",
+        "plan=base",
+        f"batch={batch}",
+        f"calibration={calibration}",
+        f"economics.utilisation={utilisation}",
+    )
+    values = {
+        name: float(np.ravel(m.evaluate(at))[0]) for name, m in metrics().items() if name in USED
+    }
+    assert values["device_power_w"] <= tdp * SLACK
+    assert values["decode_power_w"] <= tdp * SLACK
+    assert values["device_peak_power_w"] <= tdp * SLACK
+    assert values["device_power_w"] <= values["device_peak_power_w"] * SLACK
+    parts = sum(values[f"{part}_energy_per_mtoken_j"] for part in PARTS)
+    assert parts == pytest.approx(values["energy_per_mtoken_j"], rel=1e-12)
+
+
+USED = {
+    "device_power_w",
+    "decode_power_w",
+    "device_peak_power_w",
+    "energy_per_mtoken_j",
+    *(f"{part}_energy_per_mtoken_j" for part in PARTS),
+}
+
+
+@cache
+def tdp_of(hardware: str) -> float:
+    return float(np.ravel(point(f"hardware={hardware}", "plan=base").case.hardware.tdp)[0])
+
+
+def test_a_lower_cap_is_never_faster() -> None:
+    caps = ["200 W", "300 W", "450 W", "600 W", "700 W", "1 kW"]
+    frame = evaluate([f"hardware.tdp={','.join(caps)}", "batch=1,256"])
+    for _, rows in frame.groupby("batch"):
+        for column in ("tpot_s", "ttft_s"):
+            times = rows.sort_values("hardware.tdp")[column].to_numpy()
+            assert np.all(np.diff(times) <= 1e-15)
+            assert times[-2] == times[-1], "above the rated limit nothing is left to gain"
+
+
+def test_time_at_the_rated_limit_is_that_without_a_model_of_load() -> None:
+    """Calibrations were fitted under the rated limit: their rates contain what it slows."""
+    at = point("batch=256", f"calibration={CALIBRATION}")
+    hardware = at.case.hardware.model_copy(update={"power": None})
+    bare = Evaluation(at.case.model_copy(update={"hardware": hardware, "base": None}))
+    assert np.array_equal(np.asarray(at.tpot), np.asarray(bare.tpot))
+    assert np.all(np.asarray(at.decode.energy.total) > np.asarray(bare.decode.energy.total))
+
+
+def rows(use: str) -> list[dict[str, str]]:
+    with TABLE.open() as file:
+        return [row for row in csv.DictReader(file) if row["use"] == use]
+
+
+@cache
+def errors(use: str) -> dict[str, np.ndarray]:
+    """Of J/token and of power: predicted over measured less one, row by row."""
+    joules, watts = [], []
+    for row in rows(use):
+        eight = "fp8" if row["weights"] == "fp8" else "native"
+        at = point(
+            f"hardware={row['hardware']}",
+            f"model={row['model']}",
+            "workload=fixed-lengths",
+            f"workload.prompt_tokens={row['prompt_tokens']}",
+            f"workload.output_tokens={row['output_tokens']}",
+            "plan=base",
+            f"plan.tp={row['devices']}",
+            f"plan.ep={row['ep']}",
+            f"plan.formats.weights={row['weights']}",
+            f"plan.formats.experts={eight}",
+            f"batch={row['batch']}",
+            f"calibration={CALIBRATION}",
+        )
+        found = metrics()["board_energy_per_mtoken_j"].evaluate(at), at.device_seconds
+        energy, seconds = (float(np.ravel(value)[0]) for value in found)
+        joules.append(energy / 1e6 / float(row["energy_per_output_token_j"]) - 1)
+        watts.append(energy / 1e6 / seconds / (float(row["power_w"]) / float(row["devices"])) - 1)
+    return {"joules": np.abs(joules), "watts": np.abs(watts)}
+
+
+def test_table_is_consistent_with_itself() -> None:
+    """J/token · token/s = W, within a twentieth: steady state and whole run differ."""
+    for row in (*rows("fit"), *rows("validate")):
+        product = float(row["energy_per_output_token_j"]) * float(row["output_tokens_per_s"])
+        assert product == pytest.approx(float(row["power_w"]), rel=0.05), row["id"]
+
+
+def test_fit_and_validation_share_no_model() -> None:
+    assert not {r["model"] for r in rows("fit")} & {r["model"] for r in rows("validate")}
+
+
+def test_energy_of_twenty_measurements_that_the_fit_did_not_see() -> None:
+    """J/token, predicted time included, within 25 %: 24 of 31.
+
+    Most of those outside are off in time, not in power: Qwen3-30B-A3B (too slow) and gpt-oss-120b.
+    """
+    found = errors("validate")["joules"]
+    assert len(found) == 31
+    assert np.sum(found <= 0.25) >= 20
+    assert np.median(found) <= 0.2
+
+
+def test_power_of_measurements_that_the_fit_did_not_see() -> None:
+    """Power of the board, whose error leaves most of the error of time out."""
+    found = errors("validate")["watts"]
+    assert np.median(found) <= 0.12
+    assert np.mean(found <= 0.25) >= 0.9
