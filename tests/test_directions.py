@@ -513,8 +513,8 @@ def test_batches_that_h3_gains(context: int, tp: int, ratio: float) -> None:
     Weights and the precomputed context lie on flash. Throughput is reported as 1.25 and 6.14 times.
     Ours is 1.00 at both: attention to a million tokens is bound by arithmetic where the context is
     read once for all, by the port where each reads it. Without arithmetic, reading all memory once,
-    it is 2.6 x 1536 / (946 + 1536) = 1.61, and 18.8 x 6144 / (5817 + 6144) = 9.65. What is reported
-    lies in between, so that some sharing of reads and less arithmetic must have been assumed.
+    it is 2.6 x 1536 / (946 + 1536) = 1.61, and 18.8 x 6144 / (5817 + 6144) = 9.65. What is
+    reported follows from slower flash on ports of its own: `tests/test_memory_studies.py`.
     """
     most = {}
     order = "+plan.placement.order={kv:[hbm],activations:[hbm],weights:[hbf],context:[hbf]}"

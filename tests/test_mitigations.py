@@ -20,6 +20,8 @@ from infercost.operators.stack import blocks, weight_bytes_per_device
 from infercost.paths import CONF
 from infercost.question import ask, option_names
 from infercost.registry import metrics
+from infercost.serving.ask import serving_of
+from infercost.serving.tables import Passes
 from infercost.specs.case import Case
 
 MITIGATIONS = [name for name in option_names((CONF,), "mitigation") if name != "none"]
@@ -461,6 +463,34 @@ def test_gains_do_not_multiply() -> None:
     )
     assert both > w4 * drafts
     assert both < min(w4, drafts)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "speculation-eagle",
+        "eviction-h2o",
+        "eviction-snapkv",
+        "prefix-cache",
+        "chunked-prefill",
+        "routing",
+        "disaggregation",
+    ],
+)
+def test_a_replay_refuses_what_its_passes_do_not_see(name: str) -> None:
+    case = point(*TARGET, f"+mitigation=w4+{name}").case
+    with pytest.raises(SpecError, match="do not see"):
+        Passes(case, serving_of([]))
+
+
+def test_a_replay_takes_formats() -> None:
+    """4-bit weights shorten the passes of a replay as they do a step of the cost model."""
+    one, context = np.ones(1), np.full(1, 500.0)
+    plain, narrow = (
+        Passes(point(*TARGET, f"+mitigation={name}").case, serving_of([])).decode(one, context)
+        for name in ("none", "w4")
+    )
+    assert number(narrow[0]) < 0.6 * number(plain[0])
 
 
 def test_unknown_quality_stays_unknown() -> None:

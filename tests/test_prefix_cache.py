@@ -161,8 +161,8 @@ def test_a_cached_prefix_is_not_computed_but_attended_and_kept() -> None:
     1024 x 1025 / 2 - 768 x 769 / 2 = 229,504, each 4 x 64 heads x 128 x 80 layers FLOPs.
     """
     lengths = ("workload=fixed-lengths", "workload.prompt_tokens=1024", "plan.tp=1")
-    roomy = ("hardware.memory.hbm.capacity=1 TB", "hardware.memory.hbm.bandwidth=1e6 TB/s")
-    roomy = (*roomy, "hardware.tdp=100 kW")
+    memory = ("hardware.memory.hbm.capacity=1 TB", "hardware.memory.hbm.bandwidth=1e6 TB/s")
+    roomy = (*memory, "hardware.tdp=100 kW")
     whole = first(*lengths, *roomy)
     found = first(*lengths, *roomy, "workload.cached_tokens=768")
     assert found.prefix_hit_rate == 0.75

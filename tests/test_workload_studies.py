@@ -114,7 +114,7 @@ def test_best_batches_and_sizes_lie_inside_their_ranges() -> None:
 
 def test_states_do_not_grow_and_caches_do() -> None:
     """Batch for batch, a state costs a step the same at any context."""
-    rows = aggregates("anatomies")["by_anatomy"].set_index(["model", "prompt"])
+    rows: Any = aggregates("anatomies")["by_anatomy"].set_index(["model", "prompt"])
     assert rows.loc[("falcon-mamba-7b", 131072), "kv_kb_per_token"] == 0
     share = rows.kv
     assert share[("falcon-mamba-7b", 131072)] == pytest.approx(share[("falcon-mamba-7b", 1024)])

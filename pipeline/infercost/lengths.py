@@ -118,8 +118,8 @@ def lengths_of(
             workload.cached_tokens + trend.cached_share * trend.prompt_tokens,
         )
     if isinstance(workload, LognormalLengths):
-        laws = workload.prompt_mean, workload.prompt_sigma
-        laws = (*laws, workload.output_mean, workload.output_sigma)
+        prompt, output = workload.prompt_mean, workload.output_mean
+        laws = (prompt, workload.prompt_sigma, output, workload.output_sigma)
         if any(np.size(law) > 1 for law in laws):
             fault = "parameters of a law share no axis"
             raise SpecError("workload", "prompt_mean", fault, "Evaluate them apart")

@@ -42,7 +42,8 @@ class Pool:
 def cached_tokens(trace: Trace, n_blocks: float, policy: Policy) -> FloatArray:
     """Tokens of each prompt that a cache of `n_blocks` blocks holds; one is always left over."""
     found = found_blocks(trace, n_blocks, policy) * float(trace.block_tokens)
-    return np.minimum(found, trace.prompt - 1.0)
+    cached: FloatArray = np.minimum(found, trace.prompt - 1.0)
+    return cached
 
 
 @lru_cache(maxsize=64)

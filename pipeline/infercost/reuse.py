@@ -78,10 +78,12 @@ def load_time(layout: Layout, lengths: Lengths, compute: Seconds) -> Seconds:
         return caching.exposed_load_time(load, compute, prefix.overlap)
     if how.bandwidth is None:
         return 0.0
+    found = np.asarray(np.asarray(lengths.cached_prompt) > 0, dtype=np.float64)
+    state: Bytes = state_bytes_per_sequence(layout) * found
     load = prompts * caching.load_time(
         lengths.cached_prompt,
         kv_bytes_per_token(layout),
-        state_bytes_per_sequence(layout) * (np.asarray(lengths.cached_prompt) > 0),
+        state,
         how.bandwidth,
     )
     return caching.exposed_load_time(load, compute, how.hidden)

@@ -99,5 +99,5 @@ class Media(SourcedSpec):
 
 
 Workload = Annotated[
-    FixedLengths | TraceLengths | LognormalLengths | Snapshot | Media, Field(discriminator="kind")
+    FixedLengths | TraceLengths | Snapshot | LognormalLengths | Media, Field(discriminator="kind")
 ]

@@ -1,0 +1,128 @@
+"""Prices of tokens: the production day of DeepSeek, and what rents and measured rates imply."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infercost.evaluation import evaluate
+from infercost.readings import Reading, read
+
+TABLE = Path(__file__).parents[1] / "data/reference/measured.csv"
+RENT = {"h100-sxm": 2.95, "a100-sxm-80gb": 1.5}
+"""USD per hour: median of AIMultiple's index of on-demand H100s; A100 at specialised clouds, upper
+end of Mercatus' guide. Both of 2026-05."""
+
+
+def test_cost_of_a_production_day() -> None:
+    """226.75 nodes of 8 H800 at 2 USD an hour for 24 hours: 87,072 USD (open-infra-index)."""
+    frame = evaluate(
+        [
+            "hardware=h800-sxm",
+            "hardware.rental_price=2 USD/h",
+            "economics=rental",
+            "economics.utilisation=1",
+            "model=deepseek-v3",
+            "plan=base",
+            "plan.dp=144",
+            "plan.ep=144",
+            f"batch={144 * 88}",
+            "workload=snapshot",
+            "workload.context=4989",
+            "calibration=ideal",
+        ]
+    )
+    per_token = frame["cost_per_mtoken_usd"][0] / 1e6
+    per_device_day = per_token * frame["throughput_per_device_per_s"][0] * 86400
+    # Device-time paid is device-time at work: the rate times a day, whatever is computed in it.
+    assert per_device_day == pytest.approx(2 * 24, rel=1e-9)
+    assert 226.75 * 8 * per_device_day == pytest.approx(87_072, rel=1e-9)
+
+
+def test_decode_throughput_of_the_production_day() -> None:
+    """14,800 output tokens/s a node: 18 nodes, 144 experts' ranks, 4,989 tokens of context.
+
+    In flight: 14,800 / 8 a device at 20 to 22 tokens/s a user, 88 a device. No communication
+    hidden: the fitted calibration was fitted so. The row is none that the fit could read.
+    """
+    frame = evaluate(
+        [
+            "hardware=h800-sxm",
+            "model=deepseek-v3",
+            "plan=base",
+            "plan.dp=144",
+            "plan.ep=144",
+            "plan.formats.kv=bf16",
+            "plan.formats.dispatch=fp8",
+            f"batch={144 * 88}",
+            "workload=snapshot",
+            "workload.context=4989",
+            "calibration=nvidia-datacentre-deepseek",
+        ]
+    )
+    assert 8 * frame["throughput_per_device_per_s"][0] == pytest.approx(14_800, rel=0.25)
+    assert 1 / frame["tpot_s"][0] == pytest.approx(21, rel=0.25)
+
+
+RATES = ("output_tokens_per_s", "output_tokens_per_s_per_device")
+
+
+@cache
+def rented() -> dict[str, tuple[float, float]]:
+    """Predicted and implied USD per million output tokens of the rows of TensorRT-LLM 2023.
+
+    Implied: USD/h of all devices over 3600 s and measured tokens/s. A static batch: all of its
+    prompts are prefilled, then all decode.
+    """
+    found: dict[str, tuple[float, float]] = {}
+    with TABLE.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["hardware"] in RENT]
+    for row in rows:
+        reading = read(row)
+        if not isinstance(reading, Reading) or reading.era != "trt-llm-2023" or reading.filled:
+            continue
+        if reading.phase != "end-to-end" or row["metric"] not in RATES:
+            continue
+        frame = evaluate(
+            [
+                f"hardware={reading.hardware}",
+                f"hardware.rental_price={RENT[reading.hardware]} USD/h",
+                "economics=rental",
+                "economics.utilisation=1",
+                f"model={reading.model}",
+                "workload=fixed-lengths",
+                f"workload.prompt_tokens={reading.prompt}",
+                f"workload.output_tokens={reading.output}",
+                "plan=base",
+                f"plan.tp={reading.tp}",
+                f"plan.formats.weights={reading.weights}",
+                f"plan.formats.kv={reading.kv}",
+                f"plan.formats.compute={reading.weights}".replace("int4", "fp16"),
+                f"batch={int(reading.batch)}",
+                f"plan.prefill_batch={int(reading.batch)}",
+                "plan.prefill_chunk=1000000",
+                "calibration=nvidia-datacentre-trt-llm-2023",
+            ]
+        )
+        if not frame["feasible"][0]:
+            continue  # longer than the model's published context
+        devices = 1 if row["metric"].endswith("per_device") else reading.tp
+        implied = RENT[reading.hardware] * devices / 3600 / float(row["value"]) * 1e6
+        found[row["id"]] = (float(frame["cost_per_mtoken_usd"][0]), implied)
+    return found
+
+
+def test_rents_and_measured_rates_imply_the_predicted_price() -> None:
+    """Within 25 % for ten rows at least."""
+    found = rented()
+    errors = np.array([predicted / implied - 1 for predicted, implied in found.values()])
+    assert np.sum(np.abs(errors) <= 0.25) >= 10, dict(zip(found, errors.round(2), strict=True))
+
+
+def test_an_implied_price_by_hand() -> None:
+    """GT1348: GPT-J on one H100, 10,907 tokens/s: 2.95 / 3600 / 10907 · 10^6 = 0.0751 USD."""
+    assert rented()["GT1348"][1] == pytest.approx(0.0751, abs=5e-5)
