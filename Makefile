@@ -21,7 +21,7 @@ SHELL := bash
 # Without compiled modules each process would compile its imports again: seconds instead of tenths.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help study calibrate kernels silicon readme dry-run test lint format benchmark env lock clean
+.PHONY: help study claims calibrate kernels silicon readme dry-run test cluster-test lint format benchmark env lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ help: ## List the targets
 study: env ## Compute the study STUDY and print its answer
 	@$(SNAKEMAKE) --logger rich
 	@$(BIN)/infercost answer $(STUDY)
+
+claims: env ## Compute every study that claims need (ten minutes), and check the ledger of verdicts
+	@for study in $$($(BIN)/infercost claims --studies); do \
+		$(MAKE) --no-print-directory study STUDY=$$study > /dev/null || exit 1; done
+	@$(BIN)/infercost claims --check
 
 calibrate: env ## Fit every calibration to data/reference/measured.csv and examine the fit (five minutes)
 	@$(SNAKEMAKE) --logger rich --forcerun calibrate -- calibrate
@@ -49,6 +54,14 @@ dry-run: env ## Say what the study STUDY would still compute
 
 test: lint ## Lint, then run all tests but the benchmarks
 	$(BIN)/pytest -n $(JOBS)
+
+cluster-test: env ## Run the workflow through a real Slurm on this host, faults included (as root, on Debian)
+	@if ! command -v slurmctld >/dev/null && ! tests/workflow/slurm_cluster.sh install; then \
+		echo "make: cluster tests SKIPPED: Debian's Slurm packages cannot be installed here"; exit 0; \
+	fi; \
+	$(PIP) install 'snakemake-executor-plugin-slurm>=2.8' && \
+	$(BIN)/pytest -n 0 -rs --durations=0 tests/workflow/test_slurm.py; \
+	code=$$?; $(PIP) uninstall -y snakemake-executor-plugin-slurm; exit $$code
 
 lint: env ## Check style, types and the formatting of code and workflow
 	$(BIN)/ruff check

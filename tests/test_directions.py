@@ -17,6 +17,7 @@ from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.errors import SpecError
 from infercost.evaluation import typed_axis
+from infercost.fabric import Fabric
 from infercost.grid import Grid
 from infercost.operators.stack import blocks
 from infercost.parts import Part
@@ -25,6 +26,7 @@ from infercost.question import ask, option_names
 from infercost.registry import metrics
 from infercost.specs.case import Case
 from infercost.studies import plan_study
+from infercost.tiering import power_limit
 
 GB, TB, YEAR = 1e9, 1e12, 365.25 * 86400
 DIRECTIONS = option_names((CONF,), "direction")
@@ -95,8 +97,26 @@ def test_all_directions_together_apply_in_the_order_of_the_list() -> None:
     assert base is not None
     assert hbm.bandwidth == pytest.approx(4 * base.tier.bandwidth)
     assert hbm.near is not None
-    assert case.hardware.scale_up.alpha == pytest.approx(0.35 * base.scale_up.alpha)
+    assert case.hardware.scale_up.endpoint.keep_software == 0.35
+    assert case.hardware.scale_up.alpha == base.scale_up.alpha
     assert list(case.hardware.memory) == ["hbm", "hbf"]
+
+
+def test_low_latency_spares_the_ends_of_a_message_and_leaves_its_way() -> None:
+    """One step of NVLink 4, 2.6 us: wire 27 %, landing 19 %, software the other 54 %.
+
+    2.6 (0.27 + 0.2 x 0.19 + 0.35 x 0.54) = 2.6 x 0.497 = 1.2922 us. Large packets land in DRAM:
+    2.6 (0.27 + 0.19 + 0.189) = 1.6874 us. Where a topology counts hops, they stay whole.
+    """
+    link = point("direction=low-latency").case.hardware.scale_up
+    small = Fabric(link).one_step(8.0, 1.0, 8.0)
+    large = Fabric(link).one_step(1e6, 1.0, 8.0)
+    assert number(small.latency) == pytest.approx(1.2922e-6, rel=1e-9)
+    assert number(large.latency) == pytest.approx(1.6874e-6, rel=1e-9)
+    topology = link.topology.model_copy(update={"hop": 0.35e-6})
+    hops = Fabric(link.model_copy(update={"topology": topology})).one_step(8.0, 1.0, 8.0)
+    ends = 2.6e-6 * (0.2 * 0.19 + 0.35 * 0.54)
+    assert number(hops.latency) == pytest.approx(ends + 2 * 0.35e-6, rel=1e-9)
 
 
 def test_a_list_and_a_sum_name_the_same_combination() -> None:
@@ -350,6 +370,17 @@ def test_heat_lowers_the_clock_and_shows_as_a_resource() -> None:
     assert shares == pytest.approx(1 / 0.458 - 1, rel=1e-2)
 
 
+def test_flash_beside_a_stack_leaves_its_clock_alone() -> None:
+    """Four stacks of 80 W raise the limit to 1020 W, and their heat does not pass the junction.
+
+    407.3 W for logic and what lies on it, 727.3 W for the device.
+    """
+    evaluation = point("direction=hbf+3d-stack", "calibration=ideal")
+    assert evaluation.routes is not None
+    assert number(evaluation.routes.clock) == pytest.approx(0.458, rel=2e-3)
+    assert number(power_limit(evaluation.case.hardware)) == pytest.approx(727.3, rel=1e-3)
+
+
 def test_units_per_bank_serve_attention_of_many_heads_and_hardly_shared_ones() -> None:
     """MHA reads 1 FLOP/B, what units per bank compute; eight query heads per KV head need 8."""
     for model, gains in (("llama-2-13b", True), ("llama-3.1-70b", False)):
@@ -482,8 +513,8 @@ def test_batches_that_h3_gains(context: int, tp: int, ratio: float) -> None:
     Weights and the precomputed context lie on flash. Throughput is reported as 1.25 and 6.14 times.
     Ours is 1.00 at both: attention to a million tokens is bound by arithmetic where the context is
     read once for all, by the port where each reads it. Without arithmetic, reading all memory once,
-    it is 2.6 x 1536 / (946 + 1536) = 1.61, and 18.8 x 6144 / (5817 + 6144) = 9.65. What is reported
-    lies in between, so that some sharing of reads and less arithmetic must have been assumed.
+    it is 2.6 x 1536 / (946 + 1536) = 1.61, and 18.8 x 6144 / (5817 + 6144) = 9.65. What is
+    reported follows from slower flash on ports of its own: `tests/test_memory_studies.py`.
     """
     most = {}
     order = "+plan.placement.order={kv:[hbm],activations:[hbm],weights:[hbf],context:[hbf]}"

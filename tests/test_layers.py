@@ -12,11 +12,12 @@ import infercost
 PACKAGE = Path(infercost.__file__).parent
 
 LEVELS = {
-    0: "__init__ units arrays errors terms paths",
+    0: "__init__ units arrays allocation errors terms paths",
     1: "equations specs",
     2: "witnesses faults places resolve question patches compose directions grid lengths media"
-    " searches",
-    3: "fabric network operators tiering placement tier_map load_power bill passes phases cost",
+    " searches traces prefix_cache uncertain draws",
+    3: "fabric network operators tiering placement tier_map load_power bill passes phases reuse"
+    " cost",
     4: "registry metrics quantities table evaluation",
 }
 HIGHER = 5

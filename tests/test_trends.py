@@ -105,3 +105,30 @@ def test_a_search_of_a_hyperscale_index() -> None:
     assert frame.ttft_s == pytest.approx(plain.ttft_s + frame.retrieval_time_s, rel=1e-12)
     searched = frame.cost_per_request_usd - frame.retrieval_cost_per_request_usd
     assert searched == pytest.approx(plain.cost_per_request_usd, rel=1e-12)
+
+
+STRENGTHS = [
+    ("trend=reasoning", "trend.output_tokens", 1132),
+    ("trend=long-context", "trend.prompt_tokens", 100000),
+    ("trend=rag", "trend.prompt_tokens", 2048),
+    ("trend=moe", "trend.experts", 256),
+]
+
+
+@pytest.mark.parametrize(("trend", "path", "stated"), STRENGTHS, ids=str)
+def test_a_dose_scales_what_a_trend_adds(trend: str, path: str, stated: int) -> None:
+    """A quarter of the strength equals a quarter of the amount, half a half."""
+    scaled = infercost.evaluate([*FLOOR, trend, "trend.dose=0.25,0.5"])
+    amount = infercost.evaluate([*FLOOR, trend, f"{path}={stated // 4},{stated // 2}"])
+    shown = [name for name in scaled.columns if name in amount.columns and name != path]
+    pd.testing.assert_frame_equal(scaled[shown], amount[shown])
+
+
+@pytest.mark.parametrize(
+    "trend",
+    ["moe", "reasoning", "branching", "rag", "long-context", "multimodal", "video", "audio"],
+)
+def test_no_strength_leaves_the_case_as_it_is(trend: str) -> None:
+    plain, dosed = first(), first(f"trend={trend}", "trend.dose=0")
+    others = [name for name in plain.index if name != "trend"]
+    pd.testing.assert_series_equal(plain[others], dosed[others])

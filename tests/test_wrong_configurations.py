@@ -537,7 +537,10 @@ OVERRIDES = [
     ("hardware.tpd=700 W", "hardware.tpd: unknown key 'tpd'. Did you mean 'tdp'?"),
     ("hardware.memory.ddr.capacity=1 GB", "unknown key 'ddr'. Known: hbm"),
     ("model.tdp=700 W", "model.tdp: unknown key 'tdp'. Known: d_model,"),
-    ("workload.prompt_tokens=5", "unknown key 'prompt_tokens'. Known: file, kind, name, sha256,"),
+    (
+        "workload.prompt_tokens=5",
+        "unknown key 'prompt_tokens'. Known: empty_prompts, file, kind, name,",
+    ),
     ("+hardware.tdp=700 W", "hardware.tdp: is set already. Leave out the '+'"),
     (
         "model.mixers.full.window=1024",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from infercost.errors import SpecError
     from infercost.evaluation import evaluate, evaluate_arrow
+    from infercost.over_draws import intervals
 
 __version__ = "0.1.0"
-__all__ = ["SpecError", "__version__", "evaluate", "evaluate_arrow"]
+__all__ = ["SpecError", "__version__", "evaluate", "evaluate_arrow", "intervals"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,6 +19,10 @@ def __getattr__(name: str) -> Any:
         from infercost import evaluation
 
         return getattr(evaluation, name)
+    if name == "intervals":
+        from infercost.over_draws import intervals
+
+        return intervals
     if name == "SpecError":
         from infercost.errors import SpecError
 

@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
+from pathlib import Path
 
 from infercost import __version__
 from infercost.commands import (
     answer,
+    breakeven,
     calibrate,
     catalogue,
+    claims,
+    compare,
     datasets,
+    doctor,
     evaluate,
     explain,
+    explorer,
+    fleet,
+    new,
     stage,
     validate,
 )
 from infercost.errors import SpecError
+
+COMMANDS = (
+    explain,
+    compare,
+    evaluate,
+    breakeven,
+    fleet,
+    validate,
+    calibrate,
+    catalogue,
+    new,
+    datasets,
+    answer,
+    claims,
+    explorer,
+    doctor,
+    stage,
+)
+"""In the order of --help."""
 
 USAGE_ERROR = 2
 """Exit code of a wrong configuration or command line."""
@@ -31,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"infercost {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (explain, evaluate, validate, calibrate, catalogue, datasets, answer, stage):
+    for module in COMMANDS:
         module.add_parser(commands)
     return top
 
@@ -51,6 +79,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        at = error.filename or Path.cwd()
+        print(f"infercost: {at}: the disk is full; nothing half-written is left", file=sys.stderr)
+        return 1
     return code
 
 

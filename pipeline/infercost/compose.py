@@ -28,7 +28,10 @@ from infercost.places import COMBINED, combination, option_file, place_of
 from infercost.question import NO_DIRECTION, ROOT_KEYS, Axis, Question
 from infercost.resolve import content_of
 from infercost.specs.case import GROUPS, Case
+from infercost.specs.draws import Distribution
+from infercost.specs.fleet import Fleet
 from infercost.specs.study import Study
+from infercost.uncertain import of_ranges, settled
 from infercost.witnesses import adapter, fields_at, missing_witnesses
 
 
@@ -48,9 +51,13 @@ class Options:
     def __init__(self, question: Question, plain: Raw | None = None) -> None:
         """Compose the options of `question`, or take them from `plain`, as `to_plain` gave them."""
         self.question = question
+        self.uncertain: dict[tuple[str, str], dict[str, Distribution]] = {}
+        """Of each group and option, the numbers that are uncertain, by full path; `raw` has their
+        nominal values."""
         _check_paths(question)
         if plain is None:
             self.raw, self.chosen = self._compose()
+            self._settle()
             self.question = question = named_in_full(question, self.raw["direction"])
         else:
             self.raw = plain["options"]
@@ -106,9 +113,42 @@ class Options:
                     chosen[group] = (*chosen.get(group, ()), name)
                 if turn == 0:
                     single = plain_directions(composed, directions)
-        raw["direction"] = {name: combined(name, single, question.dirs) for name in combinations}
+        raw["direction"] = self._combined(single, combinations)
         chosen["direction"] = combinations
         return raw, chosen
+
+    def _combined(self, single: dict[str, Raw], combinations: tuple[str, ...]) -> dict[str, Raw]:
+        """Combinations of directions, nominal values in place of what is uncertain."""
+        dirs, found = self.question.dirs, {}
+        for name, content in single.items():
+            named, found[name] = settled("direction", name, {name: content}, dirs)
+            single[name] = named[name]
+        raw = {option: combined(option, single, dirs) for option in combinations}
+        for option, content in raw.items():
+            inputs = of_ranges(option, content)
+            for name in content:
+                inputs |= found.get(name, {})
+            self._keep("direction", option, inputs)
+        return raw
+
+    def _settle(self) -> None:
+        """Take nominal values in place of distributions, and keep these."""
+        for group, options in self.raw.items():
+            for option, content in options.items():
+                if group in GROUPS and group != "direction":
+                    try:
+                        options[option], found = settled(group, option, content, self.question.dirs)
+                    except SpecError as error:
+                        text = _overridden(self.question, group, error.key)
+                        if not text:
+                            raise
+                        place = (f"override '{text}'", f"{group}.{error.key}")
+                        raise SpecError(*place, error.fault, error.remedy) from None
+                    self._keep(group, option, found)
+
+    def _keep(self, group: str, option: str, found: dict[str, Distribution]) -> None:
+        if found:
+            self.uncertain[group, option] = {f"{group}.{path}": d for path, d in found.items()}
 
     def _told(self, picked: Mapping[str, str]) -> dict[str, Raw]:
         """By group, the content of options for which neither file nor override needs Hydra."""
@@ -199,19 +239,34 @@ class Options:
 
 def compose_study(name: str, dirs: tuple[Path, ...]) -> Study:
     """A study's file, composed and checked on its own right."""
+    return Study.model_validate(_composed_alone("study", name, dirs))
+
+
+def compose_fleet(name: str, dirs: tuple[Path, ...]) -> Raw:
+    """The content of a fleet's file, composed and checked on its own right."""
+    content: Raw = _composed_alone("fleet", name, dirs)
+    bare = missing_witnesses(Fleet.model_validate(content), content)
+    if bare:
+        place = place_of(dirs, "fleet", name, bare[0])
+        raise SpecError(*place, "has no source", "Name one under 'sources', or 'assumed: why'")
+    return content
+
+
+def _composed_alone(group: str, name: str, dirs: tuple[Path, ...]) -> Any:
+    """The checked content of an option that stands alone, outside any case."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
-    question = Question({"study": (name,)}, dirs=dirs)
+    question = Question({group: (name,)}, dirs=dirs)
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(dirs[0]), version_base="1.3"), _Readable(question):
-        composed = compose("config", overrides=[*_search_path(dirs), f"+study={name}"])
-    content: Any = OmegaConf.to_container(composed.study, resolve=True)
-    faults = [_blame(fault, question, "study", name, {}) for fault in spec_faults("study", content)]
+        composed = compose("config", overrides=[*_search_path(dirs), f"+{group}={name}"])
+    content: Any = OmegaConf.to_container(composed[group], resolve=True)
+    faults = [_blame(fault, question, group, name, {}) for fault in spec_faults(group, content)]
     if faults:
-        raise file_fault(dirs, "study", name) or SpecErrors(faults)
-    return Study.model_validate(content)
+        raise file_fault(dirs, group, name) or SpecErrors(faults)
+    return content
 
 
 def _search_path(dirs: tuple[Path, ...]) -> list[str]:

@@ -27,6 +27,7 @@ from infercost.placement import (
     kv_bytes_per_sequence,
     shares_context,
 )
+from infercost.reuse import load_time, pool_rate
 from infercost.searches import Search, search_of
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership
@@ -53,7 +54,7 @@ class Evaluation:
         self.capacity_share = capacity_share
         self.layout = Layout(directed(priced(case)))
         self.case = self.layout.case
-        self.lengths: Lengths = paced_lengths(self.case)
+        self.lengths: Lengths = paced_lengths(self.layout)
 
     @cached_property
     def devices(self) -> Count:
@@ -167,6 +168,8 @@ class Evaluation:
     def prefilled(self) -> Count:
         """Tokens of a prompt that have to be computed, by prompt stratum: one at least."""
         prompt = self.lengths.prompt
+        if self.lengths.reuses:
+            return np.maximum(prompt - self.lengths.cached_prompt, 1.0)
         if not shares_context(self.layout):
             return prompt
         return np.maximum(prompt - self.case.plan.placement.shared_context, 1.0)
@@ -226,12 +229,20 @@ class Evaluation:
         """
         plan, overlap = self.case.plan, self.case.calibration.pipeline_overlap
         share = serving.pipelined_share(self._prompt_chunks, plan.pp, overlap)
-        return self.prefill.time.total * self.prompt_passes * share + self.encoder_time
+        computed = self.prefill.time.total * self.prompt_passes * share
+        return computed + self.encoder_time + self.prefix_load_time
+
+    @cached_property
+    def prefix_load_time(self) -> Seconds:
+        """Time that a prefill waits for cached prefixes from a tier apart, by prompt stratum."""
+        return load_time(self.layout, self.lengths, self.prefill.time.total * self.prompt_passes)
 
     @cached_property
     def prefill_terms(self) -> Terms:
-        """Mean time of one prefill by resource, encoders included."""
+        """Mean time of one prefill by resource, encoders and loaded prefixes included."""
         prefill = self.prefill.time.each(self._mean_over_prompts)
+        if self.lengths.reuses:
+            prefill = prefill.plus(Terms(kv=self.lengths.mean(self.prefix_load_time)))
         return reduce(Terms.plus, (cost.time for cost in self.encoders), prefill)
 
     @cached_property
@@ -318,7 +329,8 @@ class Evaluation:
         """Money per busy device-second, energy apart."""
         hardware, economics = self.case.hardware, self.case.economics
         if not isinstance(economics, Ownership):
-            return money.busy_rate(hardware.rental_price, economics.utilisation)
+            rent = hardware.rental_price + pool_rate(self.case)
+            return money.busy_rate(rent, economics.utilisation)
         capital = money.annuity_rate(
             hardware.price,
             economics.discount_rate,
@@ -326,7 +338,7 @@ class Evaluation:
             economics.life / money.SECONDS_PER_YEAR,
         )
         hosting = money.hosting_rate(hardware.tdp + hardware.host_power, economics.hosting_price)
-        return money.busy_rate(capital + hosting, economics.utilisation)
+        return money.busy_rate(capital + hosting + pool_rate(self.case), economics.utilisation)
 
     def cost_terms(self, phase: PerToken) -> Terms:
         """USD per output token by resource: device time at its rate, and energy at the meter."""
@@ -338,7 +350,11 @@ class Evaluation:
     @cached_property
     def per_token_price(self) -> Usd:
         """USD per output, both phases."""
-        return self.cost_terms(self.per_token).total
+        return self._per_token_cost_terms.total
+
+    @cached_property
+    def _per_token_cost_terms(self) -> Terms:
+        return self.cost_terms(self.per_token)
 
     def embodied_terms(self, phase: PerToken) -> Terms:
         """Embodied kgCO2e per output token by resource."""
@@ -357,7 +373,9 @@ class Evaluation:
     @cached_property
     def per_token_cost(self) -> Terms:
         """USD per output token by resource, both phases, memory capacity included."""
-        terms, share = self.cost_terms(self.per_token), self.capacity_share
+        terms, share = self._per_token_cost_terms, self.capacity_share
+        if not np.any(share):
+            return terms.plus(Terms(capacity=0.0))
         return terms.times(1.0 - share).plus(Terms(capacity=terms.total * share))
 
     def of_tokens(self, per_output: Array) -> Array:

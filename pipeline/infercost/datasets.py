@@ -4,8 +4,10 @@
     data/datasets/<study>/<version>/manifest.json    schema, files, digests, configuration, sources
     data/datasets/<study>/latest                     the version published last
 
-A version's name is a digest of its schema and values in canonical order, so it is the same on any
-machine and for any cut into parts. A version appears whole or not at all, and is never rewritten.
+    data/datasets/<study>/<tag>                      a version that somebody named
+
+A version is named by a digest of its schema and values, whatever their order: the same on any
+machine and for any cut into parts. It appears whole or not at all, and is never rewritten.
 """
 
 from __future__ import annotations
@@ -13,14 +15,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from infercost.digests import logical_digest
 from infercost.errors import SpecError, nearest
 from infercost.specs.case import GROUPS
 
@@ -59,57 +64,6 @@ class Version:
         return pd.read_parquet(self.data)
 
 
-def logical_digest(parts: Sequence[Path]) -> str:
-    """Digest of schema and values, rows in the order of their keys, whatever the cut into files."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.concat_tables([_decoded(pq.read_table(part)) for part in parts])
-    keys = [ID] if ID in table.column_names else []
-    keys = keys or [name for name in table.column_names if _is_key(table.schema.field(name))]
-    table = table.sort_by([(name, "ascending") for name in keys]).combine_chunks()
-    state = hashlib.sha256()
-    for field in table.schema:
-        about = sorted((field.metadata or {}).items())
-        state.update(repr((field.name, str(field.type), about)).encode())
-        state.update(_values(table.column(field.name)))
-    return state.hexdigest()
-
-
-def _decoded(table: pa.Table) -> pa.Table:
-    """Dictionary columns as plain text: their dictionaries differ from part to part."""
-    import pyarrow as pa
-
-    fields, columns = [], []
-    for field, column in zip(table.schema, table.columns, strict=True):
-        plain = pa.types.is_dictionary(field.type)
-        columns.append(column.cast(pa.string()) if plain else column)
-        fields.append(
-            pa.field(field.name, pa.string() if plain else field.type, True, field.metadata)
-        )
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
-
-
-def _is_key(field: pa.Field) -> bool:
-    """Whether a column identifies a row: an option, a swept path, or a degree of the plan."""
-    import pyarrow as pa
-
-    return field.name in GROUPS or "." in field.name or pa.types.is_integer(field.type)
-
-
-def _values(column: pa.ChunkedArray) -> bytes:
-    import pyarrow as pa
-
-    if pa.types.is_string(column.type):
-        return "\0".join(column.to_pylist()).encode()
-    if pa.types.is_boolean(column.type):
-        return bytes(column.to_numpy().astype(np.uint8).tobytes())
-    values = column.to_numpy()
-    if values.dtype.kind == "f":
-        values = np.where(np.isnan(values), np.nan, values) + 0.0  # one NaN, one zero
-    return bytes(np.ascontiguousarray(values).tobytes())
-
-
 def publish(root: Path, study: str, parts: Mapping[str, Path], about: Manifest) -> Version:
     """Land the parts as a version, atomically; `about` goes into the manifest as it is.
 
@@ -119,39 +73,45 @@ def publish(root: Path, study: str, parts: Mapping[str, Path], about: Manifest) 
     home = root / study
     target = home / digest[:12]
     if not target.exists():
-        staging = home / f".staging-{os.getpid()}"
-        shutil.rmtree(staging, ignore_errors=True)
-        (staging / "data").mkdir(parents=True)
-        files = [
-            _landed(part, staging / "data" / f"{label}.parquet") for label, part in parts.items()
-        ]
-        manifest = {
-            "study": study,
-            "version": digest[:12],
-            "logical_digest": digest,
-            "rows": sum(entry["rows"] for entry in files),
-            "files": files,
-            "columns": _columns(next(iter(parts.values()))),
-            **about,
-        }
-        _write_json(staging / "manifest.json", manifest)
-        _sync(staging / "data")
-        _sync(staging)
+        staging = home / f".staging-{uuid.uuid4().hex}"
         try:
-            staging.rename(target)
-        except OSError:  # somebody else published the same values meanwhile
-            if not target.exists():
-                raise
-            shutil.rmtree(staging)
-        _sync(home)
+            (staging / "data").mkdir(parents=True)
+            files = [
+                _landed(part, staging / "data" / f"{label}.parquet")
+                for label, part in parts.items()
+            ]
+            manifest = {
+                "study": study,
+                "version": digest[:12],
+                "logical_digest": digest,
+                "rows": sum(entry["rows"] for entry in files),
+                "files": files,
+                "columns": _columns(next(iter(parts.values()))),
+                **about,
+            }
+            _write_json(staging / "manifest.json", manifest)
+            land(staging, target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
     point_to(home / LATEST, target.name)
     return Version(study, target.name, target)
 
 
+def land(staging: Path, target: Path) -> None:
+    """Let a finished version appear; one of the same values that is there already stays."""
+    _sync(staging / "data")
+    _sync(staging)
+    try:
+        staging.rename(target)
+    except OSError:  # somebody else published the same values meanwhile
+        if not target.exists():
+            raise
+    _sync(target.parent)
+
+
 def point_to(link: Path, target: str) -> None:
     """Make a relative symbolic link point to `target`, in one step."""
-    scratch = link.with_name(f".{link.name}-{os.getpid()}")
-    scratch.unlink(missing_ok=True)
+    scratch = link.with_name(f".{link.name}-{uuid.uuid4().hex}")
     scratch.symlink_to(target)
     scratch.replace(link)
 
@@ -226,11 +186,58 @@ def open_version(root: Path, reference: str) -> Version:
     if name in ("", LATEST):
         current = (root / study / LATEST).resolve()
         return next((v for v in known if v.folder.resolve() == current), known[-1])
+    name = tags(root, study).get(name, name)
     matching = [v for v in known if v.name.startswith(name)]
     if len(matching) != 1:
         fault = "is not the start of a version's name" if not matching else "fits several versions"
         raise SpecError(f"dataset '{reference}'", "", fault, nearest("", [v.name for v in known]))
     return matching[0]
+
+
+TAG = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+def tags(root: Path, study: str) -> dict[str, str]:
+    """Pointers of a study, `latest` among them, to the names of versions."""
+    home = root / study
+    links = sorted(p for p in home.iterdir() if p.is_symlink()) if home.is_dir() else []
+    return {link.name: link.readlink().name for link in links if not link.name.startswith(".")}
+
+
+def tag(root: Path, version: Version, name: str) -> None:
+    """Let `study/name` stand for a version from now on; an older tag of this name moves."""
+    link = root / version.study / name
+    taken = name == LATEST or (link.exists() and not link.is_symlink())
+    if not TAG.fullmatch(name) or taken or re.fullmatch(r"[0-9a-f]{12}", name):
+        raise SpecError(
+            f"tag '{name}'", "", "cannot be a tag", "Take small letters, digits, and . _ - between"
+        )
+    point_to(link, version.name)
+
+
+def untag(root: Path, study: str, name: str) -> None:
+    """Take a tag away; the version stays."""
+    known = [t for t in tags(root, study) if t != LATEST]
+    if name not in known:
+        raise SpecError(f"tag '{name}'", "", f"is no tag of {study}", nearest(name, known))
+    (root / study / name).unlink()
+
+
+def unreachable(root: Path, study: str = "", keep: int = 0) -> list[Version]:
+    """Versions that no pointer names, but for the newest `keep` of each study."""
+    found = []
+    for name in sorted({v.study for v in versions(root, study)}):
+        mine, pointed = versions(root, name), set(tags(root, name).values())
+        old = mine[: len(mine) - keep] if keep else mine
+        found += [v for v in old if v.name not in pointed]
+    return found
+
+
+def remove(version: Version) -> None:
+    """Delete a version: out of sight in one step, then file by file."""
+    grave = version.folder.with_name(f".staging-{uuid.uuid4().hex}")
+    version.folder.rename(grave)
+    shutil.rmtree(grave)
 
 
 def verify(version: Version) -> list[str]:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from infercost.allocation import keep_memory
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
+from infercost.draws import described, draw_axis
 from infercost.errors import SpecError
 from infercost.grid import Grid, GridAxis
 from infercost.question import Axis, Question, ask
@@ -36,17 +38,24 @@ BLOCK = 2**16
 """Points evaluated at once: enough to hide Python's overhead, few enough for the cache."""
 
 
-def evaluated(composed: ComposedCase, grid: Grid) -> Columns:
-    """One case over a grid: every metric."""
+def evaluated(composed: ComposedCase, grid: Grid, only: tuple[str, ...] = ()) -> Columns:
+    """One case over a grid: every metric, or `only` some."""
+    keep_memory()
     point = Evaluation(grid.bind(composed.case))
-    return columns(point, grid, composed.options, composed.labels)
+    return columns(point, grid, composed.options, composed.labels, only=only)
 
 
 def parts(question: Question) -> Iterator[Columns]:
     """Each combination of options in turn, evaluated over the question's axes block by block."""
     options = Options(question)
-    for composed in options.cases():
-        grid = Grid(tuple(typed_axis(options, composed, axis) for axis in options.question.axes))
+    swept = [path for axis in options.question.axes for path in axis.values]
+    cases = list(options.cases())  # every option is checked before its inputs are
+    draws = None if question.draws is None else described(options, question.draws, swept)
+    for composed in cases:
+        axes = [typed_axis(options, composed, axis) for axis in options.question.axes]
+        if draws is not None:
+            axes.append(draw_axis(draws, composed))
+        grid = Grid(tuple(axes))
         for block in grid.blocks(BLOCK):
             yield evaluated(composed, block)
 
@@ -69,6 +78,8 @@ def evaluate(overrides: list[str], dirs: tuple[str, ...] = ()) -> pd.DataFrame:
 
     Any numeric field is an axis by its dotted path, with its unit
     (`hardware.memory.hbm.bandwidth=2 TB/s,4 TB/s`). `dirs` are folders of the user's own options.
+    `draw=256` draws the numbers that options state as uncertain, the same quantiles for every
+    design: a row per draw; `infercost.intervals` sums them up.
     Columns are those of `infercost metrics`, after the keys. Raises `SpecError` with one line per
     fault.
     """

@@ -14,6 +14,7 @@ from infercost.paths import shown
 from infercost.places import combination, mounted, option_file, with_line
 from infercost.question import option_names
 from infercost.specs.case import Case
+from infercost.specs.fleet import Fleet
 from infercost.units import UnitError
 from infercost.witnesses import adapter, discriminators, fields_at
 
@@ -21,7 +22,7 @@ Raw = dict[str, Any]
 Explained = tuple[str, str, str]
 
 _UNKNOWN, _MISSING = "unknown key", "required key is missing"
-_TAGS = set(discriminators(Case))
+_TAGS = {*discriminators(Case), *discriminators(Fleet)}
 """Discriminators, which pydantic adds to the location of a fault."""
 _NOT_KEYS = ("dict_type", "model_type", "model_attributes_type")
 """Pydantic's names for a value where a mapping belongs."""

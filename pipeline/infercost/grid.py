@@ -24,6 +24,8 @@ class GridAxis:
 
     name: str
     values: Mapping[str, FloatArray]
+    told: frozenset[str] = frozenset()
+    """Names whose values rows tell, and which the case does not take."""
 
     @property
     def size(self) -> int:
@@ -32,7 +34,8 @@ class GridAxis:
 
     def part(self, start: int, stop: int) -> GridAxis:
         """The points from `start` up to `stop`."""
-        return GridAxis(self.name, {path: v[start:stop] for path, v in self.values.items()})
+        cut = {path: v[start:stop] for path, v in self.values.items()}
+        return GridAxis(self.name, cut, self.told)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class Grid:
     def size(self) -> int:
         """Number of points."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def told(self) -> frozenset[str]:
+        """Names of all axes that the case does not take."""
+        return frozenset().union(*(axis.told for axis in self.axes))
 
     def blocks(self, most: int) -> Iterator[Grid]:
         """The grid cut along its leading axes into pieces of at most `most` points, in order.
@@ -87,7 +95,10 @@ class Grid:
 
         An axis over a direction that the case does not take changes nothing.
         """
+        told = self.told
         for path, values in self.arrays().items():
+            if path in told:
+                continue
             steps = path.split(".")
             if steps[0] == "direction" and steps[1] not in case.direction:
                 continue

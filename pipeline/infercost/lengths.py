@@ -8,11 +8,11 @@ Memory room depends on the spread of contexts too, and on the longest.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,10 @@ from infercost.arrays import Array, FloatArray
 from infercost.equations.attention import attended_pairs
 from infercost.errors import SpecError
 from infercost.paths import data_file
+from infercost.prefix_cache import Policy, Pool, cached_tokens
 from infercost.specs.trend import Trend
-from infercost.specs.workload import FixedLengths, Snapshot, TraceLengths
+from infercost.specs.workload import FixedLengths, LognormalLengths, Snapshot, TraceLengths
+from infercost.traces import Trace, lognormal_trace, read_trace
 
 UNLIMITED = 1e15
 """A window that sees everything: larger than any context, small enough to square."""
@@ -58,12 +60,21 @@ class Lengths:
     """Output tokens that become readable together: one, a block, or all."""
     first_steps: Array = 0.0
     """Steps before the first of them; none where the prefill gives it."""
+    cached_prompt: Array = 0.0
+    """Mean tokens of each stratum's prompts that a prefix cache holds."""
+    cached_pairs: Callable[[float], Array] = lambda window: 0.0
+    """Mean query-key pairs of them, by stratum."""
     branches: Array = 1.0
     """Answers of one request, all from one prefill."""
     cached: bool = True
     """Whether steps read a cache, and prompts are prefilled into it."""
     makes_tokens: bool = True
     """Whether the output is text; else pictures or clips, counted one by one."""
+
+    @property
+    def reuses(self) -> bool:
+        """Whether any prompt finds a part of itself in a prefix cache."""
+        return bool(np.any(np.asarray(self.cached_prompt) > 0))
 
     def mean(self, per_prompt: Array) -> Array:
         """Mean over requests of a quantity that is known per stratum."""
@@ -80,16 +91,48 @@ class Lengths:
         return value[..., index : index + 1]
 
 
-def lengths_of(workload: FixedLengths | TraceLengths | Snapshot, trend: Trend) -> Lengths:
-    """The length statistics of `workload` with the tokens that `trend` adds to each request."""
+def lengths_of(
+    workload: FixedLengths | TraceLengths | LognormalLengths | Snapshot,
+    trend: Trend,
+    pool: Pool | None = None,
+) -> Lengths:
+    """The length statistics of `workload` with the tokens that `trend` adds to each request.
+
+    `pool` is a prefix cache; what it holds when each request of a trace comes is simulated.
+    """
+    if pool is not None and not isinstance(workload, TraceLengths):
+        raise SpecError(
+            "plan",
+            "prefix_cache.capacity",
+            f"the requests of '{workload.name}' have no history from which to fill a prefix cache",
+            "Take a trace with prefix blocks, or state workload.cached_tokens of kind 'fixed'",
+        )
     if isinstance(workload, Snapshot):
         return _snapshot(workload, trend)
     if isinstance(workload, FixedLengths):
         return _fixed(
             workload.prompt_tokens + trend.prompt_tokens,
             workload.output_tokens + trend.output_tokens,
+            workload.cached_tokens + trend.cached_share * trend.prompt_tokens,
         )
-    return _trace(workload, trend)
+    if isinstance(workload, LognormalLengths):
+        prompt, output = workload.prompt_mean, workload.output_mean
+        laws = (prompt, workload.prompt_sigma, output, workload.output_sigma)
+        if any(np.size(law) > 1 for law in laws):
+            fault = "parameters of a law share no axis"
+            raise SpecError("workload", "prompt_mean", fault, "Evaluate them apart")
+        return _trace(lognormal_trace(*(float(np.ravel(law)[0]) for law in laws)), trend, None)
+    rows = tuple(sorted(workload.rows.items()))
+    named = _Named(data_file(workload.file), workload.sha256, rows, int(workload.empty_prompts))
+    trace = _recorded(named)
+    if pool is not None and not trace.has_prefixes:
+        raise SpecError(
+            "plan",
+            "prefix_cache.capacity",
+            f"the trace of '{workload.name}' has no prefix blocks",
+            "Take one that has, such as workload=mooncake-conversation",
+        )
+    return _trace(trace, trend, pool)
 
 
 def _snapshot(workload: Snapshot, trend: Trend) -> Lengths:
@@ -123,7 +166,8 @@ def _power_sum(tokens: Array, window: float) -> Array:
     return squares + np.minimum(window, tokens) ** 2 * (tokens - seen)
 
 
-def _fixed(prompt: Array, output: Array) -> Lengths:
+def _fixed(prompt: Array, output: Array, cached: Array) -> Lengths:
+    found = np.minimum(cached, prompt - 1.0)
     steps = output - 1.0
     last = prompt + steps
 
@@ -146,19 +190,23 @@ def _fixed(prompt: Array, output: Array) -> Lengths:
         prefills_per_step=1.0 / steps,
         tokens_per_step=output / steps,
         whole=lambda power: (prompt + output) ** power,
+        cached_prompt=found,
+        cached_pairs=lambda window: attended_pairs(found, window),
     )
 
 
 @dataclass(frozen=True)
 class _Requests:
-    """A trace sorted by prompt, with `bounds` where its strata begin."""
+    """A trace sorted by what is to be computed, with `bounds` where its strata begin."""
 
     prompt: FloatArray
     output: FloatArray
+    cached: FloatArray
     bounds: FloatArray
 
-    def lengthened(self, prompt: float, output: float) -> _Requests:
-        return _Requests(self.prompt + prompt, self.output + output, self.bounds)
+    def lengthened(self, prompt: float, output: float, cached: float) -> _Requests:
+        more = np.minimum(self.cached + cached, self.prompt + prompt - 1.0)
+        return _Requests(self.prompt + prompt, self.output + output, more, self.bounds)
 
     def strata(self, values: FloatArray) -> FloatArray:
         """Mean of `values` per stratum, then the values at the quantiles."""
@@ -186,41 +234,32 @@ class _Requests:
         return float((values * self.output).sum() / self.output.sum())
 
 
-@lru_cache(maxsize=16)
-def _requests(path: Path, sha256: str) -> _Requests:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+class _Named(NamedTuple):
+    """What makes a trace."""
 
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SpecError(str(path), "", f"cannot be read: {error.strerror}") from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise SpecError(str(path), "sha256", f"is {found}, the workload states {sha256}")
-    columns = ["input_tokens", "output_tokens"]
-    try:
-        table = pq.read_table(path, columns=columns)
-        prompt, output = (table.column(name).to_numpy().astype(np.float64) for name in columns)
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise SpecError(
-            str(path),
-            ", ".join(columns),
-            f"cannot be read: {str(error).splitlines()[0]}",
-            "A trace is Parquet with these two columns of counts",
-        ) from None
-    faulty = ~(np.isfinite(prompt) & np.isfinite(output) & (prompt >= 1) & (output >= 1))
-    if prompt.size == 0 or faulty.any() or output.max() < 2:
-        raise SpecError(
-            str(path),
-            "input_tokens, output_tokens",
-            f"{int(faulty.sum())} of {prompt.size} rows are not positive counts"
-            if prompt.size and faulty.any()
-            else "holds no request with two output tokens",
-        )
-    order = np.lexsort((output, prompt))
+    path: Path
+    sha256: str
+    rows: tuple[tuple[str, str], ...]
+    empty_prompts: int
+
+
+@lru_cache(maxsize=16)
+def _recorded(workload: _Named) -> Trace:
+    trace = read_trace(workload.path, workload.sha256, dict(workload.rows), workload.empty_prompts)
+    if trace.output.max() < 2:
+        fault = "holds no request with two output tokens"
+        raise SpecError(str(workload.path), "input_tokens, output_tokens", fault)
+    return trace
+
+
+@lru_cache(maxsize=64)
+def _requests(trace: Trace, blocks: float, policy: Policy) -> _Requests:
+    """Requests of a trace beside a prefix cache of so many blocks, sorted by tokens to compute."""
+    prompt, output = trace.prompt, trace.output
+    cached = cached_tokens(trace, blocks, policy)
+    order = np.lexsort((output, prompt, prompt - cached))
     bounds = np.floor(np.arange(min(STRATA, prompt.size)) * prompt.size / STRATA)
-    return _Requests(prompt[order], output[order], np.unique(bounds))
+    return _Requests(prompt[order], output[order], cached[order], np.unique(bounds))
 
 
 def _over(evaluate: Callable[..., FloatArray | float], *parameters: Array) -> Array:
@@ -249,15 +288,22 @@ def _remembered(evaluate: Callable[[float], Array]) -> Callable[[float], Array]:
     return lookup
 
 
-def _trace(workload: TraceLengths, trend: Trend) -> Lengths:
-    requests = _requests(data_file(workload.file), workload.sha256)
+def _trace(trace: Trace, trend: Trend, pool: Pool | None) -> Lengths:
+    policy: Policy = "lru" if pool is None else pool.policy
 
     def on(evaluate: Callable[..., FloatArray | float], *window: float) -> Array:
-        """`evaluate(requests, window)` for each dose of the trend."""
+        """`evaluate(requests, window)` for each dose of the trend and each room of the cache."""
+
+        def at(blocks: float, prompt: float, output: float, cached: float, *w: float) -> Any:
+            found = _requests(trace, blocks, policy)
+            return evaluate(found.lengthened(prompt, output, cached), *w)
+
         return _over(
-            lambda prompt, output, *w: evaluate(requests.lengthened(prompt, output), *w),
+            at,
+            0.0 if pool is None else pool.blocks(trace.block_tokens),
             trend.prompt_tokens,
             trend.output_tokens,
+            trend.cached_share * trend.prompt_tokens,
             *window,
         )
 
@@ -271,10 +317,13 @@ def _trace(workload: TraceLengths, trend: Trend) -> Lengths:
     def pairs(window: float) -> Array:
         return on(lambda r, w: r.strata(np.asarray(attended_pairs(r.prompt, w))), window)
 
+    def cached_pairs(window: float) -> Array:
+        return on(lambda r, w: r.strata(np.asarray(attended_pairs(r.cached, w))), window)
+
     output_mean = on(lambda r: float(r.output.mean()))
     return Lengths(
         prompt=on(lambda r: r.strata(r.prompt)),
-        weight=requests.weight(),
+        weight=_requests(trace, 0.0, policy).weight(),
         pairs=_remembered(pairs),
         context=_remembered(context),
         deviation=_remembered(deviation),
@@ -284,4 +333,6 @@ def _trace(workload: TraceLengths, trend: Trend) -> Lengths:
         prefills_per_step=1.0 / (output_mean - 1.0),
         tokens_per_step=output_mean / (output_mean - 1.0),
         whole=lambda power: on(lambda r: r.weighted((r.prompt + r.output) ** power)),
+        cached_prompt=on(lambda r: r.strata(r.cached)),
+        cached_pairs=_remembered(cached_pairs),
     )

@@ -6,7 +6,6 @@ Rows that cannot be read are rows too, with the reason and without a prediction.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from infercost.calibrate.record import LEFT_OUT, Record, read_record
 from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.errors import SpecError
+from infercost.landing import landing
 from infercost.measurements import era_of, read_table
 from infercost.parts import parquet_options
 from infercost.paths import ROOT, config_dirs, data_file, shown
@@ -90,10 +90,8 @@ def write_measured(plain: Plain, dirs: tuple[str, ...], target: Path) -> int:
             fault = "has changed since the study was planned"
             raise SpecError(name, "", fault, "Run the study again")
     table = to_arrow(measured_rows(study, dirs))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    pq.write_table(table, scratch, **parquet_options(table.schema))
-    scratch.replace(target)
+    with landing(target) as scratch:
+        pq.write_table(table, scratch, **parquet_options(table.schema))
     return int(table.num_rows)
 
 

@@ -6,10 +6,13 @@ combination of the axes to choose along. Ties go to the first point of the grid.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
+from infercost.allocation import keep_memory
 from infercost.arrays import BoolArray, FloatArray
 from infercost.compose import ComposedCase
 from infercost.cost import Evaluation
@@ -30,14 +33,20 @@ PHYSICAL = LIMITS.index("endurance")
 class Search:
     """What to minimise along which axes, within which objectives of service.
 
-    `inner` are the axes to choose along. TPOT and p90 TTFT above the workload's SLO are refused
-    where `within_slo`. `keep` is `best` or `pareto`.
+    Each of several columns to minimise chooses its own points. `inner` are the axes to choose
+    along. TPOT and p90 TTFT above the workload's SLO are refused where `within_slo`. `keep` is
+    `best` or `pareto`.
     """
 
-    minimise: str
+    minimise: str | tuple[str, ...]
     inner: tuple[GridAxis, ...]
     within_slo: bool
     keep: str
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Columns to minimise, each on its own."""
+        return (self.minimise,) if isinstance(self.minimise, str) else self.minimise
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,8 @@ class Chosen:
     """Code of the limit that no point of the case meets; 0 where the point is feasible."""
     capacity_share: FloatArray
     """Share of the objective that unlimited memory would save at the best point; 0 at others."""
+    objective: FloatArray
+    """Place in the search's list of the objective that chose the point."""
 
     def points(self) -> Grid:
         """The kept points as one axis, all paths along it."""
@@ -62,7 +73,7 @@ class Chosen:
             for axis, where in zip(self.grid.axes, positions, strict=True)
             for path in axis.values
         }
-        return Grid((GridAxis("point", values),))
+        return Grid((GridAxis("point", values, self.grid.told),))
 
 
 def joint_axis(
@@ -72,8 +83,8 @@ def joint_axis(
 
     Where nothing can be laid out the first combination stays, to say so in a row.
     """
-    product = np.meshgrid(*values.values(), indexing="ij")
-    axis = GridAxis(name, {path: v.ravel() for path, v in zip(values, product, strict=True)})
+    mesh = np.meshgrid(*values.values(), indexing="ij")
+    axis = GridAxis(name, {path: v.ravel() for path, v in zip(values, mesh, strict=True)})
     layout = Layout(Grid((axis,)).bind(composed.case))
     plan = layout.case.plan
     small = np.asarray(plan.tp * plan.pp * plan.dp) <= largest_replica
@@ -82,21 +93,30 @@ def joint_axis(
     return GridAxis(name, {path: v[rows] for path, v in axis.values.items()})
 
 
-def search(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> list[Chosen]:
+def search(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> Iterator[Chosen]:
     """The points to keep, block by block of the outer axes."""
+    keep_memory()
     inner = Grid(how.inner)
     grid = Grid((*outer, *how.inner))
-    return [
-        _search_block(composed, block, inner.size, how)
-        for block in grid.blocks(max(BLOCK, inner.size))
-    ]
+    for block in grid.blocks(max(BLOCK, inner.size)):
+        yield _search_block(composed, block, inner.size, how)
+
+
+def least(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> FloatArray:
+    """The first objective at each outer point's best operating point; infinite where none is."""
+    inner, grid = Grid(how.inner), Grid((*outer, *how.inner))
+    found = []
+    for block in grid.blocks(max(BLOCK, inner.size)):
+        scores = _scores(composed, block, inner.size, how)
+        found.append(np.where(scores.limit == 0, scores.objectives[0], np.inf).min(axis=1))
+    return np.concatenate(found)
 
 
 @dataclass(frozen=True)
 class _Scores:
-    """Objective, latencies and limits of a block, one row per case and one column per choice."""
+    """Objectives, latencies and limits of a block, one row per case and one column per choice."""
 
-    objective: FloatArray
+    objectives: tuple[FloatArray, ...]
     tpot: FloatArray
     limit: FloatArray
     excess: FloatArray
@@ -110,14 +130,21 @@ def _search_block(composed: ComposedCase, block: Grid, choices: int, how: Search
     best: list[bool] = []
     limit: list[float] = []
     saving: list[float] = []
-    for row in range(scores.objective.shape[0]):
-        kept = _kept(scores, row, how.keep)
+    chosen_by: list[float] = []
+    for row, (which, objective) in product(
+        range(scores.limit.shape[0]), enumerate(scores.objectives)
+    ):
+        kept = _kept(scores, objective, row, how.keep)
         for choice in kept:
             index.append(row * choices + choice)
             best.append(choice == kept[-1])
             limit.append(scores.limit[row, choice])
-            saving.append(_saving(scores, row, choice) if choice == kept[-1] else 0.0)
-    return Chosen(block, np.array(index, float), np.array(best), np.array(limit), np.array(saving))
+            last = choice == kept[-1]
+            saving.append(_saving(scores, objective, row, choice) if last else 0.0)
+            chosen_by.append(which)
+    kept_points = (np.array(column, float) for column in (index, limit, saving, chosen_by))
+    where, limits, savings, objectives = kept_points
+    return Chosen(block, where, np.array(best), limits, savings, objectives)
 
 
 def _scores(composed: ComposedCase, block: Grid, choices: int, how: Search) -> _Scores:
@@ -127,13 +154,13 @@ def _scores(composed: ComposedCase, block: Grid, choices: int, how: Search) -> _
         return block.flat(values).reshape(-1, choices)
 
     known = metrics()
-    objective = table(known[how.minimise].evaluate(point))
+    objectives = tuple(table(known[name].evaluate(point)) for name in how.objectives)
     tpot, ttft = table(known["tpot_s"].evaluate(point)), table(known["ttft_p90_s"].evaluate(point))
     limit, excess = table(point.broken), table(point.memory.used / point.memory.room)
     physical = limit > 0
     slo = point.case.workload.slo
     if how.within_slo and slo is not None:
-        over = {"tpot": tpot / slo.tpot, "ttft": ttft / slo.ttft}
+        over = {"tpot": tpot / table(slo.tpot), "ttft": ttft / table(slo.ttft)}
         worse = np.where(over["tpot"] >= over["ttft"], LIMITS.index("tpot"), LIMITS.index("ttft"))
         missed = np.maximum(over["tpot"], over["ttft"])
         limit = np.where(physical, limit, np.where(missed > 1.0, worse, 0.0))
@@ -142,17 +169,17 @@ def _scores(composed: ComposedCase, block: Grid, choices: int, how: Search) -> _
     else:
         served = np.ones(limit.shape, dtype=bool)
     but_memory = served & ((limit == 0) | (limit == CAPACITY))
-    return _Scores(objective, tpot, limit, excess, but_memory)
+    return _Scores(objectives, tpot, limit, excess, but_memory)
 
 
-def _kept(scores: _Scores, row: int, keep: str) -> list[int]:
+def _kept(scores: _Scores, objective: FloatArray, row: int, keep: str) -> list[int]:
     """Choices of one case to keep, the best last; or the nearest miss where nothing is feasible."""
     feasible = np.flatnonzero(scores.limit[row] == 0)
     if feasible.size == 0:
         furthest = scores.limit[row].max()
         closest = np.flatnonzero(_stage(scores.limit[row]) == _stage(np.array(furthest)))
         return [int(closest[np.argmin(scores.excess[row, closest])])]
-    cost, tpot = scores.objective[row, feasible], scores.tpot[row, feasible]
+    cost, tpot = objective[row, feasible], scores.tpot[row, feasible]
     if keep == "best":
         return [int(feasible[np.argmin(cost)])]
     order = np.lexsort((feasible, cost, tpot))
@@ -165,9 +192,9 @@ def _stage(limit: FloatArray) -> FloatArray:
     return np.minimum(limit, PHYSICAL + 1.0)
 
 
-def _saving(scores: _Scores, row: int, choice: int) -> float:
+def _saving(scores: _Scores, objective: FloatArray, row: int, choice: int) -> float:
     """Share of the objective at a choice that unlimited memory would save."""
     if scores.limit[row, choice] != 0:
         return 0.0
-    least = scores.objective[row, scores.fits_but_for_memory[row]].min()
-    return float(1.0 - least / scores.objective[row, choice])
+    least = objective[row, scores.fits_but_for_memory[row]].min()
+    return float(1.0 - least / objective[row, choice])

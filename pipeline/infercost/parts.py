@@ -6,20 +6,22 @@ A part is described by plain data, fully resolved, so that a worker needs no Hyd
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
+from infercost.draws import draw_axis
 from infercost.evaluation import BLOCK, evaluated, typed_axis
 from infercost.grid import Grid, GridAxis
+from infercost.landing import landing
 from infercost.optimise import Chosen, Search, joint_axis, search
 from infercost.paths import CONF
 from infercost.question import Axis, Question
-from infercost.specs.study import Optimise
+from infercost.samples import sampled_axis
+from infercost.specs.study import Optimise, Sample
 from infercost.table import columns, to_arrow
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ class Part:
     axes: tuple[Axis, ...]
     optimise: Optimise | None
     keep: str
+    draws: Plain | None = None
+    sample: Sample | None = None
+    stretch: tuple[int, int] = (0, 0)
+    """First point of the sample, and the first behind."""
 
     @classmethod
     def of(cls, plain: Plain) -> Part:
@@ -47,39 +53,59 @@ class Part:
             axes=tuple(_axis(entry) for entry in plain["axes"]),
             dirs=(CONF,),
         )
-        optimise = plain["optimise"]
+        optimise, sample = plain["optimise"], plain.get("sample")
         return cls(
             Options(question, plain),
             question.axes,
             None if optimise is None else Optimise.model_validate(optimise),
             plain["keep"],
+            plain.get("draws"),
+            None if sample is None else Sample.model_validate(sample),
+            tuple(plain.get("stretch", (0, 0))),
         )
 
     def tables(self) -> Iterator[tuple[pa.Table, int]]:
         """Rows case by case, each with the number of points that were looked at for them."""
         for composed in self.options.cases():
-            outer = tuple(typed_axis(self.options, composed, axis) for axis in self.axes)
+            outer = self.outer(composed)
             if self.optimise is None:
-                yield from _whole(composed, outer)
+                yield from _whole(composed, outer, self.only)
             else:
-                yield from self._optimised(composed, outer, self.optimise)
+                for chosen in self.chosen(composed, outer):
+                    rows = chosen_rows(composed, chosen, self.optimise.objectives, self.only)
+                    yield rows, chosen.grid.size
 
-    def _optimised(
-        self, composed: ComposedCase, outer: tuple[GridAxis, ...], how: Optimise
-    ) -> Iterator[tuple[pa.Table, int]]:
+    @property
+    def only(self) -> tuple[str, ...]:
+        """Metrics that land; all where none is named."""
+        return () if self.draws is None else tuple(self.draws["columns"])
+
+    def outer(self, composed: ComposedCase) -> tuple[GridAxis, ...]:
+        """The axes of the study in SI units: gridded ones, the sample, draws."""
+        axes = tuple(typed_axis(self.options, composed, axis) for axis in self.axes)
+        if self.sample is not None:
+            axes += (sampled_axis(self.options, composed, self.sample, *self.stretch),)
+        if self.draws is not None:
+            axes += (draw_axis(self.draws, composed),)
+        return axes
+
+    def chosen(self, composed: ComposedCase, outer: tuple[GridAxis, ...]) -> Iterator[Chosen]:
+        """What the study's objectives keep at each point of the outer axes."""
+        assert self.optimise is not None
+        how = self.optimise
         inner = inner_axes(self.options, composed, how)
-        wanted = Search(how.minimise, inner, how.within_slo, self.keep)
-        for chosen in search(composed, outer, wanted):
-            yield chosen_rows(composed, chosen), chosen.grid.size
+        return search(composed, outer, Search(how.objectives, inner, how.within_slo, self.keep))
 
 
 def _axis(entry: Plain) -> Axis:
     return Axis(entry["name"], {path: tuple(v) for path, v in entry["values"].items()})
 
 
-def _whole(composed: ComposedCase, outer: tuple[GridAxis, ...]) -> Iterator[tuple[pa.Table, int]]:
+def _whole(
+    composed: ComposedCase, outer: tuple[GridAxis, ...], only: tuple[str, ...]
+) -> Iterator[tuple[pa.Table, int]]:
     for block in Grid(outer).blocks(BLOCK):
-        yield to_arrow(evaluated(composed, block)), block.size
+        yield to_arrow(evaluated(composed, block, only)), block.size
 
 
 def inner_axes(options: Options, composed: ComposedCase, how: Optimise) -> tuple[GridAxis, ...]:
@@ -98,35 +124,88 @@ def inner_axes(options: Options, composed: ComposedCase, how: Optimise) -> tuple
     return tuple(axes)
 
 
-def chosen_rows(composed: ComposedCase, chosen: Chosen) -> pa.Table:
-    """Every column of the points that a search kept, and which of them is the best."""
+def chosen_rows(
+    composed: ComposedCase,
+    chosen: Chosen,
+    objectives: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+) -> pa.Table:
+    """Every column of the points that a search kept, and which of them is the best.
+
+    Of several objectives, `objective` names the one that chose the point, `objective_value` is
+    its value. `only` names the metrics to evaluate; none takes all.
+    """
     import pyarrow as pa
 
     from infercost.quantities import field_of
 
     points = chosen.points()
     point = Evaluation(points.bind(composed.case), chosen.capacity_share[:, None])
-    part = columns(point, points, composed.options, composed.labels, chosen.limit[:, None])
+    part = columns(point, points, composed.options, composed.labels, chosen.limit[:, None], only)
     table = to_arrow(part)
     best = pa.array(chosen.best)
-    return table.append_column(field_of("best", best.type), best)
+    table = table.append_column(field_of("best", best.type), best)
+    if len(objectives) < 2:
+        return table
+    names = [objectives[int(which)] for which in chosen.objective]
+    values = pa.array([table[name][row].as_py() for row, name in enumerate(names)], pa.float64())
+    keys = pa.array(names).dictionary_encode()
+    table = table.append_column(field_of("objective", keys.type), keys)
+    return table.append_column(field_of("objective_value", values.type), values)
 
 
 def write_part(plain: Plain, target: Path) -> int:
-    """Compute a part and write it whole or not at all; returns the points looked at."""
-    import pyarrow as pa
+    """Compute a part and write it whole or not at all; returns the points looked at.
+
+    Rows are written as they come, a row group at a time, so that a part of any size fits in memory.
+    """
+    looked = 0
+
+    def rows() -> Iterator[pa.Table]:
+        nonlocal looked
+        for table, points in Part.of(plain).tables():
+            looked += points
+            yield table
+
+    with landing(target) as scratch:
+        write_rows(rows(), scratch)
+    return looked
+
+
+def write_rows(tables: Iterable[pa.Table], target: Path) -> None:
+    """Write tables as one file of full row groups: the same rows give the same bytes."""
     import pyarrow.parquet as pq
 
-    tables, looked = [], 0
-    for table, points in Part.of(plain).tables():
-        tables.append(table)
-        looked += points
-    rows = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    pq.write_table(rows, scratch, **parquet_options(rows.schema))
-    scratch.replace(target)
-    return looked
+    waiting: list[pa.Table] = []
+    writer: pq.ParquetWriter | None = None
+
+    def write(table: pa.Table) -> None:
+        nonlocal writer
+        if writer is None:
+            options = parquet_options(table.schema)
+            options.pop("row_group_size")
+            writer = pq.ParquetWriter(target, table.schema, **options)
+        writer.write_table(table, row_group_size=ROW_GROUP)
+
+    try:
+        for table in tables:
+            waiting.append(table)
+            if sum(t.num_rows for t in waiting) >= ROW_GROUP:
+                joined = _joined(waiting)
+                full = joined.num_rows // ROW_GROUP * ROW_GROUP
+                write(_joined([joined.slice(0, full)]))
+                waiting = [joined.slice(full)]
+        if writer is None or any(t.num_rows for t in waiting):
+            write(_joined(waiting))
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _joined(tables: list[pa.Table]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
 def parquet_options(schema: pa.Schema) -> Plain:
@@ -142,4 +221,5 @@ def parquet_options(schema: pa.Schema) -> Plain:
         "use_byte_stream_split": floats,
         "row_group_size": ROW_GROUP,
         "write_statistics": True,
+        "write_page_checksum": True,
     }

@@ -15,17 +15,20 @@ import numpy as np
 from infercost.arrays import Array, Count
 from infercost.equations import diffusion, serving
 from infercost.equations.attention import attended_pairs
+from infercost.errors import SpecError
 from infercost.lengths import Lengths, lengths_of
 from infercost.media import loads, prompt_tokens
 from infercost.operators.base import Layout, Pass
 from infercost.placement import shared_tokens, shares_context
+from infercost.reuse import pool_of
 from infercost.specs.case import Case
 from infercost.specs.generation import BlockDiffusion, MediaDiffusion, SequenceDiffusion
 from infercost.specs.workload import Media
 
 
-def paced_lengths(case: Case) -> Lengths:
+def paced_lengths(layout: Layout) -> Lengths:
     """Length statistics of the case's requests, with media in their prompts, and their pace."""
+    case = layout.case
     generation, workload = case.model.generation, case.workload
     if isinstance(generation, MediaDiffusion) or isinstance(workload, Media):
         return _pictures(case)
@@ -33,7 +36,10 @@ def paced_lengths(case: Case) -> Lengths:
     if case.model.encoders:
         added = trend.prompt_tokens + prompt_tokens(case)
         trend = trend.model_copy(update={"prompt_tokens": added})
-    lengths = lengths_of(workload, trend)
+    lengths = lengths_of(workload, trend, pool_of(layout))
+    if lengths.reuses and shares_context(layout):
+        fault = "does not go with prompts that find their own prefixes in a cache"
+        raise SpecError("plan", "placement.shared_context", fault, "Leave one of them out")
     if np.any(np.asarray(trend.branches) > 1):
         starts = lengths.prefills_per_step / trend.branches
         lengths = replace(lengths, prefills_per_step=starts, branches=trend.branches)
@@ -169,7 +175,7 @@ def prefill_pass(layout: Layout, lengths: Lengths, prompt: Count, passes: Count)
     def read(window: float) -> Count:
         # The first round sees nothing but itself; later ones re-read what is cached by then.
         again = (rounds - 1.0) * np.minimum(0.5 * prompt, window)
-        if shares_context(layout):
+        if shares_context(layout) or lengths.reuses:
             again = again + rounds * np.minimum(head, window)
         return batch * (prompt + again) / passes
 
@@ -177,6 +183,8 @@ def prefill_pass(layout: Layout, lengths: Lengths, prompt: Count, passes: Count)
         new = lengths.pairs(window)
         if shares_context(layout):
             new = new - attended_pairs(head, window)
+        elif lengths.reuses:
+            new = new - lengths.cached_pairs(window)
         return batch * new / passes
 
     def shared(window: float) -> Array:

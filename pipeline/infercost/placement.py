@@ -17,6 +17,7 @@ from infercost.media import is_served
 from infercost.operators.attention import mixer_caches, mixer_heads
 from infercost.operators.base import Cache, Layout, is_sparse
 from infercost.operators.stack import weight_bytes_per_device, widest_rows
+from infercost.reuse import pool_bytes
 
 if TYPE_CHECKING:
     from infercost.tier_map import Placed
@@ -49,7 +50,7 @@ def footprint(layout: Layout, lengths: Lengths) -> Footprint:
         _kv_bytes_per_device(layout, lengths, np.ceil(case.batch / np.asarray(case.plan.dp))),
         _workspace(layout, lengths),
         capacity * case.calibration.memory_utilisation,
-        context_bytes(layout, lengths),
+        context_bytes(layout, lengths) + pool_bytes(layout),
     )
 
 

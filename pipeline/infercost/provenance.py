@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parent
-PACKAGES = ("hydra-core", "numpy", "omegaconf", "pandas", "pyarrow", "pydantic", "snakemake")
+PACKAGES = (
+    *("hydra-core", "numpy", "omegaconf", "pandas", "pyarrow", "pydantic", "scipy", "snakemake"),
+)
 """Packages whose versions a manifest states."""
 
 

@@ -28,6 +28,7 @@ _KEYS = {
     "pp": ("PP", "Pipeline stages"),
     "dp": ("DP", "Data-parallel groups of attention inside a replica"),
     "ep": ("EP", "Expert parallel degree"),
+    "draw": ("", "Number of the draw of uncertain inputs, the same for every design"),
     "feasible": ("", "Whether the point fits and keeps its limits"),
     "limited_by": ("", "What ran out, where the point is infeasible"),
     "bound": (
@@ -35,6 +36,8 @@ _KEYS = {
         "Resource with the largest share of the cost per output token; empty if infeasible",
     ),
     "best": ("", "The operating point that the study's objective chooses"),
+    "objective": ("", "Column that the operating point makes least, where a study has several"),
+    "objective_value": ("", "Value of that column, in its unit"),
 }
 
 

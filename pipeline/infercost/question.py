@@ -17,6 +17,7 @@ from infercost.errors import SpecError, nearest
 from infercost.paths import config_dirs, shown
 from infercost.places import COMBINED, combination, option_files
 from infercost.specs.case import GROUPS
+from infercost.specs.draws import Draws
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -56,12 +57,15 @@ class Question:
     axes: tuple[Axis, ...] = ()
     """Axes over numbers, each a dimension of the grid."""
     dirs: tuple[Path, ...] = field(default_factory=config_dirs)
+    draws: Draws | None = None
+    """Draws of uncertain inputs, one more dimension of the grid."""
 
     @property
     def size(self) -> int:
         """Number of points."""
         sizes = [len(names) for names in self.options.values()]
         sizes += [axis.size for axis in (*self.labels, *self.axes)]
+        sizes.append(1 if self.draws is None else self.draws.count)
         product = 1
         for size in sizes:
             product *= size
@@ -79,8 +83,9 @@ def ask(overrides: list[str], dirs: tuple[str, ...] = ()) -> Question:
     fixed: list[str] = []
     labels: list[Axis] = []
     axes: list[Axis] = []
+    draws = _draws(parsed)
     for key, override in parsed.items():
-        if key == _SEARCH_PATH:
+        if key == _SEARCH_PATH or key.partition(".")[0] == DRAW:
             continue
         place = f"override '{override.input_line}'"
         if key in GROUPS:
@@ -101,10 +106,37 @@ def ask(overrides: list[str], dirs: tuple[str, ...] = ()) -> Question:
             (labels if is_text else axes).append(axis)
         else:
             fixed.append(override.input_line or "")
-    return Question(options, tuple(fixed), tuple(labels), tuple(axes), folders)
+    return Question(options, tuple(fixed), tuple(labels), tuple(axes), folders, draws)
 
 
 _SEARCH_PATH = "hydra.searchpath"
+
+DRAW = "draw"
+"""The override that asks for draws: `draw=256`, with `draw.seed` and `draw.inputs` beside it."""
+
+
+def _draws(parsed: Mapping[str, Override]) -> Draws | None:
+    """The draws that overrides ask for; nothing where none does."""
+    given = {key: o for key, o in parsed.items() if key.partition(".")[0] == DRAW}
+    if not given:
+        return None
+    known = {DRAW: "count", f"{DRAW}.seed": "seed", f"{DRAW}.inputs": "inputs"}
+    content: dict[str, object] = {}
+    for key, override in given.items():
+        place = f"override '{override.input_line}'"
+        if key not in known:
+            raise SpecError(place, key, "unknown key", nearest(key, known))
+        if override.is_sweep_override():
+            raise SpecError(place, key, "takes one value", "Write draw=256, or draw.inputs=[a,b]")
+        content[known[key]] = override.value()
+        try:
+            Draws.model_validate({"count": 1, **content})
+        except ValueError:
+            remedy = "Write draw=256, draw.seed=1, draw.inputs=[hardware.price]"
+            raise SpecError(place, key, "cannot be read", remedy) from None
+    if "count" not in content:
+        raise SpecError("override", DRAW, "is missing", "Add for example draw=256")
+    return Draws.model_validate(content)
 
 
 def _search_path(parsed: Mapping[str, Override]) -> tuple[str, ...]:

@@ -9,7 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from infercost import break_even
 from infercost.compose import Options, compose_study
+from infercost.cuts import cut
+from infercost.draws import described, draws_of, full_path
 from infercost.errors import SpecError, nearest
 from infercost.parts import inner_axes
 from infercost.paths import config_dirs
@@ -23,8 +26,11 @@ from infercost.question import (
     option_named,
 )
 from infercost.registry import metrics
+from infercost.samples import check
+from infercost.specs.break_even import BreakEven
 from infercost.specs.case import GROUPS
-from infercost.specs.study import Measurements, Study
+from infercost.specs.draws import Draws
+from infercost.specs.study import Fleets, Measurements, Study
 
 Plain = dict[str, Any]
 
@@ -60,6 +66,9 @@ class StudyPlan:
             count *= len(next(iter(entry["values"].values())))
         for names in part["chosen"].values():
             count *= len(names)
+        count *= draws_of(part["draws"]) if "draws" in part else 1
+        if part.get("sample"):
+            count *= part["stretch"][1] - part["stretch"][0]
         if self.study.optimise is not None:
             first = next(Options(self.options.question, part).cases())
             for axis in inner_axes(self.options, first, self.study.optimise):
@@ -69,6 +78,10 @@ class StudyPlan:
 
 def code_of(study: Study) -> str:
     """The module that computes a study's parts."""
+    if study.break_even is not None:
+        return "infercost.break_even"
+    if study.fleet is not None:
+        return "infercost.fleet.part"
     return "infercost.parts" if study.measurements is None else "infercost.measured"
 
 
@@ -84,17 +97,31 @@ def load_study(name: str, dirs: tuple[str, ...] = ()) -> Study:
 def _check_names(study: Study) -> None:
     """What the schema cannot know: metrics, the axis of the parts, paths that are not axes."""
     place = f"study '{study.name}'"
-    if study.measurements is not None:
+    if study.measurements is not None or study.fleet is not None:
         return
-    if study.split not in study.axes:
+    if study.break_even is not None:
+        if study.break_even.of not in GROUPS:
+            of = study.break_even.of
+            raise SpecError(place, "break_even.of", f"'{of}' is no group", nearest(of, GROUPS))
+    elif study.split not in study.axes:
         raise SpecError(
             place, "split", f"'{study.split}' is not an axis", nearest(study.split, study.axes)
         )
-    if study.optimise is not None and study.optimise.minimise not in metrics():
-        wanted = study.optimise.minimise
-        raise SpecError(
-            place, "optimise.minimise", f"no metric '{wanted}'", nearest(wanted, metrics())
-        )
+    taken = [path for path in study.axes if study.sample is not None and path in study.sample.over]
+    if taken:
+        raise SpecError(place, f"sample.over.{taken[0]}", "is an axis too", "Take one of them out")
+    for wanted in () if study.optimise is None else study.optimise.objectives:
+        if wanted not in metrics():
+            raise SpecError(
+                place, "optimise.minimise", f"no metric '{wanted}'", nearest(wanted, metrics())
+            )
+    drawn = study.draws
+    for column in () if drawn is None else (*drawn.columns, *drawn.sensitivity):
+        if column not in metrics():
+            remedy = nearest(column, metrics())
+            raise SpecError(place, "draws.columns", f"no metric '{column}'", remedy)
+    if study.break_even is not None:
+        return
     if study.optimise is None and study.keep != "all":
         raise SpecError(
             place, "keep", f"'{study.keep}' needs something to optimise over", "Take 'all'"
@@ -108,17 +135,34 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
     study = load_study(name, dirs)
     if study.measurements is not None:
         return _measured(study, study.measurements, overrides, dirs)
+    if study.fleet is not None:
+        return _fleets(study, study.fleet, overrides, dirs)
     fixed = ask([*study.overrides, *overrides], dirs)
+    if fixed.draws is not None and study.draws is None:
+        raise SpecError(f"study '{name}'", "draw", "is asked by an override", "Add 'draws:' to it")
     if fixed.axes or fixed.labels:
         swept = (*fixed.axes, *fixed.labels)[0].name
         raise SpecError(
             f"study '{name}'", swept, "is swept by an override", "Add an axis to the study"
         )
-    question = _with_axes(study, fixed)
+    question = _with_ties(study, _with_axes(study, fixed))
     options = Options(question)
     for composed in options.cases():  # every combination is typed and checked before any job starts
         assert composed.case is not None
-    parts = {_label(value): _part(study, options, value) for value in _split_values(study, options)}
+        if study.sample is not None:
+            check(options, composed, study.sample)
+    draws = None
+    if study.draws is not None:
+        wanted = study.draws if fixed.draws is None else _redrawn(study.draws, fixed.draws)
+        paths = [path for axis in (*question.axes, *question.labels) for path in axis.values]
+        draws = described(options, wanted, paths)
+    if study.break_even is not None:
+        return StudyPlan(study, options, _ties(study, study.break_even, options, draws), overrides)
+    whole = {
+        _label(value): _part(study, options, value, draws)
+        for value in _split_values(study, options)
+    }
+    parts = {n: piece for label, part in whole.items() for n, piece in cut(label, part, study.part)}
     return StudyPlan(study, options, parts, overrides)
 
 
@@ -136,6 +180,20 @@ def _measured(
             "Each is predicted as its row states it",
         )
     return StudyPlan(study, None, {LABEL: described(measurements, dirs)}, overrides)
+
+
+def _fleets(
+    study: Study, fleets: Fleets, overrides: tuple[str, ...], dirs: tuple[str, ...]
+) -> StudyPlan:
+    """A study of fleets: a part per scenario."""
+    from infercost.fleet.part import described
+
+    if study.overrides or overrides:
+        given = [*study.overrides, *overrides]
+        remedy = "Write them into the fleet's own 'overrides'"
+        raise SpecError(f"study '{study.name}'", given[0], "overrides nothing", remedy)
+    parts = {_label(name): described(name, dirs) for name in fleets.scenarios}
+    return StudyPlan(study, None, parts, overrides)
 
 
 def _with_axes(study: Study, question: Question) -> Question:
@@ -166,7 +224,41 @@ def _label(value: Any) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", str(value))
 
 
-def _part(study: Study, options: Options, value: Any) -> Plain:
+def _with_ties(study: Study, question: Question) -> Question:
+    """The question with the designs of a break-even as options of their group."""
+    if study.break_even is None:
+        return question
+    of, place = study.break_even.of, f"study '{study.name}'"
+    designs = [option_named(d, of) for tie in study.break_even.ties.values() for d in tie.between]
+    names = checked_options(of, tuple(dict.fromkeys(designs)), question.dirs, place)
+    return replace(question, options={**question.options, of: names})
+
+
+def _ties(study: Study, ties: BreakEven, options: Options, draws: Plain | None) -> dict[str, Plain]:
+    """The plain description of the part of each tie."""
+    question = options.question
+    found = {}
+    for name, tie in ties.ties.items():
+        named = tie.model_copy(update={"input": full_path(options, tie.input)})
+        told = break_even.described(options, ties.of, name, named)
+        found[_label(name)] = {
+            **options.to_plain(ties.of, tuple(told["between"])),
+            "labels": [_entry(axis, "", None) for axis in question.labels],
+            "axes": [_entry(axis, "", None) for axis in question.axes],
+            **({} if draws is None else {"draws": draws}),
+            "optimise": None if study.optimise is None else study.optimise.model_dump(),
+            "keep": study.keep,
+            "break_even": told,
+        }
+    return found
+
+
+def _redrawn(draws: Draws, asked: Draws) -> Draws:
+    """A study's draws with the number and seed that overrides ask for."""
+    return draws.model_copy(update={"count": asked.count, "seed": asked.seed})
+
+
+def _part(study: Study, options: Options, value: Any, draws: Plain | None) -> Plain:
     """The plain description of the part at one value of the split axis."""
     question = options.question
     mine = study.split in GROUPS
@@ -175,9 +267,18 @@ def _part(study: Study, options: Options, value: Any) -> Plain:
         **plain,
         "labels": [_entry(axis, study.split, value) for axis in question.labels],
         "axes": [_entry(axis, study.split, value) for axis in question.axes],
+        **({} if draws is None else {"draws": draws}),
         "optimise": None if study.optimise is None else study.optimise.model_dump(),
         "keep": study.keep,
+        **_sampled(study),
     }
+
+
+def _sampled(study: Study) -> Plain:
+    """The sample of a part; nothing where the study has none."""
+    if study.sample is None:
+        return {}
+    return {"sample": study.sample.model_dump(), "stretch": [0, study.sample.count]}
 
 
 def _entry(axis: Axis, split: str, value: Any) -> Plain:

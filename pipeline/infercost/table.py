@@ -10,6 +10,7 @@ import numpy as np
 
 from infercost.arrays import Array, FloatArray
 from infercost.cost import Evaluation
+from infercost.draws import DRAW
 from infercost.grid import Grid
 from infercost.placement import LIMITS
 from infercost.registry import metrics
@@ -59,13 +60,16 @@ def columns(
     options: Mapping[str, str],
     labels: Mapping[str, object],
     limit: Array | None = None,
+    only: tuple[str, ...] = (),
 ) -> Columns:
-    """Every metric of an evaluated case. `limit` adds what a study found to be broken."""
+    """Every metric of an evaluated case, or `only` some. `limit` adds what a study found broken."""
     case, limit = point.case, np.asarray(point.broken if limit is None else limit)
     infeasible = np.where(limit > 0, np.nan, 0.0)
     masked = bool(np.isnan(infeasible).any())
     values: dict[str, Array] = {}
     for name, entry in metrics().items():
+        if only and name not in only:
+            continue
         value = entry.evaluate(point)
         values[name] = value if entry.always or not masked else value + infeasible
     plan = {"batch": case.batch} | {
@@ -121,7 +125,8 @@ def to_arrow(part: Columns, rows: FloatArray | None = None) -> pa.Table:
         put(name, constant(str(label)))
     for name, swept in part.grid.arrays().items():
         if name not in PLAN_COLUMNS.values():
-            put(name, pa.array(spread(swept)))
+            whole = name == DRAW
+            put(name, pa.array(spread(swept).astype(np.int64) if whole else spread(swept)))
     for name, chosen in part.plan.items():
         put(name, pa.array(spread(chosen).astype(np.int64)))
     limit = spread(part.limit)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import cached_property, reduce
 from operator import add
 
+import numpy as np
+
 from infercost.arrays import Array
 
 RESOURCES = (
@@ -40,6 +42,11 @@ class Terms(dict[str, Array]):
         """Sum of the terms in the order of `RESOURCES`, so that equal terms give equal bits."""
         present = [self[resource] for resource in RESOURCES if resource in self]
         return reduce(add, present) if present else 0.0
+
+    @cached_property
+    def is_positive(self) -> bool:
+        """Whether the total is above zero everywhere, so that shares of it are defined."""
+        return bool(np.all(np.asarray(self.total) > 0))
 
     def times(self, factor: Array) -> Terms:
         """Every term times a factor."""

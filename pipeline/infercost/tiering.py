@@ -55,16 +55,31 @@ def is_plain(hardware: Hardware) -> bool:
 
 
 def power_limit(hardware: Hardware) -> Watts:
-    """Power that a device may draw for long: its own limit, or what heat allows."""
-    thermal = hardware.thermal
-    return hardware.tdp if thermal is None else np.minimum(hardware.tdp, _thermal_power(hardware))
+    """Power that a device may draw for long: its own limit, or what heat allows.
+
+    Memory beside the package's hottest die keeps the power that it adds to the limit.
+    """
+    if hardware.thermal is None:
+        return hardware.tdp
+    return np.minimum(hardware.tdp, _thermal_power(hardware) + _power_beside(hardware))
+
+
+def _power_beside(hardware: Hardware) -> Watts:
+    """What memory beside the main one adds to the limit: its heat has a way of its own."""
+    _, *others = hardware.memory.values()
+    return sum((memory.power * memory.stacks for memory in others), start=0.0)
 
 
 def _thermal_power(hardware: Hardware) -> Watts:
+    """Power of the logic and the main memory, which share a junction, at its limit."""
     thermal = hardware.thermal
     assert thermal is not None
     resistance: KelvinPerWatt = (
-        stacking.package_resistance(thermal.design_rise, hardware.tdp, thermal.resistance_ratio)
+        stacking.package_resistance(
+            thermal.design_rise,
+            hardware.tdp - _power_beside(hardware),
+            thermal.resistance_ratio,
+        )
         if thermal.resistance is None
         else thermal.resistance
     )
@@ -76,11 +91,9 @@ def clock_of(hardware: Hardware) -> Ratio:
     thermal = hardware.thermal
     if thermal is None:
         return 1.0
-    memory: Watts = sum(
-        (m.total_bandwidth * m.access_energy for m in hardware.memory.values()), start=0.0
-    )
+    memory: Watts = hardware.tier.total_bandwidth * hardware.tier.access_energy
     return stacking.clock_scale(
-        power_limit(hardware),
+        power_limit(hardware) - _power_beside(hardware),
         hardware.idle_power,
         memory,
         hardware.compute_power,

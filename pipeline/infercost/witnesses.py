@@ -10,7 +10,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter
 
 from infercost.specs.case import Case
+from infercost.specs.claim import Claim
 from infercost.specs.fields import Quantity, SourcedSpec
+from infercost.specs.fleet import Fleet
 from infercost.specs.study import Study
 
 
@@ -26,7 +28,8 @@ def adapter(group: str) -> TypeAdapter[Any]:
 
 def annotation_of(group: str) -> Any:
     """The type of a group's options."""
-    return Study if group == "study" else Case.model_fields[group].annotation
+    alone = {"study": Study, "claim": Claim, "fleet": Fleet}
+    return alone[group] if group in alone else Case.model_fields[group].annotation
 
 
 def missing_witnesses(spec: BaseModel, content: Mapping[str, Any]) -> list[str]:
@@ -78,7 +81,7 @@ def _numbers(
 
 def fields_at(group: str, steps: list[str], content: Any) -> set[str]:
     """Names that may stand below a dotted path of a group's option."""
-    kinds = list(_specs(annotation_of(group)))
+    kinds = list(members(annotation_of(group)))
     for step in steps:
         content = content.get(step) if isinstance(content, Mapping) else None
         annotations = []
@@ -88,7 +91,7 @@ def fields_at(group: str, steps: list[str], content: Any) -> set[str]:
                     annotations.append(kind.model_fields[step].annotation)
             elif get_origin(kind) is dict:
                 annotations.append(get_args(kind)[1])
-        kinds = [inner for annotation in annotations for inner in _specs(annotation)]
+        kinds = [inner for annotation in annotations for inner in members(annotation)]
     tag = content.get("kind", content.get("basis")) if isinstance(content, Mapping) else None
     names: set[str] = set()
     for kind in kinds:
@@ -102,7 +105,7 @@ def fields_at(group: str, steps: list[str], content: Any) -> set[str]:
 
 def discriminators(annotation: Any) -> Iterator[str]:
     """Every word that tells specs of one place apart, in an annotation and below it."""
-    for kind in _specs(annotation):
+    for kind in members(annotation):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             for name, field in kind.model_fields.items():
                 if name in ("kind", "basis"):
@@ -120,21 +123,21 @@ def _tag_fits(kind: type[BaseModel], tag: object) -> bool:
     return True
 
 
-def _specs(annotation: Any) -> Iterator[Any]:
+def members(annotation: Any) -> Iterator[Any]:
     """The specs and dictionaries inside an annotation."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        yield from _specs(get_args(annotation)[0])
+        yield from members(get_args(annotation)[0])
     elif origin in (Union, types.UnionType):
         for part in get_args(annotation):
-            yield from _specs(part)
+            yield from members(part)
     else:
         yield annotation
 
 
 def field_unit(group: str, steps: list[str]) -> str:
     """SI unit of the quantity at a dotted path of a group, `1` for counts and ratios."""
-    kinds = list(_specs(annotation_of(group)))
+    kinds = list(members(annotation_of(group)))
     unit = "1"
     for step in steps:
         found: list[Any] = []
@@ -148,7 +151,7 @@ def field_unit(group: str, steps: list[str]) -> str:
                 value = get_args(kind)[1]
                 unit = _unit_in(list(get_args(value)[1:])) if get_origin(value) else "1"
                 found.append(value)
-        kinds = [inner for annotation in found for inner in _specs(annotation)]
+        kinds = [inner for annotation in found for inner in members(annotation)]
     return unit
 
 

@@ -72,7 +72,7 @@ def _fresh(
         digest=planned.digest,
         parts=planned.digests,
         points={label: planned.points_of(label) for label in planned.parts},
-        figures=[choice.name for choice in planned.study.figures],
+        figures=list(planned.study.drawn),
         files={str(file): _digest_of(file) for file in data_files},
         file=str(target),
     )

@@ -33,6 +33,13 @@ BENCHMARKS = RUN / "benchmarks"
 os.environ.update(INFERCOST_PLAN=PLAN.file, INFERCOST_WORKERS=str(workflow.cores or 1))
 
 
+# On a cluster these run where Snakemake does: seconds each.
+localrules:
+    all,
+    plot,
+    report,
+
+
 wildcard_constraints:
     part="[0-9a-f]{16}",
     figure="[a-z0-9-]+",

@@ -1,4 +1,4 @@
-"""`infercost metrics` and `infercost options`: what can be asked, and what comes out."""
+"""`infercost catalogue`, `options` and `metrics`: what can be asked, and what comes out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from infercost.commands.arguments import add_config_dir
 from infercost.commands.output import print_json, print_table
 from infercost.errors import SpecError, nearest
+from infercost.specs.case import GROUPS
 
 
 def add_parser(commands: Any) -> None:
@@ -20,6 +21,21 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--json", action="store_true")
     add_config_dir(parser)
     parser.set_defaults(run=run_options)
+    parser = commands.add_parser(
+        "catalogue",
+        help="search options, show their values with sources, say what a field means",
+        description="GROUP/OPTION shows every value of an option and its source, GROUP.FIELD..."
+        " what a field means, and words search names, titles and comments of all options.",
+        epilog="examples: infercost catalogue blackwell | infercost catalogue hardware/h100-sxm |"
+        " infercost catalogue hardware.scale_up.alpha",
+    )
+    parser.add_argument("words", nargs="*", metavar="WORD")
+    parser.add_argument(
+        "--unchecked", action="store_true", help="only values that are assumed or recalled"
+    )
+    parser.add_argument("--json", action="store_true")
+    add_config_dir(parser)
+    parser.set_defaults(run=run_catalogue)
 
 
 def run_metrics(arguments: argparse.Namespace) -> int:
@@ -44,10 +60,9 @@ def run_options(arguments: argparse.Namespace) -> int:
     """Print the options of a group, or of all."""
     from infercost.paths import config_dirs
     from infercost.question import option_names
-    from infercost.specs.case import GROUPS
 
     dirs = config_dirs(tuple(arguments.config_dir))
-    groups = (*GROUPS, "memory", "link", "topology", "study")
+    groups = (*GROUPS, "memory", "link", "topology", "study", "fleet")
     if arguments.group and arguments.group not in groups:
         raise SpecError(
             "options", arguments.group, "no such group", nearest(arguments.group, groups)
@@ -60,4 +75,72 @@ def run_options(arguments: argparse.Namespace) -> int:
         for group, names in found.items():
             print(f"{group}:")
             print("".join(f"  {name}\n" for name in names), end="")
+    return 0
+
+
+def run_catalogue(arguments: argparse.Namespace) -> int:
+    """Print options that match, or one option, or one field."""
+    from infercost.paths import config_dirs
+
+    dirs = config_dirs(tuple(arguments.config_dir))
+    words: list[str] = arguments.words
+    one = words[0] if len(words) == 1 else ""
+    if "/" in one:
+        return _print_option(dirs, one, arguments)
+    if "." in one and one.partition(".")[0] in GROUPS:
+        return _print_field(one, arguments)
+    return _print_matches(dirs, words, arguments)
+
+
+def _print_matches(dirs: Any, words: list[str], arguments: argparse.Namespace) -> int:
+    from infercost.lookup import entries, matching
+
+    found = matching(entries(dirs), words)
+    if not found:
+        known = [entry.name for entry in entries(dirs)]
+        raise SpecError("catalogue", " ".join(words), "no option matches", nearest(words[0], known))
+    if arguments.json:
+        print_json(
+            [{"group": e.group, "name": e.name, "title": e.title, "about": e.about} for e in found]
+        )
+    else:
+        rows = [[f"{entry.group}/{entry.name}", entry.title, entry.about[:80]] for entry in found]
+        print_table("", ["option", "name", "about"], rows)
+    return 0
+
+
+def _print_option(dirs: Any, named: str, arguments: argparse.Namespace) -> int:
+    from infercost.lookup import cited, sources, statements
+
+    group, _, name = named.partition("/")
+    if group not in GROUPS:
+        raise SpecError("catalogue", named, f"'{group}' is no group", nearest(group, GROUPS))
+    stated = statements(dirs, group, name)
+    if arguments.unchecked:
+        stated = [value for value in stated if value.unchecked]
+    known = sources(dirs)
+    keys = cited((value.witness for value in stated), known)
+    if arguments.json:
+        values = [{**vars(value), "unchecked": value.unchecked} for value in stated]
+        print_json({"values": values, "sources": {key: known[key] for key in keys}})
+        return 0
+    rows = [[value.path, value.value, value.witness, value.place] for value in stated]
+    print_table(named, ["field", "value", "witness", "stands in"], rows)
+    if keys:
+        rows = [[key, known[key]["title"], known[key].get("url", "")] for key in keys]
+        print_table("Sources", ["key", "title", "link"], rows)
+    return 0
+
+
+def _print_field(path: str, arguments: argparse.Namespace) -> int:
+    from infercost.lookup import field_meaning
+
+    field = field_meaning(path)
+    if arguments.json:
+        print_json(vars(field))
+        return 0
+    unit = f" ({field.unit})" if field.unit not in ("", "1") else ""
+    print(f"{field.path}{unit}: {field.meaning or 'as its name says'}")
+    if field.below:
+        print(f"fields below: {', '.join(field.below)}")
     return 0

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infercost.commands.output import print_json, print_table
 
+if TYPE_CHECKING:
+    from infercost.datasets import Version
+
 ROOT = Path("data/datasets")
+RECOMPUTE = "evaluate N random rows again from the stored configuration, and compare"
 
 
 def add_parser(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("datasets", help="published versions of studies")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|show|diff|verify")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="studies and versions: rows, size, date, digests")
     showing = actions.add_parser("show", help="schema and provenance of a version")
     comparing = actions.add_parser("diff", help="inputs and rows that differ between two versions")
@@ -27,7 +32,28 @@ def add_parser(commands: Any) -> None:
     comparing.add_argument("--metric", default="", help="default: price, or time predicted")
     comparing.add_argument("--most", type=int, default=20, help="rows to show (default: 20)")
     checking.add_argument("version", nargs="?", default="", help="one version; default: all")
+    checking.add_argument("--recompute", type=int, default=0, metavar="N", help=RECOMPUTE)
+    checking.add_argument("--seed", type=int, default=0, help="which rows (default: 0)")
+    exporting = actions.add_parser("export", help="CSV, one Parquet, or an archive (zip)")
+    exporting.add_argument("version", help="STUDY, or STUDY/start-of-version")
+    exporting.add_argument("target", type=Path, help="file.csv, file.parquet or file.zip")
+    tagging = actions.add_parser("tag", help="name a version, as `latest` does")
+    tagging.add_argument("version", help="STUDY/start-of-version; with --delete STUDY")
+    tagging.add_argument("name")
+    tagging.add_argument("--delete", action="store_true", help="take the tag away")
+    removing = actions.add_parser("gc", help="versions that neither `latest` nor a tag names")
+    removing.add_argument("study", nargs="?", default="")
+    removing.add_argument(
+        "--keep", type=int, default=0, help="newest versions to keep (default: 0)"
+    )
+    removing.add_argument("--dry-run", action="store_true", help="say what would go")
+    restoring = actions.add_parser("rebuild", help="a version again, from its manifest alone")
+    restoring.add_argument("manifest", type=Path)
     for action, run in (
+        (exporting, run_export),
+        (tagging, run_tag),
+        (removing, run_gc),
+        (restoring, run_rebuild),
         (listing, run_list),
         (showing, run_show),
         (comparing, run_diff),
@@ -40,9 +66,9 @@ def add_parser(commands: Any) -> None:
 
 def run_list(arguments: argparse.Namespace) -> int:
     """Print every version, oldest first within its study."""
-    from infercost.datasets import versions
+    from infercost.datasets import tags, versions
 
-    entries = []
+    entries: list[dict[str, Any]] = []
     for version in versions(arguments.root, arguments.study):
         manifest = version.manifest()
         written = datetime.fromtimestamp(version.folder.stat().st_mtime, tz=UTC)
@@ -55,6 +81,9 @@ def run_list(arguments: argparse.Namespace) -> int:
                 "published": f"{written:%Y-%m-%d %H:%M}",
                 "inputs": manifest["digests"]["inputs"],
                 "code": manifest["digests"]["code"],
+                "tags": " ".join(
+                    t for t, v in tags(arguments.root, version.study).items() if v == version.name
+                ),
             }
         )
     if arguments.json:
@@ -131,6 +160,10 @@ def run_verify(arguments: argparse.Namespace) -> int:
         else versions(arguments.root)
     )
     found = {f"{v.study}/{v.name}": verify(v) for v in chosen}
+    if arguments.recompute:
+        for version in chosen:
+            name = f"{version.study}/{version.name}"
+            found[name] = found[name] or _recomputed(version, arguments.recompute, arguments.seed)
     if arguments.json:
         print_json(found)
     else:
@@ -138,3 +171,64 @@ def run_verify(arguments: argparse.Namespace) -> int:
             print(f"{name}: " + ("as published" if not faults else f"{len(faults)} faults"))
             print("".join(f"  {fault}\n" for fault in faults), end="")
     return 1 if any(found.values()) else 0
+
+
+def _recomputed(version: Version, count: int, seed: int) -> list[str]:
+    from infercost.recompute import recompute
+
+    rows, moved = recompute(version, count, seed)
+    print(f"{version.study}/{version.name}: {rows} rows evaluated again", file=sys.stderr)
+    return [f"{m.row}: {m.column} was {m.published}, comes out {m.recomputed}" for m in moved]
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    """Write a version as the one file that the target's name asks for."""
+    from infercost.datasets import open_version
+    from infercost.errors import SpecError
+    from infercost.export import export_archive, export_csv, export_parquet
+
+    kinds = {".csv": export_csv, ".parquet": export_parquet, ".zip": export_archive}
+    suffix = arguments.target.suffix
+    if suffix not in kinds:
+        remedy = "Name it .csv, .parquet, or .zip for an archive"
+        raise SpecError(str(arguments.target), "", f"'{suffix}' is no format", remedy)
+    kinds[suffix](open_version(arguments.root, arguments.version), arguments.target)
+    print(f"{arguments.target}: {arguments.target.stat().st_size:,} bytes")
+    return 0
+
+
+def run_tag(arguments: argparse.Namespace) -> int:
+    """Set or delete a tag."""
+    from infercost.datasets import open_version, tag, untag
+
+    if arguments.delete:
+        untag(arguments.root, arguments.version.partition("/")[0], arguments.name)
+        return 0
+    version = open_version(arguments.root, arguments.version)
+    tag(arguments.root, version, arguments.name)
+    print(f"{version.study}/{arguments.name} is {version.name}")
+    return 0
+
+
+def run_gc(arguments: argparse.Namespace) -> int:
+    """Delete versions that no pointer names."""
+    from infercost.datasets import remove, unreachable
+
+    found = unreachable(arguments.root, arguments.study, arguments.keep)
+    size = sum(e["bytes"] for v in found for e in v.manifest()["files"])
+    for version in found:
+        print(f"{version.study}/{version.name}")
+        if not arguments.dry_run:
+            remove(version)
+    verb = "would go" if arguments.dry_run else "are gone"
+    print(f"{len(found)} versions, {size:,} bytes {verb}")
+    return 0
+
+
+def run_rebuild(arguments: argparse.Namespace) -> int:
+    """Compute a version again, to the byte."""
+    from infercost.recompute import rebuild
+
+    version = rebuild(arguments.manifest, arguments.root)
+    print(f"{version.study}/{version.name}: as published, in {version.folder}")
+    return 0

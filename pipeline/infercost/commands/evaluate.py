@@ -22,7 +22,10 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="every point that lists and ranges in overrides span",
-        description="Evaluate every point that the overrides span; lists and ranges make axes.",
+        description=(
+            "Evaluate every point that the overrides span; lists and ranges make axes, and "
+            "draw=256 draws numbers that options state as uncertain: median and 80 % interval."
+        ),
         epilog="example: infercost evaluate hardware=h100-sxm,mi300x batch=1,8,64 --out points.csv",
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
@@ -43,7 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     if out is not None and not out.absolute().parent.is_dir():
         raise SpecError(f"--out {out}", "", "its folder is not there", "Make it first")
     table = evaluate_arrow(arguments.overrides, tuple(arguments.config_dir))
-    if out is None:
+    if out is None and "draw" in table.column_names:
+        _print_intervals(table.to_pandas())
+    elif out is None:
         _print(table.to_pandas())
     elif out.suffix == ".csv":
         table.to_pandas().to_csv(out, index=False)
@@ -64,6 +69,32 @@ def _print(frame: Any) -> None:
     same = [f"{c}={frame[c].iloc[0]}" for c in keys if c not in varying]
     print("all: " + " ".join(same))
     print_table("", [_heading(name) for name in names], rows)
+
+
+def _print_intervals(frame: Any) -> None:
+    """Median and 80 % interval over the draws, a row per design."""
+    from infercost.over_draws import intervals, keys_of
+
+    measures = [name for name in _measures(frame) if name in frame]
+    found = intervals(frame, measures)
+    keys = keys_of(frame)
+    varying = [key for key in keys if found[key].nunique() > 1]
+    print("all: " + " ".join(f"{key}={found[key].iloc[0]}" for key in keys if key not in varying))
+
+    def cell(row: Any, name: str) -> str:
+        low, middle, high = (_cell(row[f"{name}_{end}"]) for end in ("p10", "p50", "p90"))
+        return middle if low == high else f"{middle} ({low} to {high})"
+
+    rows = [
+        [
+            *(_cell(row[key]) for key in varying),
+            f"{row['feasible_share']:.0%}",
+            *(cell(row, name) for name in measures),
+        ]
+        for row in found.to_dict("records")
+    ]
+    print(f"{int(found['draws'].max())} draws: median (10th to 90th percentile)")
+    print_table("", [*map(_heading, varying), "feasible", *measures], rows)
 
 
 def _measures(frame: Any) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ from infercost.errors import SpecError
 from infercost.question import NO_DIRECTION
 
 if TYPE_CHECKING:
-    from infercost.compose import ComposedCase
+    from infercost.compose import ComposedCase, Options
     from infercost.cost import Evaluation
+    from infercost.grid import Grid
     from infercost.specs.case import Case
 
 HEADLINES = (
@@ -62,12 +63,12 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one point; an infeasible one is shown as such, with what ran out."""
-    composed, point = _point(arguments.overrides, tuple(arguments.config_dir))
+    _, composed, grid, point = asked(arguments.overrides, tuple(arguments.config_dir))
     if arguments.trace:
         return _trace(arguments, composed, point)
-    content = explained(composed, point)
+    content = explained(composed, grid, point)
     if point.case.base is not None:
-        content["base"] = explained(composed, _without_directions(point))
+        content["base"] = explained(composed, grid, _without_directions(point))
     if arguments.json:
         print_json(content)
     else:
@@ -88,7 +89,10 @@ def _trace(arguments: argparse.Namespace, composed: ComposedCase, point: Evaluat
     return 0
 
 
-def _point(overrides: list[str], dirs: tuple[str, ...]) -> tuple[ComposedCase, Evaluation]:
+def asked(
+    overrides: list[str], dirs: tuple[str, ...]
+) -> tuple[Options, ComposedCase, Grid, Evaluation]:
+    """The one point that overrides name, with the options and the grid of one that it is on."""
     from infercost.compose import Options
     from infercost.cost import Evaluation
     from infercost.evaluation import typed_axis
@@ -98,6 +102,7 @@ def _point(overrides: list[str], dirs: tuple[str, ...]) -> tuple[ComposedCase, E
     question = ask(overrides, dirs)
     if question.size != 1:
         swept = [axis.name for axis in (*question.axes, *question.labels)]
+        swept += [] if question.draws is None else ["draw"]
         swept += [group for group, names in question.options.items() if len(names) > 1]
         raise SpecError(
             f"override '{swept[0]}'",
@@ -109,7 +114,7 @@ def _point(overrides: list[str], dirs: tuple[str, ...]) -> tuple[ComposedCase, E
     composed = next(iter(options.cases()))
     # Overrides of directions are axes of one point.
     grid = Grid(tuple(typed_axis(options, composed, axis) for axis in options.question.axes))
-    return composed, Evaluation(grid.bind(composed.case))
+    return options, composed, grid, Evaluation(grid.bind(composed.case))
 
 
 def _without_directions(point: Evaluation) -> Evaluation:
@@ -120,15 +125,22 @@ def _without_directions(point: Evaluation) -> Evaluation:
     return Evaluation(point.case.model_copy(update=update))
 
 
-def explained(composed: ComposedCase, point: Evaluation) -> dict[str, Any]:
-    """All columns of the point, its operators and its memory map, as plain data."""
+def explained(
+    composed: ComposedCase, grid: Grid, point: Evaluation, limit: int = 0
+) -> dict[str, Any]:
+    """All columns of the one point of a grid, its operators and its memory map, as plain data.
+
+    `limit` is the code of an objective that a search could not meet.
+    """
+    import numpy as np
+
     from infercost.breakdown import operator_rows, tier_rows
-    from infercost.grid import Grid
     from infercost.placement import LIMITS
     from infercost.table import columns
     from infercost.terms import RESOURCES
 
-    part = columns(point, Grid(()), composed.options, composed.labels)
+    limits = None if limit == 0 else np.full_like(np.asarray(point.broken), limit)
+    part = columns(point, grid, composed.options, composed.labels, limits)
     code = int(part.grid.flat(part.limit)[0])
     memory = point.memory
     return {

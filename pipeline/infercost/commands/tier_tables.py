@@ -70,7 +70,8 @@ def print_change(base: dict[str, Any], patched: dict[str, Any]) -> None:
         unit = quantity(name).unit
         unit = "" if unit in ("1", "token/s") else unit
         change = f"{after / before - 1.0:+.1%}" if before > 0 and after > 0 else "-"
-        cells = ["-" if v != v else show(v, unit) for v in (before, after)]  # noqa: PLR0124
+        # Weights that do not fit leave less than no room, which is none.
+        cells = ["-" if v != v else show(max(v, 0.0), unit) for v in (before, after)]  # noqa: PLR0124
         rows.append([label, *cells, change])
     print_table("Change against the base system", ["", "base", "with directions", "change"], rows)
 

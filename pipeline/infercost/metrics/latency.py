@@ -90,6 +90,18 @@ def throughput_per_device(point: Evaluation) -> Array:
     return 1.0 / point.of_tokens(point.device_seconds)
 
 
+@metric("s", "n t")
+def device_time_per_mtoken(point: Evaluation) -> Array:
+    """Device-seconds per million output tokens: both phases, spares and outages included."""
+    return 1e6 * point.of_tokens(point.device_seconds)
+
+
+@metric("s", "n t_out")
+def decode_device_time_per_moutput(point: Evaluation) -> Array:
+    """Device-seconds of decode alone per million output tokens, spares and outages included."""
+    return 1e6 * point.of_tokens(point.decode_per_token.device_time.total)
+
+
 @metric("1", "MFU")
 def decode_mfu(point: Evaluation) -> Array:
     """Model FLOPs of a decode step over what the devices' dense peak gives in its time."""

@@ -17,6 +17,12 @@ def energy_per_mtoken(point: Evaluation) -> Array:
     return MILLION * point.of_tokens(point.per_token.energy.total)
 
 
+@metric("J", "E_out")
+def decode_energy_per_moutput(point: Evaluation) -> Array:
+    """Energy of decode alone per million output tokens, idle time and PUE included."""
+    return MILLION * point.of_tokens(point.decode_per_token.energy.total)
+
+
 @metric("W", "P")
 def decode_power(point: Evaluation) -> Array:
     """Mean power of one device in a decode step; never above its limit."""

@@ -25,6 +25,8 @@ _TOTALS: dict[str, tuple[str, Callable[[Evaluation], Terms]]] = {
 def _share(terms_of: Callable[[Evaluation], Terms], resource: str) -> Callable[[Evaluation], Array]:
     def evaluate(point: Evaluation) -> Array:
         terms = terms_of(point)
+        if resource not in terms and terms.is_positive:
+            return 0.0  # as small as the axes that it depends on: none
         return terms.get(resource, 0.0) / terms.total
 
     return evaluate

@@ -21,6 +21,7 @@ from infercost.errors import SpecError
 from infercost.media import cross_positions
 from infercost.network import Message, Network
 from infercost.operators.dose import dosed
+from infercost.operators.scaling import scaled
 from infercost.specs.case import Case
 from infercost.specs.formats import WIDER, bytes_per_element
 from infercost.specs.plan import NATIVE
@@ -152,7 +153,7 @@ class Layout:
     """A case as operators see it: the trend's model, bytes per element, peaks, and the network."""
 
     def __init__(self, case: Case) -> None:
-        self.case = dosed(case)
+        self.case = dosed(scaled(case))
         self.network = Network(case.hardware)
 
     @cached_property

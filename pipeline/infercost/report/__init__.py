@@ -1,4 +1,7 @@
-"""The report of one dataset version: one HTML page that needs no network and no script."""
+"""The report of one dataset version: one HTML page that needs no network.
+
+Everything can be read without scripts; with them, figures answer to the pointer.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from infercost.report.inline import inline_svg
+from infercost.report.interactive import embedded, policy_hash, runtime
 from infercost.report.tables import Table, number, table_of
 
 if TYPE_CHECKING:
@@ -20,6 +24,8 @@ class ReportFigure(NamedTuple):
     caption: str
     svg: str
     csv: str
+    spec: str = ""
+    """The chart as Vega-Lite, where it can answer to the pointer."""
 
 
 class Assumption(NamedTuple):
@@ -39,7 +45,7 @@ class ReportData:
     question: str
     version: str
     answers: Sequence[str] = ()
-    figures: Sequence[ReportFigure | tuple[str, str, str, str]] = ()
+    figures: Sequence[ReportFigure | tuple[str, ...]] = ()
     aggregates: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     trust: Sequence[str] = ()
     """How far to trust it, in sentences."""
@@ -65,9 +71,13 @@ def render(report: ReportData) -> str:
     )
     environment.filters["number"] = number
     environment.tests["linkable"] = _is_linkable
+    figures = _figures(report)
+    script = runtime(any(figure.spec for figure in figures))
     return environment.get_template("report.html.j2").render(
         report=report,
-        figures=_figures(report),
+        figures=figures,
+        script=script,
+        script_hash=policy_hash(script),
         tables=_tables(report),
         trusted=None if report.trust_table is None else table_of("trust", report.trust_table),
         assumptions=[Assumption(*entry) for entry in report.assumptions],
@@ -82,7 +92,8 @@ def _figures(report: ReportData) -> list[ReportFigure]:
     for place, entry in enumerate(report.figures, start=1):
         shown = ReportFigure(*entry)
         svg = inline_svg(shown.svg, f"figure-{place}", shown.title)
-        found.append(shown._replace(svg=svg))
+        spec = embedded(shown.spec) if shown.spec else ""
+        found.append(shown._replace(svg=svg, spec=spec))
     return found
 
 

@@ -63,6 +63,7 @@ KgCO2ePerAreaField: TypeAlias = Annotated[float, _KG_M2.parser, Field(ge=0), _KG
 LatencyField: TypeAlias = Annotated[float, _S.parser, Field(ge=0), _S]
 DurationField: TypeAlias = Annotated[float, _S.parser, Field(gt=0), _S]
 BytesField: TypeAlias = Annotated[float, _B.parser, Field(gt=0), _B]
+BytesOrZeroField: TypeAlias = Annotated[float, _B.parser, Field(ge=0), _B]
 BytesPerSecondField: TypeAlias = Annotated[float, _BPS.parser, Field(gt=0), _BPS]
 FlopsPerSecondField: TypeAlias = Annotated[float, _FPS.parser, Field(gt=0), _FPS]
 WattsField: TypeAlias = Annotated[float, _W.parser, Field(ge=0), _W]

@@ -39,6 +39,7 @@ Family = Literal[
     "ascend",
     "apple",
     "cpu",
+    "sram",
 ]
 
 

@@ -19,6 +19,7 @@ from infercost.specs.fields import (
     TokensOrZeroField,
 )
 from infercost.specs.formats import BITS, WIDER
+from infercost.specs.prefix_cache import PrefixCache
 
 NATIVE = "native"
 
@@ -111,5 +112,6 @@ class Plan(SourcedSpec):
     spares: CountOrZeroField = 0
     """Devices that stand by for a replica's failed ones, within reach of the others."""
     placement: Placement = Placement()
+    prefix_cache: PrefixCache = PrefixCache()
     min_memory_life: DurationField | None = None
     """Least life of a memory that wears out; none stated: the life that the economics assume."""

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from infercost.specs.fields import CountField, Spec
+from infercost.specs.break_even import BreakEven
+from infercost.specs.draws import Draws
+from infercost.specs.fields import BytesField, CountField, CountOrZeroField, Spec
 
 Values = Annotated[list[Any], Field(min_length=1)]
 
@@ -14,8 +16,8 @@ Values = Annotated[list[Any], Field(min_length=1)]
 class Optimise(Spec):
     """Every case is judged at its own best operating point, found on the grid of `over`."""
 
-    minimise: str
-    """Column of the objective."""
+    minimise: str | Values
+    """Column of the objective; of several, each chooses operating points of its own."""
     over: Annotated[dict[str, Values | dict[str, Values]], Field(min_length=1)]
     """Axes to choose along: values of a dotted path, or a name with several paths whose product is
     one axis, from which combinations that cannot be laid out are left out."""
@@ -24,9 +26,48 @@ class Optimise(Spec):
     within_slo: bool
     """Whether TPOT and TTFT must meet the workload's objective."""
 
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Columns to minimise, each on its own."""
+        return (self.minimise,) if isinstance(self.minimise, str) else tuple(self.minimise)
+
+
+class Range(Spec):
+    """Two ends between which a path is sampled, each with its unit."""
+
+    low: int | float | str
+    high: int | float | str
+    scale: Literal["linear", "log"] = "linear"
+
+
+class Sample(Spec):
+    """Points spread over several paths at once, where a grid of them all would be too large."""
+
+    count: CountField
+    method: Literal["latin-hypercube", "sobol"]
+    seed: CountOrZeroField
+    over: Annotated[dict[str, Range], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _is_balanced(self) -> Sample:
+        if self.method == "sobol" and self.count & (self.count - 1):
+            near = 1 << self.count.bit_length()
+            raise ValueError(f"count {self.count} is no power of 2, which sobol needs. Take {near}")
+        return self
+
+
+class PartSize(Spec):
+    """How large a part may become. The size of a dataset's files; no value depends on it."""
+
+    rows: CountField = 2_000_000
+    """Cases of a part: rows that land, or several for each case where a front is kept."""
+    size: BytesField = 1e9
+    """Values of a part, uncompressed: eight bytes for each column of a row."""
+
 
 class Answer(Spec):
-    """One sentence: a template, and the SQL over table `rows` that gives its values in one row."""
+    """One sentence: a template, and the SQL over table `rows`, and over aggregates by name, that
+    gives its values in one row."""
 
     text: str
     values: str
@@ -48,6 +89,12 @@ class Measurements(Spec):
     """CSV of each row's errors by fits that had not seen it, as `make calibrate` writes it."""
 
 
+class Fleets(Spec):
+    """Scenarios of fleets to plan, in place of points: options of the group `fleet`."""
+
+    scenarios: Annotated[list[str], Field(min_length=1)]
+
+
 class Study(Spec):
     """A study. `axes` over groups name options; over dotted paths, values.
 
@@ -63,7 +110,17 @@ class Study(Spec):
     axes: dict[str, Values] = {}
     split: str = ""
     """Axis along which the study is cut into parts, one job each."""
+    draws: Draws | None = None
+    """Uncertain inputs, drawn the same for every design; each draw has its own best point."""
+    sample: Sample | None = None
+    """Paths that are sampled together, in place of a grid or beside one."""
+    part: PartSize = PartSize()
+    """Where a value of `split` makes too large a part, it is cut further."""
     optimise: Optimise | None = None
+    break_even: BreakEven | None = None
+    """Values at which two designs tie, in place of designs: a row per tie, case and draw."""
+    fleet: Fleets | None = None
+    """Fleets to plan, in place of points: rows are the numbers of each scenario's plan."""
     keep: Literal["all", "best", "pareto"] = "all"
     """Points that land: a whole grid, each case's best, or its front of TPOT against objective."""
     aggregates: dict[str, str] = {}
@@ -71,13 +128,28 @@ class Study(Spec):
     answers: list[Answer] = []
     figures: list[FigureChoice] = []
 
+    @property
+    def drawn(self) -> dict[str, FigureChoice]:
+        """Figures by the name of their files: a kind's second one has a 2 behind, and so on."""
+        found: dict[str, FigureChoice] = {}
+        for choice in self.figures:
+            earlier = sum(other.name == choice.name for other in found.values())
+            found[choice.name if not earlier else f"{choice.name}-{earlier + 1}"] = choice
+        return found
+
     @model_validator(mode="after")
     def _has_points(self) -> Study:
-        if self.measurements is None:
-            for name in ("axes", "split"):
+        if self.measurements is None and self.fleet is None:
+            for name in ("axes", "split") if self.break_even is None else ():
                 if not getattr(self, name):
                     raise ValueError(f"{name} is missing. Add '{name}:', or 'measurements:'")
-        for name in ("axes", "split", "optimise", "overrides"):
+        if self.break_even is not None and self.optimise is None:
+            raise ValueError("optimise is missing. Say what break_even has to tie, and over what")
+        searched = ("axes", "split", "sample", "draws", "optimise", "break_even")
+        for name in ("measurements", *searched):
+            if self.fleet is not None and getattr(self, name):
+                raise ValueError(f"{name} does not go with fleet. Leave one of them out")
+        for name in (*searched, "overrides"):
             if self.measurements is not None and getattr(self, name):
                 raise ValueError(f"{name} does not go with measurements. Leave one of them out")
         return self

@@ -42,8 +42,12 @@ class Trend(SourcedSpec):
     """What a trend adds to every request; a dose of 0 leaves the case as it is."""
 
     name: str
+    dose: NonNegativeField = 1.0
+    """Strength of the trend: scales all that it adds; 0 leaves the case as it is."""
     prompt_tokens: TokensOrZeroField
     """Added to each prompt: retrieved passages, images, a longer history."""
+    cached_share: FractionField = 0.0
+    """Share of the tokens added to a prompt that a prefix cache holds, with all before them."""
     output_tokens: TokensOrZeroField
     """Added to each output: thoughts before the answer."""
     images: TokensOrZeroField = 0.0

@@ -10,10 +10,12 @@ from infercost.specs.fields import (
     CountField,
     CountOrZeroField,
     DurationField,
+    NonNegativeField,
     OutputTokensField,
     SourcedSpec,
     Spec,
     TokensField,
+    TokensOrZeroField,
 )
 
 
@@ -34,6 +36,9 @@ class FixedLengths(SourcedSpec):
     prompt_tokens: TokensField
     output_tokens: OutputTokensField
     """More than one: the first token comes from prefill, the others from decode steps."""
+    cached_tokens: TokensOrZeroField = 0.0
+    """Tokens at the head of every prompt that a prefix cache holds: they are not computed, but read
+    by attention and kept by each sequence. One token is always left to compute."""
     slo: Slo | None = None
 
 
@@ -45,6 +50,24 @@ class TraceLengths(SourcedSpec):
     file: str
     """Parquet with `input_tokens` and `output_tokens`, below the project's data folder."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    rows: dict[str, str] = {}
+    """Text that a column must have, for a file of several services; all rows where nothing is
+    stated."""
+    empty_prompts: CountOrZeroField = 0
+    """Rows whose prompt was not logged, which are left out; more or fewer are a fault."""
+    slo: Slo | None = None
+
+
+class LognormalLengths(SourcedSpec):
+    """Prompts and outputs drawn from lognormal laws, independent of one another."""
+
+    kind: Literal["lognormal"]
+    name: str
+    prompt_mean: TokensField
+    prompt_sigma: NonNegativeField
+    """Standard deviation of the logarithm; 0 makes all prompts alike."""
+    output_mean: OutputTokensField
+    output_sigma: NonNegativeField
     slo: Slo | None = None
 
 
@@ -75,4 +98,6 @@ class Media(SourcedSpec):
     slo: Slo | None = None
 
 
-Workload = Annotated[FixedLengths | TraceLengths | Snapshot | Media, Field(discriminator="kind")]
+Workload = Annotated[
+    FixedLengths | TraceLengths | Snapshot | LognormalLengths | Media, Field(discriminator="kind")
+]

@@ -16,7 +16,9 @@ from infercost.directions import directed
 from infercost.errors import SpecError
 from infercost.grid import replaced
 from infercost.parts import Part
+from infercost.sensitivity import sensitivity
 from infercost.specs.case import GROUPS, Case
+from infercost.specs.study import Study
 from infercost.studies import load_study
 from infercost.table import PLAN_COLUMNS
 from infercost.workplan import WorkPlan, read_plan
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 OPERATORS = "operators"
 """The aggregate that every study which chooses operating points has."""
+
+SENSITIVITY = "sensitivity"
+"""The aggregate of every study that splits variances: see `infercost.sensitivity`."""
 
 
 def published(file: Path, root: Path) -> Version:
@@ -40,10 +45,12 @@ def run(plan_file: Path, named: Path, work: Path, root: Path, target: Path) -> N
     plan = read_plan(plan_file)
     study = load_study(plan.study, tuple(plan.dirs))
     version = published(named, root)
-    connection = connect(version)
+    connection = connect(version, study)
     tables = {name: query(connection, name, text) for name, text in study.aggregates.items()}
-    if study.optimise is not None:
-        tables[OPERATORS] = operators(plan, work, version.rows())
+    if study.optimise is not None and study.draws is None and study.break_even is None:
+        tables[OPERATORS] = operators(plan, work, best_rows(version))
+    if study.draws is not None and study.draws.sensitivity:
+        tables[SENSITIVITY] = sensitivity(version.rows(), study.draws.sensitivity)
     target.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         scratch = target / f".{name}.{os.getpid()}"
@@ -51,14 +58,19 @@ def run(plan_file: Path, named: Path, work: Path, root: Path, target: Path) -> N
         scratch.replace(target / f"{name}.csv")
 
 
-def connect(version: Version) -> duckdb.DuckDBPyConnection:
-    """A database in memory with the version's rows as the view `rows`."""
+def connect(version: Version, study: Study | None = None) -> duckdb.DuckDBPyConnection:
+    """A database in memory with the version's rows as the view `rows`, and a study's aggregates.
+
+    An aggregate may read those before it, an answer all of them, each by its name.
+    """
     import duckdb
 
     connection = duckdb.connect()
     connection.execute("SET threads = 1")  # sums in one order, whatever the machine
     files = str(version.data / "*.parquet").replace("'", "''")
     connection.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet('{files}')")
+    for name, text in ({} if study is None else study.aggregates).items():
+        query(connection, name, f'CREATE VIEW "{name}" AS {text}')
     return connection
 
 
@@ -73,12 +85,26 @@ def query(connection: duckdb.DuckDBPyConnection, name: str, text: str) -> pd.Dat
         raise SpecError("study", name, fault, "It is SQL over the table rows") from None
 
 
+def best_rows(version: Version) -> pd.DataFrame:
+    """The last best point of each combination of options; no more of the rows is in memory."""
+    import duckdb
+
+    groups = ", ".join(GROUPS)
+    return duckdb.execute(
+        "SELECT * EXCLUDE (filename, file_row_number) FROM read_parquet("
+        "$files, filename = true, file_row_number = true) WHERE best AND feasible"
+        f" QUALIFY row_number() OVER (PARTITION BY {groups}"
+        " ORDER BY filename DESC, file_row_number DESC) = 1"
+        " ORDER BY filename, file_row_number",
+        {"files": str(version.data / "*.parquet")},
+    ).df()
+
+
 def operators(plan: WorkPlan, work: Path, rows: pd.DataFrame) -> pd.DataFrame:
     """Operators of both phases at the best point of every case that has one."""
     import pandas as pd
 
-    best = rows[rows["best"] & rows["feasible"]]
-    records: list[dict[str, Any]] = best.to_dict("records")  # type: ignore[assignment]
+    records: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
     wanted = {tuple(row[g] for g in GROUPS): row for row in records}
     found: list[dict[str, Any]] = []
     for name in plan.parts.values():

@@ -12,7 +12,7 @@ from infercost.stages.aggregate import connect, query
 
 def sentences(study: Study, version: Version) -> list[str]:
     """Each answer's template with the values that its query gives."""
-    connection = connect(version)
+    connection = connect(version, study)
     return [
         _told(study, number, answer.text, query(connection, f"answers[{number}]", answer.values))
         for number, answer in enumerate(study.answers)

@@ -17,11 +17,11 @@ from infercost.workplan import read_plan
 
 
 def run(plan_file: Path, named: Path, root: Path, aggregates: Path, stem: Path) -> None:
-    """Write `stem`.svg, .png, .csv, .json and .about.json; the stem's name is the figure's."""
+    """Write `stem`.svg, .png, .csv, .json and .about.json; named as the study's figures are."""
     plan = read_plan(plan_file)
     study = load_study(plan.study, tuple(plan.dirs))
     version = published(named, root)
-    choice = next(c for c in study.figures if c.name == stem.name)
+    choice = study.drawn[stem.name]
     data = FigureData(
         study=study.name,
         question=study.question,
@@ -31,7 +31,7 @@ def run(plan_file: Path, named: Path, root: Path, aggregates: Path, stem: Path) 
         options=choice.options,
     )
     stem.parent.mkdir(parents=True, exist_ok=True)
-    drawn = draw(stem.name, data)
+    drawn = draw(choice.name, data)
     save(drawn, stem)
     about = {"title": drawn.title, "subtitle": drawn.subtitle, "caption": drawn.caption}
     stem.with_name(f"{stem.name}.about.json").write_text(canonical(about) + "\n")

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from infercost.break_even import write_ties
 from infercost.measured import write_measured
 from infercost.parts import write_part
 from infercost.workplan import WorkPlan, read_plan
@@ -18,6 +19,12 @@ def run(spec: Path, target: Path, plan: Path, workers: int) -> None:
     plain, whole = json.loads(spec.read_text()), read_plan(plan)
     if "measurements" in plain:
         points = write_measured(plain, tuple(whole.dirs), target)
+    elif "fleet" in plain:
+        from infercost.fleet.part import write_plan  # which loads the solver
+
+        points = write_plan(plain, target)
+    elif "break_even" in plain:
+        points = write_ties(plain, target)
     else:
         points = write_part(plain, target)
     seconds = time.monotonic() - start

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from infercost.datasets import publish
+from infercost.digests import DamagedPart
+from infercost.errors import SpecError
+from infercost.lookup import cited, sources
 from infercost.paths import config_dirs
 from infercost.provenance import canonical, code_digest, digest, package_versions
+from infercost.specs.study import Study
 from infercost.studies import code_of, load_study
 from infercost.workplan import WorkPlan, read_plan
 
@@ -21,7 +23,12 @@ def run(plan_file: Path, work: Path, root: Path, target: Path) -> None:
     """Publish below `root`, and leave the version's name in `target`."""
     plan = read_plan(plan_file)
     files = {label: work / "parts" / f"{name}.parquet" for label, name in plan.parts.items()}
-    version = publish(root, plan.study, files, about(plan, work))
+    try:
+        version = publish(root, plan.study, files, about(plan, work))
+    except DamagedPart as damage:  # gone, so that the next run computes it again
+        damage.part.unlink(missing_ok=True)
+        fault = "was damaged after it had been computed, and is removed"
+        raise SpecError(str(damage.part), "", fault, "Run again") from None
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
     scratch.write_text(canonical({"study": plan.study, "version": version.name}) + "\n")
     scratch.replace(target)
@@ -39,32 +46,53 @@ def about(plan: WorkPlan, work: Path) -> dict[str, Any]:
         for group, named in part["options"].items():
             options.setdefault(group, {}).update(named)
     question = study.model_dump(
-        include={"name", "question", "measurements", "axes", "optimise", "keep", "overrides"}
+        include={
+            "name",
+            "question",
+            "measurements",
+            "axes",
+            "draws",
+            "break_even",
+            "fleet",
+            "sample",
+            "optimise",
+            "keep",
+            "overrides",
+        }
     )
     return {
         "question": study.question,
         "definition": question,
         "overrides": plan.overrides,
         "chosen": [*study.overrides, *plan.overrides],
+        "parts": {
+            label: {name: value for name, value in part.items() if name != "options"}
+            for label, part in parts.items()
+        },
         "digests": {
             "inputs": digest(*sorted(plan.parts.values())),
             "code": code_digest(code_of(study)),
         },
         "packages": package_versions(),
         "options": options,
-        "sources": cited_sources(options, tuple(plan.dirs)),
+        "sources": cited_sources({**options, "study": drawn_sources(study)}, tuple(plan.dirs)),
     }
+
+
+def drawn_sources(study: Study) -> dict[str, Any]:
+    """The witnesses of what a study itself draws, as an option states them."""
+    if study.draws is None or not isinstance(study.draws.inputs, dict):
+        return {}
+    stated = study.draws.inputs.items()
+    told = {path: v["source"] for path, v in stated if isinstance(v, Mapping)}
+    pairs = {" and ".join(c.between): c.source for c in study.draws.correlations}
+    return {"sources": told | pairs}
 
 
 def cited_sources(options: Mapping[str, Any], dirs: tuple[str, ...]) -> dict[str, Any]:
     """Entries of sources.yaml, the user's own included, that some option's witness names."""
-    known: dict[str, Any] = {}
-    for folder in config_dirs(dirs):
-        file = folder / "sources.yaml"
-        if file.is_file():
-            known.update(yaml.safe_load(file.read_text()) or {})
-    cited = {key for text in _witnesses(options) for key in known if key in text}
-    return {key: known[key] for key in sorted(cited)}
+    known = sources(config_dirs(dirs))
+    return {key: known[key] for key in cited(_witnesses(options), known)}
 
 
 def _witnesses(node: Any) -> list[str]:

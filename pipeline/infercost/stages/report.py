@@ -15,8 +15,10 @@ from infercost.calibrate.record import read_record
 from infercost.datasets import point_to
 from infercost.measurements import read_table
 from infercost.report import Assumption, ReportData, ReportFigure, render
+from infercost.specs.study import Study
 from infercost.stages.aggregate import OPERATORS, published
 from infercost.stages.answer import sentences
+from infercost.stages.publish import drawn_sources
 from infercost.stages.trust import Trust, trust
 from infercost.studies import load_study
 from infercost.workplan import WorkPlan, read_plan
@@ -40,12 +42,12 @@ def run(
         question=study.question,
         version=version.name,
         answers=told,
-        figures=[_figure(figures / choice.name) for choice in study.figures],
+        figures=[_figure(figures / name) for name in study.drawn],
         aggregates={name: pd.read_csv(aggregates / f"{name}.csv") for name in study.aggregates},
         trust=regime.sentences,
         trust_table=regime.table,
         manifest={key: manifest[key] for key in FACTS},
-        assumptions=list(assumptions(manifest["options"])),
+        assumptions=[*assumptions(manifest["options"]), *drawn(study)],
         reproduce=_commands(plan, version.name),
     )
     assert OPERATORS not in study.aggregates  # as long as the whole dataset: in the CSV alone
@@ -68,7 +70,8 @@ def trust_of(manifest: Mapping[str, Any]) -> Trust:
 def _figure(stem: Path) -> ReportFigure:
     about = json.loads(stem.with_name(f"{stem.name}.about.json").read_text())
     svg = stem.with_name(f"{stem.name}.svg").read_text()
-    return ReportFigure(about["title"], about["caption"], svg, f"figures/{stem.name}.csv")
+    spec = stem.with_name(f"{stem.name}.json").read_text()
+    return ReportFigure(about["title"], about["caption"], svg, f"figures/{stem.name}.csv", spec)
 
 
 def assumptions(options: Mapping[str, Any]) -> Iterator[Assumption]:
@@ -78,6 +81,16 @@ def assumptions(options: Mapping[str, Any]) -> Iterator[Assumption]:
             if isinstance(content, Mapping):
                 for key, value, witness in _doubtful(content, ""):
                     yield Assumption(f"{group}/{name}", key, value, witness)
+
+
+def drawn(study: Study) -> Iterator[Assumption]:
+    """What a study itself draws on no document at hand."""
+    inputs = {} if study.draws is None else study.draws.inputs
+    for path, witness in drawn_sources(study).get("sources", {}).items():
+        if witness.startswith("assumed") or witness.endswith("(recalled)"):
+            stated = inputs.get(path, {}) if isinstance(inputs, dict) else {}
+            value = next((f"{k}: {v}" for k, v in stated.items() if k != "source"), "correlation")
+            yield Assumption(f"study/{study.name}", path, value, witness)
 
 
 def _doubtful(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, str]]:

@@ -1,0 +1,229 @@
+"""The ledger of claims: verdicts that follow from published rows.
+
+A claim's query gives a number per case. A case supports the claim on the right side of its
+threshold; the claim is supported or refuted where (nearly) all cases agree, and depends where they
+differ: then the ledger names the region.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from infercost.arrays import BoolArray, FloatArray
+from infercost.errors import SpecError, nearest
+from infercost.faults import file_fault, spec_faults
+from infercost.paths import ROOT, config_dirs
+from infercost.places import place_of
+from infercost.question import option_names
+from infercost.resolve import content_of
+from infercost.specs.claim import Claim
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from infercost.datasets import Version
+
+GROUP = "claim"
+SUPPORTED, REFUTED, DEPENDS, UNTESTED = "supported", "refuted", "depends", "untested"
+RECORD = ROOT / "data" / "reference" / "claims.csv"
+"""Verdicts that are known and explained: a verdict that differs from it is news."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A claim, and what its cases say."""
+
+    name: str
+    claim: Claim
+    verdict: str
+    version: str
+    """The dataset that decides, as STUDY/VERSION; empty where it has not been published here."""
+    cases: int
+    holding: int
+    undecided: int
+    """Cases without a number, as where no plan is feasible."""
+    median: float
+    """Of the numbers of all cases."""
+    margin: float
+    """How far the median is on the right side: log ratio, log odds ratio or difference; negative
+    on the wrong one."""
+    probability: float
+    """Chance that a case supports the claim, given how far predictions were off measurements of
+    the same calibration; NaN for counts and for what no measurement speaks of."""
+    region: str
+    """Where the claim holds and where it does not, if it depends."""
+
+    @property
+    def share(self) -> float:
+        """Share of decided cases that support the claim."""
+        return self.holding / self.cases if self.cases else float("nan")
+
+
+def load_claim(name: str, dirs: tuple[str, ...] = ()) -> Claim:
+    """A claim by name, checked. Raises `SpecError`."""
+    folders = config_dirs(dirs)
+    known = option_names(folders, GROUP)
+    if name not in known:
+        raise SpecError(GROUP, name, "there is no such claim", nearest(name, known))
+    content = content_of(folders, GROUP, name)
+    if content is None:
+        fault = file_fault(folders, GROUP, name)
+        raise fault or SpecError(f"{GROUP}/{name}", "", "cannot be read", "Write plain YAML")
+    for key, fault_text, remedy in spec_faults(GROUP, content):
+        raise SpecError(*place_of(folders, GROUP, name, key), fault_text, remedy)
+    return Claim.model_validate(content)
+
+
+def ledger(root: Path, dirs: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> list[Verdict]:
+    """Verdicts of the named claims, or of all, from the latest versions below `root`."""
+    chosen = names or tuple(option_names(config_dirs(dirs), GROUP))
+    return [judged(name, load_claim(name, dirs), root) for name in chosen]
+
+
+def judged(name: str, claim: Claim, root: Path) -> Verdict:
+    """The verdict on a claim; `untested` where its study has not been published."""
+    from infercost.datasets import open_version
+
+    try:
+        version = open_version(root, claim.study)
+    except SpecError:
+        nothing = float("nan")
+        return Verdict(name, claim, UNTESTED, "", 0, 0, 0, nothing, nothing, nothing, "")
+    return verdict_of(name, claim, cases_of(name, claim, version), version)
+
+
+def cases_of(name: str, claim: Claim, version: Version) -> pd.DataFrame:
+    """One row per case, with its number in `value`. Raises `SpecError` for a wrong query."""
+    from infercost.stages.aggregate import connect, query
+
+    try:
+        table = query(connect(version), "query", claim.query)
+    except SpecError as error:
+        raise SpecError(f"{GROUP} '{name}'", "query", error.fault, error.remedy) from None
+    if "value" not in table.columns:
+        remedy = f"Name one of its columns 'value': {', '.join(map(str, table.columns))}"
+        raise SpecError(f"{GROUP} '{name}'", "query", "gives no column 'value'", remedy)
+    return table
+
+
+def verdict_of(name: str, claim: Claim, table: pd.DataFrame, version: Version) -> Verdict:
+    """What the cases of a claim say."""
+    values = table["value"].to_numpy(dtype=np.float64)
+    decided = np.isfinite(values)
+    margins = margins_of(claim, values[decided])
+    holds = margins >= 0
+    cases, holding = int(decided.sum()), int(holds.sum())
+    if cases == 0:
+        verdict = UNTESTED
+    elif holding >= claim.share * cases:
+        verdict = SUPPORTED
+    elif holding <= (1 - claim.share) * cases:
+        verdict = REFUTED
+    else:
+        verdict = DEPENDS
+    labels = table[decided].drop(columns="value")
+    return Verdict(
+        name,
+        claim,
+        verdict,
+        f"{version.study}/{version.name}",
+        cases,
+        holding,
+        int((~decided).sum()),
+        float(np.median(values[decided])) if cases else float("nan"),
+        float(np.median(margins)) if cases else float("nan"),
+        probability(claim, margins, version),
+        "; ".join(regions(labels, holds)) if verdict == DEPENDS else "",
+    )
+
+
+def margins_of(claim: Claim, values: FloatArray) -> FloatArray:
+    """How far each number is on the right side of the threshold.
+
+    ln(v / t) for ratios, ln(v / (1 - v)) - ln(t / (1 - t)) for shares, v - t for counts; with the
+    other sign where the claim sets an upper bound. A share of a total whose part is off by a factor
+    f has its odds off by f, so that both kinds move by the log error of a prediction.
+    """
+    threshold = claim.threshold
+    with np.errstate(divide="ignore"):
+        if claim.scale == "ratio":
+            margins = np.log(np.maximum(values, 0.0) / threshold)
+        elif claim.scale == "share":
+            shares = np.clip(values, 0.0, 1.0)
+            odds = np.log(shares) - np.log1p(-shares)
+            margins = odds - np.log(threshold / (1.0 - threshold))
+        else:
+            margins = values - threshold
+    return margins if claim.at_least is not None else -margins
+
+
+def probability(claim: Claim, margins: FloatArray, version: Version) -> float:
+    """Mean chance that a case is on the right side, its log error normal with the scale of the
+    errors that its calibration made on measurements: a cautious figure, since errors that two
+    designs have in common cancel in a ratio."""
+    from scipy.stats import norm
+
+    scale = error_scale(tuple(version.manifest().get("options", {}).get("calibration", {})))
+    if claim.scale == "count" or not margins.size or not np.isfinite(scale):
+        return float("nan")
+    return float(np.mean(norm.cdf(margins / scale)))
+
+
+def error_scale(calibrations: tuple[str, ...]) -> float:
+    """Robust standard deviation of log errors, of the worst of some calibrations; NaN for a floor.
+
+    1.4826 times the median absolute log error is the standard deviation of a normal distribution.
+    """
+    from infercost.calibrate.record import read_record
+
+    record = read_record()
+    scales = [_scale_of(record, name) for name in calibrations]
+    return max(scales, default=float("nan")) if np.isfinite(scales).all() else float("nan")
+
+
+def _scale_of(record: Any, calibration: str) -> float:
+    if calibration == "ideal":
+        return float("nan")
+    if calibration == "typical":
+        errors = record.errors["typical"]
+    else:
+        errors = record.errors["out_of_block"][record.where(stack=calibration)]
+        errors = errors if errors.size else record.errors["out_of_stack"]
+    return 1.4826 * float(np.median(np.abs(errors)))
+
+
+def regions(labels: pd.DataFrame, holds: BoolArray) -> Iterator[str]:
+    """Values of each label at which a claim always or never holds, for labels that part cases."""
+    for column in labels.columns:
+        shares = {
+            str(value): float(holds[(labels[column] == value).to_numpy()].mean())
+            for value in labels[column].dropna().unique()
+        }
+        always = [value for value, share in shares.items() if share == 1.0]
+        never = [value for value, share in shares.items() if share == 0.0]
+        if len(shares) > 1 and (always or never):
+            told = [f"holds at {', '.join(always)}"] if always else []
+            told += [f"not at {', '.join(never)}"] if never else []
+            yield f"{column}: {', '.join(told)}"
+
+
+def recorded(file: Path = RECORD) -> Mapping[str, tuple[str, str]]:
+    """Known verdict of each claim, and why it is what it is."""
+    with file.open(newline="", encoding="utf-8") as handle:
+        return {row["claim"]: (row["verdict"], row["why"]) for row in csv.DictReader(handle)}
+
+
+def news(verdicts: list[Verdict], known: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+    """What differs from the known verdicts; untested claims say nothing."""
+    for verdict in verdicts:
+        before = known.get(verdict.name, ("not recorded", ""))[0]
+        if verdict.verdict not in (before, UNTESTED):
+            yield f"{verdict.name}: {before} before, {verdict.verdict} now"
+    for name in known.keys() - {verdict.name for verdict in verdicts}:
+        yield f"{name}: recorded, but there is no such claim any more"

@@ -1,0 +1,156 @@
+"""`infercost claims`: the ledger of claims, and what each verdict follows from."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infercost.commands.arguments import add_config_dir
+from infercost.commands.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from infercost.claims import Verdict
+
+ROOT = Path("data/datasets")
+_MOST_CASES = 40
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "claims",
+        help="claims of the literature and of this project, with verdicts from published rows",
+        description="Without a name: the ledger. With one: its query and cases. Verdicts follow"
+        " from the latest published version of each claim's study ('make claims' computes all).",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="exit code 1 where a verdict differs from data/reference/claims.csv",
+    )
+    parser.add_argument("--studies", action="store_true", help="only the studies that claims need")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--root", type=Path, default=ROOT, help=f"default: {ROOT}")
+    add_config_dir(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the ledger, or one claim; `--check` says what has changed."""
+    from infercost.claims import ledger, news, recorded
+
+    dirs = tuple(arguments.config_dir)
+    if arguments.studies:
+        return _print_studies(dirs)
+    verdicts = ledger(arguments.root, dirs, tuple(arguments.names))
+    if arguments.json:
+        print_json([_plain(verdict) for verdict in verdicts])
+    elif arguments.names:
+        for verdict in verdicts:
+            _print_one(verdict, arguments.root)
+    else:
+        _print_ledger(verdicts)
+    if not arguments.check:
+        return 0
+    changed = list(news(verdicts, recorded()))
+    untested = [verdict.name for verdict in verdicts if verdict.verdict == "untested"]
+    for line in changed:
+        print(f"changed: {line}. Explain it in data/reference/claims.csv")
+    if untested:
+        print(f"untested: {', '.join(untested)}. 'make claims' computes their studies")
+    return int(bool(changed or untested))
+
+
+def _print_studies(dirs: tuple[str, ...]) -> int:
+    from infercost.claims import GROUP, load_claim
+    from infercost.paths import config_dirs
+    from infercost.question import option_names
+
+    names = option_names(config_dirs(dirs), GROUP)
+    print("\n".join(sorted({load_claim(name, dirs).study for name in names})))
+    return 0
+
+
+def _plain(verdict: Verdict) -> dict[str, Any]:
+    claim = verdict.claim
+    return {
+        "name": verdict.name,
+        "claim": claim.claim,
+        "by": claim.by,
+        "verdict": verdict.verdict,
+        "cases": verdict.cases,
+        "holding": verdict.holding,
+        "undecided": verdict.undecided,
+        "value": claim.value,
+        "median": verdict.median,
+        "at_least": claim.at_least,
+        "at_most": claim.at_most,
+        "margin": verdict.margin,
+        "probability": verdict.probability,
+        "region": verdict.region,
+        "version": verdict.version,
+        "study": claim.study,
+        "query": claim.query,
+        "note": claim.note,
+    }
+
+
+def _print_ledger(verdicts: list[Verdict]) -> None:
+    rows = [
+        [
+            verdict.name,
+            verdict.verdict,
+            f"{verdict.holding}/{verdict.cases}" if verdict.cases else "",
+            _number(verdict.median),
+            _rule(verdict),
+            _number(verdict.probability),
+            verdict.claim.study,
+        ]
+        for verdict in verdicts
+    ]
+    headings = ["claim", "verdict", "cases", "median", "rule", "probability", "study"]
+    print_table("", headings, rows)
+    counts = {v.verdict: sum(o.verdict == v.verdict for o in verdicts) for v in verdicts}
+    print(", ".join(f"{count} {word}" for word, count in sorted(counts.items())))
+
+
+def _rule(verdict: Verdict) -> str:
+    claim = verdict.claim
+    side = ">=" if claim.at_least is not None else "<="
+    return f"{side} {claim.threshold:g}"
+
+
+def _number(value: float) -> str:
+    return "" if value != value else f"{value:.3g}"  # noqa: PLR0124  NaN is not itself
+
+
+def _print_one(verdict: Verdict, root: Path) -> None:
+    from infercost.claims import UNTESTED, cases_of
+    from infercost.datasets import open_version
+
+    claim = verdict.claim
+    print(f"\n{textwrap.fill(claim.claim, 100)}\n  says {claim.by}")
+    if verdict.verdict == UNTESTED:
+        print(f"untested: run 'make study STUDY={claim.study}'")
+        return
+    print(
+        f"{verdict.verdict}: {verdict.holding} of {verdict.cases} cases have {claim.value}"
+        f" {_rule(verdict)} (median {_number(verdict.median)}); {verdict.version}"
+    )
+    for text in (verdict.region, claim.note):
+        if text:
+            print(textwrap.fill(text, 100))
+    table = cases_of(verdict.name, claim, open_version(root, claim.study))
+    shown = table.head(_MOST_CASES)
+    rows = [[_cell(value) for value in row] for row in shown.itertuples(index=False)]
+    print_table("Cases", list(map(str, table.columns)), rows)
+    if len(table) > _MOST_CASES:
+        print(f"and {len(table) - _MOST_CASES} more")
+    print(f"query: {' '.join(claim.query.split())}")
+
+
+def _cell(value: Any) -> str:
+    return _number(value) or "-" if isinstance(value, float) else str(value)

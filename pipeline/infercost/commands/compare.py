@@ -1,0 +1,283 @@
+"""`infercost compare`: two designs side by side, what differs, and why the result does."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from infercost.commands.arguments import add_config_dir
+from infercost.commands.output import console, print_json, print_table
+from infercost.errors import SpecError
+
+TOTALS = {
+    "cost": "cost_per_mtoken_usd",
+    "energy": "energy_per_mtoken_j",
+    "decode": "decode_step_s",
+    "prefill": "ttft_s",
+}
+"""Totals whose difference is taken apart by resource: family of stress -> metric."""
+
+MEASURES = (
+    "tpot_s",
+    "ttft_s",
+    "user_throughput_per_s",
+    "throughput_per_device_per_s",
+    "cost_per_mtoken_usd",
+    "energy_per_mtoken_j",
+    "operational_carbon_per_mtoken_kgco2e",
+    "embodied_carbon_per_mtoken_kgco2e",
+    "decode_power_w",
+    "memory_share",
+    "minimum_devices",
+)
+_MOST_INPUTS = 30
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "compare",
+        help="two designs side by side: what differs, and why the result does",
+        description="Evaluate two designs. Each is a text of overrides; those after the two hold"
+        " for both. With --best each is judged at its own best layout and batch within the"
+        " workload's objectives; without, at the point that the overrides name.",
+        epilog='example: infercost compare "hardware=h100-sxm" "hardware=mi300x plan.tp=4"'
+        " model=llama-3.1-70b batch=64",
+    )
+    parser.add_argument("first", metavar="A", help="overrides of the first design, in quotes")
+    parser.add_argument("second", metavar="B", help="overrides of the second design, in quotes")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="what holds for both")
+    parser.add_argument("--best", action="store_true", help="each at its own best operating point")
+    parser.add_argument(
+        "--total",
+        choices=sorted(TOTALS),
+        default="cost",
+        help="the total that is taken apart, and minimised by --best (default: cost)",
+    )
+    parser.add_argument("--json", action="store_true", help="everything as JSON")
+    add_config_dir(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print both designs; infeasible ones are shown as such, with what ran out."""
+    dirs = tuple(arguments.config_dir)
+    designs = [
+        _design([*arguments.overrides, *_overrides(text)], dirs, arguments)
+        for text in (arguments.first, arguments.second)
+    ]
+    content = _compared(designs, arguments.total)
+    if arguments.json:
+        print_json(content)
+    else:
+        _print(content)
+    return 0
+
+
+def _overrides(text: str) -> list[str]:
+    """The overrides in a text; a word without '=' goes with the value before it: `3 TB/s`."""
+    found: list[str] = []
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise SpecError(f"design '{text}'", "", str(error), "Close the quotation") from None
+    for word in words:
+        if "=" in word:
+            found.append(word)
+        elif found:
+            found[-1] += f" {word}"
+        else:
+            remedy = "Write key=value, for example hardware=h100-sxm"
+            raise SpecError(f"design '{text}'", "", f"'{word}' sets nothing", remedy)
+    return found
+
+
+def _design(
+    overrides: list[str], dirs: tuple[str, ...], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    from infercost.commands.explain import asked, explained
+
+    options, composed, grid, point = asked(overrides, dirs)
+    limit = 0
+    if arguments.best:
+        from infercost.operating import best_point, usual_search
+
+        grid, point, limit = best_point(options, composed, usual_search(TOTALS[arguments.total]))
+    return {**explained(composed, grid, point, limit), "inputs": _inputs(composed.raw)}
+
+
+def _inputs(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Every value that the options state, by dotted path, without witnesses and names."""
+    flat: dict[str, Any] = {}
+
+    def walk(path: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, child in value.items():
+                if key not in ("sources", "name"):
+                    walk(f"{path}.{key}" if path else str(key), child)
+        else:
+            flat[path] = value
+
+    walk("", raw)
+    return flat
+
+
+def _compared(designs: list[dict[str, Any]], total: str) -> dict[str, Any]:
+    a, b = designs
+    metrics = {
+        name: {"a": a["metrics"][name], "b": b["metrics"][name]}
+        for name in (*MEASURES, TOTALS["decode"])
+        if name in a["metrics"]
+    }
+    return {
+        "designs": [
+            {
+                **{key: d[key] for key in ("options", "plan", "feasible", "limited_by", "bound")},
+                "devices": d["metrics"]["devices"],
+            }
+            for d in designs
+        ],
+        "inputs": _differing(a["inputs"], b["inputs"]),
+        "metrics": metrics,
+        "total": TOTALS[total],
+        "terms": _terms(a, b, total) if a["feasible"] and b["feasible"] else {},
+    }
+
+
+def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        path: {"a": a.get(path), "b": b.get(path)}
+        for path in sorted({*a, *b})
+        if a.get(path) != b.get(path)
+    }
+
+
+def _terms(a: Mapping[str, Any], b: Mapping[str, Any], total: str) -> dict[str, dict[str, float]]:
+    """The total of both designs by the resource that bounds each part; the parts sum to it."""
+    prefix, name = f"{total}_stress_", TOTALS[total]
+    terms = {}
+    for column in a["metrics"]:
+        if column.startswith(prefix):
+            values = [d["metrics"][column] * d["metrics"][name] for d in (a, b)]
+            if any(value > 0 for value in values):
+                terms[column.removeprefix(prefix)] = {"a": values[0], "b": values[1]}
+    return terms
+
+
+def _print(content: Mapping[str, Any]) -> None:
+    out = console()
+    out.print(_verdict(content), markup=False)
+    rows = [[key, *(d["options"][key] for d in content["designs"])] for key in _groups(content)]
+    rows += [
+        ["layout", *(_layout(d) for d in content["designs"])],
+        ["what binds", *(_bound(d) for d in content["designs"])],
+    ]
+    print_table("Designs", ["", "A", "B"], rows)
+    _print_metrics(content["metrics"])
+    if content["terms"]:
+        _print_terms(content)
+    _print_inputs(content["inputs"])
+
+
+def _groups(content: Mapping[str, Any]) -> list[str]:
+    """Groups whose options differ; the model and the hardware are always named."""
+    a, b = (d["options"] for d in content["designs"])
+    return [group for group in a if a[group] != b[group] or group in ("hardware", "model")]
+
+
+def _layout(design: Mapping[str, Any]) -> str:
+    degrees = " ".join(f"{k}={design['plan'][k]}" for k in ("tp", "pp", "dp", "ep"))
+    return f"{int(design['devices'])} devices, {degrees}, batch {design['plan']['batch']}"
+
+
+def _bound(design: Mapping[str, Any]) -> str:
+    if not design["feasible"]:
+        return f"infeasible: {design['limited_by']}"
+    return str(design["bound"]).replace("_", " ")
+
+
+def _verdict(content: Mapping[str, Any]) -> str:
+    """The result in words: how much, and which resources make most of the difference."""
+    from infercost.quantities import quantity
+
+    designs = content["designs"]
+    out_of = [name for name, d in zip("AB", designs, strict=True) if not d["feasible"]]
+    if out_of:
+        why = ", ".join(f"{name} is {_bound(designs['AB'.index(name)])}" for name in out_of)
+        return f"Not comparable: {why}."
+    terms = content["terms"]
+    sums = {side: sum(term[side] for term in terms.values()) for side in "ab"}
+    ratio = sums["b"] / sums["a"]
+    meaning = quantity(content["total"]).meaning.partition(":")[0].partition(";")[0].rstrip(".")
+    if abs(ratio - 1.0) < 5e-4:
+        return f"A and B tie: {meaning[0].lower()}{meaning[1:]} differs by less than 0.05 %."
+    moves = sorted(terms, key=lambda r: -abs(terms[r]["b"] - terms[r]["a"]))[:2]
+    parts = [
+        f"{resource.replace('_', ' ')} ({terms[resource]['b'] - terms[resource]['a']:+.3g})"
+        for resource in moves
+    ]
+    unit = quantity(content["total"]).unit
+    return (
+        f"{meaning}: B has {ratio:.3g} times that of A ({sums['a']:.3g} -> {sums['b']:.3g} {unit}),"
+        f" most of it by {' and '.join(parts)}."
+    )
+
+
+def _print_metrics(metrics: Mapping[str, Mapping[str, float]]) -> None:
+    from infercost.quantities import quantity
+    from infercost.units import show
+
+    rows = []
+    for name, value in metrics.items():
+        about = quantity(name)
+        unit = "" if about.unit in ("1", "token/s") else about.unit
+        cells = [_shown(value[side], unit, show) for side in "ab"]
+        meaning = re.split(r"[;:,]", about.meaning)[0].rstrip(".")
+        if cells != ["-", "-"]:
+            rows.append([meaning, *cells, _change(value)])
+    print_table("Results", ["", "A", "B", "change"], rows)
+
+
+def _shown(value: float, unit: str, show: Any) -> str:
+    return "-" if value != value else str(show(value, unit))  # noqa: PLR0124  NaN is not itself
+
+
+def _change(value: Mapping[str, float]) -> str:
+    return f"{value['b'] / value['a'] - 1.0:+.1%}" if value["a"] > 0 and value["b"] > 0 else "-"
+
+
+def _print_terms(content: Mapping[str, Any]) -> None:
+    from infercost.quantities import quantity
+
+    terms = content["terms"]
+    difference = sum(t["b"] - t["a"] for t in terms.values())
+    rows = []
+    for resource, term in sorted(terms.items(), key=lambda item: -abs(item[1]["b"] - item[1]["a"])):
+        moved = term["b"] - term["a"]
+        share = f"{moved / difference:+.0%}" if difference else "-"
+        rows.append(
+            [
+                resource.replace("_", " "),
+                f"{term['a']:.4g}",
+                f"{term['b']:.4g}",
+                f"{moved:+.3g}",
+                share,
+            ]
+        )
+    title = f"Why: {content['total']} ({quantity(content['total']).unit}) by what bounds it"
+    headings = ["resource", "A", "B", "difference", "share of the difference"]
+    print_table(title, headings, rows)
+
+
+def _print_inputs(inputs: Mapping[str, Mapping[str, Any]]) -> None:
+    rows = [
+        [path, *("-" if value[side] is None else str(value[side]) for side in "ab")]
+        for path, value in list(inputs.items())[:_MOST_INPUTS]
+    ]
+    if rows:
+        print_table("Inputs that differ", ["", "A", "B"], rows)
+    if len(inputs) > _MOST_INPUTS:
+        print(f"and {len(inputs) - _MOST_INPUTS} more: --json has all of them")

@@ -1,0 +1,63 @@
+"""`infercost new`: a commented option to start from, in a folder of the user's own."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from infercost.errors import SpecError
+
+KINDS = {
+    "chip": ("hardware", "infercost explain hardware={name} --config-dir {folder}"),
+    "model": ("model", "infercost explain model={name} --config-dir {folder}"),
+    "workload": ("workload", "infercost explain workload={name} --config-dir {folder}"),
+    "trend": ("trend", "infercost explain trend={name} --config-dir {folder}"),
+    "direction": ("direction", "infercost explain +direction=[{name}] --config-dir {folder}"),
+    "study": ("study", "make study STUDY={name} CONFIG_DIR={folder}"),
+}
+"""Kind of thing -> its group, and the command that uses the new option."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "new",
+        help="a commented option of your own to start from",
+        description="Write a commented YAML that works as it stands, and say how to use it.",
+        epilog="example: infercost new chip x1 --config-dir mine",
+    )
+    parser.add_argument("kind", choices=list(KINDS))
+    parser.add_argument("name", help="name of the option: small letters, digits, '.', '_', '-'")
+    parser.add_argument(
+        "--config-dir",
+        type=Path,
+        default=Path("mine"),
+        metavar="DIR",
+        help="folder of your own options (default: mine)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the option unless its name is taken, and print the next command."""
+    from infercost.paths import CONF, shown
+    from infercost.question import option_names
+
+    kind, name, folder = arguments.kind, arguments.name, arguments.config_dir
+    group, usage = KINDS[kind]
+    if not _NAME.fullmatch(name):
+        remedy = "Use small letters, digits, '.', '_' and '-', a letter or digit first"
+        raise SpecError(f"new {kind}", name, "cannot be the name of an option", remedy)
+    if name in option_names((CONF, folder), group):
+        raise SpecError(f"new {kind}", name, f"is a {group} already", "Choose another name")
+    target = folder / group / f"{name}.yaml"
+    template = resources.files("infercost.templates").joinpath(f"{kind}.yaml")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(template.read_text(encoding="utf-8").replace("NAME", name), encoding="utf-8")
+    print(f"{shown(target.absolute())}\nnext: {usage.format(name=name, folder=folder)}")
+    return 0

@@ -1,0 +1,272 @@
+"use strict";
+const content = JSON.parse(document.getElementById("content").textContent);
+const SHOWN = [
+  ["tpot_s", "time per output token", "ms", 1e3],
+  ["ttft_s", "time to first token", "ms", 1e3],
+  ["throughput_per_device_per_s", "output tokens/s per device", "", 1],
+  ["cost_per_mtoken_usd", "cost per million output tokens", "USD", 1],
+  ["energy_per_mtoken_j", "energy per million output tokens", "MJ", 1e-6],
+  ["carbon", "CO2e per million output tokens", "kg", 1],
+];
+const STRESS = Object.keys(content.metrics).filter(name => name.startsWith("decode_stress_"));
+const COLOURS = ["#e69f00", "#0072b2", "#56b4e9", "#999999", "#cc79a7", "#009e73", "#006b4e", "#f0e442", "#d55e00"];
+
+/* --- numbers: the grid, and what lies between its points (as infercost.explorer.cube) --- */
+
+function bytes(text) {
+  return Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+}
+
+const sizes = content.axes.map(axis => axis.values.length);
+const limit = bytes(content.limit);
+for (const metric of Object.values(content.metrics)) {
+  const codes = new Uint16Array(bytes(metric.data).buffer);
+  metric.values = Float64Array.from(codes, code => {
+    if (code === 65535) return NaN;
+    const scaled = metric.low + code * metric.step;
+    return metric.log ? Math.exp(scaled) : scaled;
+  });
+  metric.strides = [];
+  let stride = 1;
+  for (const dim of [...metric.dims].reverse()) {
+    metric.strides.unshift(stride);
+    stride *= sizes[dim];
+  }
+}
+
+function corners(axis, value) {
+  if (axis.stepped) return [[axis.values.indexOf(value), 1]];
+  let upper = axis.values.findIndex(point => point >= value);
+  upper = Math.min(Math.max(upper < 0 ? axis.values.length - 1 : upper, 1), axis.values.length - 1);
+  const scale = axis.reciprocal ? x => 1 / x : x => x;
+  const low = scale(axis.values[upper - 1]), high = scale(axis.values[upper]);
+  const share = (scale(value) - low) / (high - low);
+  return [[upper - 1, 1 - share], [upper, share]].filter(([, weight]) => weight > 1e-12);
+}
+
+function around(place) {
+  let found = [[[], 1]];
+  content.axes.forEach((axis, position) => {
+    found = found.flatMap(([index, weight]) =>
+      corners(axis, place[position]).map(([at, share]) => [[...index, at], weight * share]));
+  });
+  return found;
+}
+
+function limitAt(points) {
+  for (const [index] of points) {
+    const flat = index.reduce((sum, at, dim) => sum * sizes[dim] + at, 0);
+    if (limit[flat] > 0) return content.limits[limit[flat]];
+  }
+  return "";
+}
+
+function valueAt(points, name) {
+  const metric = content.metrics[name];
+  if (!metric) return NaN;
+  let total = 0;
+  for (const [index, weight] of points) {
+    const flat = metric.dims.reduce((sum, dim, i) => sum + index[dim] * metric.strides[i], 0);
+    const value = metric.values[flat];
+    total += weight * (metric.reciprocal ? 1 / value : value);
+  }
+  return metric.reciprocal ? 1 / total : total;
+}
+
+function evaluate(place) {
+  const points = around(place);
+  const found = {limit: limitAt(points)};
+  for (const name of Object.keys(content.metrics)) {
+    found[name] = found.limit ? NaN : valueAt(points, name);
+  }
+  found.carbon = found.operational_carbon_per_mtoken_kgco2e + found.embodied_carbon_per_mtoken_kgco2e;
+  return found;
+}
+window.infercostExplorer = {evaluate, axes: content.axes};
+
+/* --- controls --- */
+
+const state = content.axes.map(axis => {
+  if (axis.numeric && !axis.stepped && axis.values.includes(1)) return 1;
+  return axis.name === "batch" ? axis.values[Math.floor(axis.values.length / 2)] : axis.values[0];
+});
+let pinned = null;
+const controls = document.getElementById("controls");
+
+function shown(value) {
+  return Number.isFinite(value) ? Number(value.toPrecision(4)).toLocaleString("en") : "–";
+}
+
+content.axes.forEach((axis, position) => {
+  const row = document.createElement("div");
+  const label = document.createElement("label");
+  label.htmlFor = `axis-${position}`;
+  label.textContent = axis.label;
+  row.append(label);
+  let input;
+  if (axis.numeric && !axis.stepped) {
+    input = document.createElement("input");
+    input.type = "range";
+    const low = Math.log(axis.values[0]), high = Math.log(axis.values.at(-1));
+    Object.assign(input, {min: 0, max: 200, step: 1});
+    const output = document.createElement("output");
+    output.htmlFor = input.id = `axis-${position}`;
+    const tell = () => {
+      output.textContent = shown(state[position]);
+      input.setAttribute("aria-valuetext", output.textContent);
+    };
+    input.value = Math.round(200 * (Math.log(state[position]) - low) / (high - low));
+    input.addEventListener("input", () => {
+      const exact = Math.exp(low + (high - low) * input.value / 200);
+      // The points of the grid are easy to hit.
+      const near = axis.values.find(point => Math.abs(Math.log(point / exact)) < (high - low) / 250);
+      state[position] = near ?? exact;
+      tell();
+      draw();
+    });
+    row.append(input, output);
+    tell();
+  } else {
+    input = document.createElement("select");
+    input.id = `axis-${position}`;
+    for (const value of axis.values) input.add(new Option(axis.numeric ? shown(value) : value, value));
+    input.value = state[position];
+    input.addEventListener("change", () => {
+      state[position] = axis.values[input.selectedIndex];
+      draw();
+    });
+    row.append(input);
+  }
+  controls.append(row);
+});
+
+const objective = {tpot: document.getElementById("slo-tpot"), ttft: document.getElementById("slo-ttft")};
+Object.values(objective).forEach(input => input.addEventListener("input", draw));
+document.getElementById("best").addEventListener("click", () => {
+  const position = content.axes.findIndex(axis => axis.name === "batch");
+  let best = null;
+  for (const value of content.axes[position].values) {
+    const place = [...state];
+    place[position] = value;
+    const found = evaluate(place);
+    if (!found.limit && meets(found) && (best === null || found.cost_per_mtoken_usd < best[1])) {
+      best = [value, found.cost_per_mtoken_usd];
+    }
+  }
+  const told = document.getElementById("told");
+  if (best === null) {
+    told.textContent = "No batch of the grid meets the objectives.";
+    return;
+  }
+  state[position] = best[0];
+  document.getElementById(`axis-${position}`).value = best[0];
+  told.textContent = `Batch ${best[0]} is the cheapest of the grid that meets the objectives.`;
+  draw();
+});
+document.getElementById("pin").addEventListener("click", () => { pinned = [...state]; draw(); });
+document.getElementById("unpin").addEventListener("click", () => { pinned = null; draw(); });
+
+function meets(found) {
+  const tpot = Number(objective.tpot.value) / 1e3, ttft = Number(objective.ttft.value);
+  return !(tpot > 0 && found.tpot_s > tpot) && !(ttft > 0 && found.ttft_s > ttft);
+}
+
+/* --- results --- */
+
+function element(name, attributes, text) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function draw() {
+  const found = evaluate(state), other = pinned && evaluate(pinned);
+  const verdict = document.getElementById("verdict");
+  verdict.textContent = found.limit ? `Infeasible here: ${found.limit} runs out.`
+    : meets(found) ? "Feasible, within the objectives." : "Feasible, but misses an objective.";
+  verdict.className = found.limit || !meets(found) ? "bad" : "good";
+  const rows = document.getElementById("results");
+  rows.replaceChildren(...SHOWN.map(([name, label, unit, factor]) => {
+    const row = document.createElement("tr");
+    const cells = [label, `${shown(found[name] * factor)} ${unit}`];
+    cells.push(other ? `${shown(other[name] * factor)} ${unit}` : "");
+    const ratio = other ? found[name] / other[name] : NaN;
+    cells.push(Number.isFinite(ratio) ? `× ${shown(ratio)}` : "");
+    cells.forEach((text, i) => {
+      const cell = document.createElement(i ? "td" : "th");
+      if (!i) cell.scope = "row";
+      cell.dataset.metric = i === 1 ? name : "";
+      if (i === 1) cell.dataset.value = found[name];
+      cell.textContent = text;
+      row.append(cell);
+    });
+    return row;
+  }));
+  document.getElementById("pinned").textContent = pinned
+    ? content.axes.map((axis, i) => `${axis.label} ${axis.numeric ? shown(pinned[i]) : pinned[i]}`).join(", ")
+    : "nothing pinned";
+  drawStress(found, other);
+  drawRoofline(found);
+}
+
+function drawStress(found, other) {
+  const svg = document.getElementById("stress");
+  svg.replaceChildren();
+  const legend = [];
+  [["now", found], ["pinned", other]].forEach(([label, result], line) => {
+    if (!result) return;
+    svg.append(element("text", {x: 0, y: 24 + 44 * line, class: "axis"}, label));
+    let left = 70;
+    STRESS.forEach((name, i) => {
+      const share = result[name];
+      if (!(share > 0)) return;
+      const words = name.replace("decode_stress_", "").replaceAll("_", " ");
+      const bar = element("rect", {x: left, y: 6 + 44 * line, width: 560 * share, height: 28, fill: COLOURS[i % COLOURS.length]});
+      bar.append(element("title", {}, `${words} ${(100 * share).toFixed(1)} %`));
+      svg.append(bar);
+      left += 560 * share;
+      if (line === 0) legend.push([words, share, i]);
+    });
+  });
+  legend.sort((a, b) => b[1] - a[1]);
+  document.getElementById("stress-words").replaceChildren(...legend.map(([words, share, i]) => {
+    const item = document.createElement("li");
+    const mark = document.createElement("span");
+    mark.className = "mark";
+    mark.style.background = COLOURS[i % COLOURS.length];
+    item.append(mark, `${words} ${(100 * share).toFixed(1)} %`);
+    return item;
+  }));
+}
+
+function drawRoofline(found) {
+  const svg = document.getElementById("roofline");
+  svg.replaceChildren();
+  const device = state[content.axes.findIndex(axis => axis.name === "hardware")];
+  const factor = content.axes.reduce((f, axis, i) =>
+    axis.name.endsWith("memory.main.bandwidth") ? f * state[i] : f, 1);
+  const roof = content.roofs[device];
+  if (!roof) return;
+  const bandwidth = roof.bandwidth * factor;
+  const x = v => 60 + (Math.log10(v) + 1) / 5 * 540, y = v => 250 - (Math.log10(v) - 10) / 6.5 * 230;
+  const ridge = roof.peak / bandwidth;
+  for (let d = -1; d <= 4; d++) {
+    svg.append(element("line", {x1: x(10 ** d), x2: x(10 ** d), y1: 20, y2: 250, class: "grid"}));
+    svg.append(element("text", {x: x(10 ** d), y: 268, class: "axis", "text-anchor": "middle"}, String(10 ** d)));
+  }
+  svg.append(element("text", {x: 330, y: 288, class: "axis", "text-anchor": "middle"}, "FLOP per byte of memory traffic (log scale)"));
+  const points = [[0.1, 0.1 * bandwidth], [ridge, roof.peak], [10000, roof.peak]];
+  svg.append(element("polyline", {points: points.map(([a, b]) => `${x(a)},${y(b)}`).join(" "), class: "roof"}));
+  svg.append(element("text", {x: x(10000), y: y(roof.peak) - 6, class: "axis", "text-anchor": "end"}, `${shown(roof.peak / 1e12)} TFLOP/s`));
+  svg.append(element("text", {x: 64, y: y(0.1 * bandwidth) - 8, class: "axis"}, `${shown(bandwidth / 1e12)} TB/s`));
+  const flops = found.decode_device_flops_flop, moved = found.decode_device_moved_b;
+  if (flops > 0 && moved > 0 && found.throughput_per_device_per_s > 0) {
+    const intensity = flops / moved, attainable = Math.min(roof.peak, intensity * bandwidth);
+    svg.append(element("circle", {cx: x(intensity), cy: y(attainable), r: 6, class: "point"}));
+    svg.append(element("text", {x: x(intensity) + 10, y: y(attainable) + 14, class: "axis"}, "decode, at most"));
+  }
+}
+
+draw();
+document.documentElement.dataset.ready = "yes";

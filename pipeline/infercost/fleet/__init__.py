@@ -1,0 +1,1 @@
+"""A fleet of data centres over years: what to buy, convert and retire to serve demand."""

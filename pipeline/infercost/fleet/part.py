@@ -1,0 +1,99 @@
+"""A scenario as one part of a study: from its name to rows in a file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infercost.compose import Options, compose_fleet
+from infercost.fleet.abilities import Abilities, abilities, question_of
+from infercost.fleet.explain import Plan, planned, rows
+from infercost.parts import parquet_options
+from infercost.paths import CONF, config_dirs
+from infercost.question import Question, checked_options
+from infercost.specs.fleet import Fleet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Plain = dict[str, Any]
+
+
+def load_fleet(name: str, dirs: tuple[str, ...] = ()) -> Fleet:
+    """A scenario by name, checked. Raises `SpecError`."""
+    return Fleet.model_validate(_content(name, dirs))
+
+
+def _content(name: str, dirs: tuple[str, ...]) -> Plain:
+    folders = config_dirs(dirs)
+    checked_options("fleet", (name,), folders, f"fleet '{name}'")
+    return compose_fleet(name, folders)
+
+
+def plan_of(name: str, dirs: tuple[str, ...] = ()) -> Plan:
+    """The cheapest plan of a scenario."""
+    fleet = load_fleet(name, dirs)
+    return planned(fleet, abilities(fleet, Options(question_of(fleet, dirs))))
+
+
+def described(name: str, dirs: tuple[str, ...] = ()) -> Plain:
+    """The plain description of a scenario: the fleet and every option resolved."""
+    content = _content(name, dirs)
+    fleet = Fleet.model_validate(content)
+    options = Options(question_of(fleet, dirs))
+    for composed in options.cases():  # every option is typed and checked before any job starts
+        assert composed.case is not None
+    plain = options.to_plain()
+    plain["options"] = {**plain["options"], "fleet": {name: content}}
+    return {**plain, "fleet": content, "scenario": name, "rows": 1}
+
+
+def _able(plain: Plain, fleet: Fleet) -> Abilities:
+    return abilities(fleet, Options(Question(options={}, dirs=(CONF,)), plain))
+
+
+_MEANINGS = {
+    "scenario": "Option of the group fleet",
+    "quantity": "What the row states of the plan",
+    "year": "Year; the first one for what holds over the horizon",
+    "site": "Site of the fleet",
+    "kind": "Kind of device",
+    "pool": "What devices are set up for: training or serving; of conversions, before",
+    "demand": "Class of demand",
+    "unit": "Unit of the value",
+    "value": "The number, in the row's own unit",
+}
+
+
+def table(plain: Plain) -> pa.Table:
+    """The rows of a scenario's plan."""
+    import pyarrow as pa
+
+    from infercost.quantities import Quantity, field_of
+
+    fleet = Fleet.model_validate(plain["fleet"])
+    found = [asdict(row) for row in rows(planned(fleet, _able(plain, fleet)))]
+    arrays = {}
+    for name in _MEANINGS:
+        values = [plain["scenario"] if name == "scenario" else row[name] for row in found]
+        kind = {"value": pa.float64(), "year": pa.int64()}.get(name, pa.string())
+        arrays[name] = pa.array(values, kind)
+    fields = [
+        field_of(name, array.type, Quantity(name, "1", "", _MEANINGS[name]))
+        for name, array in arrays.items()
+    ]
+    return pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields))
+
+
+def write_plan(plain: Plain, target: Path) -> int:
+    """Plan a scenario and write its rows whole or not at all; returns their number."""
+    import pyarrow.parquet as pq
+
+    found = table(plain)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    pq.write_table(found, scratch, **parquet_options(found.schema))
+    scratch.replace(target)
+    return int(found.num_rows)

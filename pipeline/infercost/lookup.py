@@ -1,0 +1,201 @@
+"""What options there are and what they state: search by words, values with witnesses, fields."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+
+from infercost.compose import Options
+from infercost.errors import SpecError, nearest
+from infercost.places import option_file, place_of
+from infercost.question import ask, option_names
+from infercost.specs.case import GROUPS
+from infercost.witnesses import annotation_of, field_unit, members, witness
+
+UNCHECKED = ("assumed", "(recalled)")
+"""Marks of a witness that nobody checked against its source."""
+_BARE = ("sources", "name")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An option as a search shows it."""
+
+    group: str
+    name: str
+    title: str
+    about: str
+    """The comment above the option, or nothing."""
+    text: str
+    """What a search looks at: everything but sources."""
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A value of an option: as written, where it stands, and who says so."""
+
+    path: str
+    value: str
+    witness: str
+    place: str
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether the figure is assumed, or recalled without a look at its source."""
+        return any(mark in self.witness for mark in UNCHECKED)
+
+
+def entries(dirs: tuple[Path, ...], groups: tuple[str, ...] = GROUPS) -> Iterator[Entry]:
+    """Every option, group by group."""
+    for group in groups:
+        for name in option_names(dirs, group):
+            file = option_file(dirs, group, name)
+            if file is not None:
+                yield _entry(group, name, file.read_text(encoding="utf-8"))
+
+
+def _entry(group: str, name: str, text: str) -> Entry:
+    comment = []
+    for line in text.splitlines():
+        if not line.startswith("#") or line.startswith("# @"):
+            break
+        comment.append(line.lstrip("# "))
+    title = next((t[5:].strip(" \"'") for t in text.splitlines() if t.startswith("name:")), name)
+    said = text.partition("\nsources:")[0]
+    return Entry(group, name, title, " ".join(comment), f"{group} {name} {said}".casefold())
+
+
+def matching(found: Iterator[Entry], words: list[str]) -> list[Entry]:
+    """Options in whose group, name or text every word occurs, in whatever case."""
+    wanted = [word.casefold() for word in words]
+    return [entry for entry in found if all(word in entry.text for word in wanted)]
+
+
+def cited(witnesses: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Keys of sources that witnesses name, at their head or in the arithmetic of a derivation."""
+    named = {key for text in witnesses for key in re.findall(r"[a-z0-9][a-z0-9.-]*", text)}
+    return sorted(named & set(known))
+
+
+def statements(dirs: tuple[Path, ...], group: str, name: str) -> list[Stated]:
+    """Every value that an option comes to, its parents' included, with witness and place."""
+    if name not in option_names(dirs, group):
+        known = option_names(dirs, group)
+        raise SpecError("catalogue", f"{group}/{name}", "no such option", nearest(name, known))
+    question = ask([f"{group}={name}"], tuple(str(d) for d in dirs[1:]))
+    composed = next(Options(question).cases())
+    raw, spec = composed.raw[group], getattr(composed.case, group)
+    if group == "direction":
+        raw, spec = raw[name], spec[name]
+    return [
+        Stated(path, _written(value), _witness(spec, path), place_of(dirs, group, name, path)[0])
+        for path, value in _leaves(raw, "")
+    ]
+
+
+def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if key in _BARE:
+            continue
+        inner = f"{path}.{key}" if path else str(key)
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, inner)
+        else:
+            yield inner, value
+
+
+def _written(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...").strip("'\"")
+
+
+def _witness(spec: Any, path: str) -> str:
+    try:
+        return witness(spec, path)
+    except (AttributeError, KeyError, TypeError):  # text and lists, which need no witness
+        return ""
+
+
+@dataclass(frozen=True)
+class FieldMeaning:
+    """A field that options may state: its SI unit, what it means, and what stands below it."""
+
+    path: str
+    unit: str
+    meaning: str
+    below: tuple[str, ...]
+
+
+def field_meaning(path: str) -> FieldMeaning:
+    """What a dotted path such as `hardware.memory.hbm.bandwidth` means."""
+    group, *steps = path.split(".")
+    if group not in GROUPS:
+        raise SpecError("catalogue", path, f"'{group}' is no group", nearest(group, GROUPS))
+    kinds = list(members(annotation_of(group)))
+    told = [inspect.cleandoc(kind.__doc__ or "") for kind in kinds if isinstance(kind, type)]
+    for position, step in enumerate(steps):
+        found = list(_step_into(kinds, step))
+        if not found:
+            known = {name for kind in kinds for name in _fields_of(kind)}
+            place = ".".join([group, *steps[:position]])
+            fault = f"{place} has no field '{step}'"
+            raise SpecError("catalogue", path, fault, nearest(step, known))
+        told = [doc for doc, _ in found if doc] or told
+        kinds = [kind for _, annotation in found for kind in members(annotation)]
+    below = tuple(sorted({name for kind in kinds for name in _fields_of(kind)} - {"sources"}))
+    unit = field_unit(group, steps) if steps and not below else ""
+    return FieldMeaning(path, unit, "\n".join(dict.fromkeys(told)), below)
+
+
+def _step_into(kinds: list[Any], step: str) -> Iterator[tuple[str, Any]]:
+    """Docstring and annotation of a field in each kind that has it; any name is in a mapping."""
+    for kind in kinds:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            if step in kind.model_fields:
+                yield _attribute_docs(kind).get(step, ""), kind.model_fields[step].annotation
+        elif get_origin(kind) is dict:
+            yield "", get_args(kind)[1]
+
+
+def _fields_of(kind: Any) -> tuple[str, ...]:
+    is_spec = isinstance(kind, type) and issubclass(kind, BaseModel)
+    return tuple(kind.model_fields) if is_spec else ()
+
+
+@cache
+def _attribute_docs(spec: type[BaseModel]) -> Mapping[str, str]:
+    """The docstring below each field of a spec and of its bases."""
+    docs: dict[str, str] = {}
+    for base in reversed(spec.__mro__):
+        if not issubclass(base, BaseModel) or base is BaseModel:
+            continue
+        try:
+            body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
+        except (OSError, TypeError):  # made at run time
+            continue
+        for field, text in itertools.pairwise(body):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(about))):
+                    docs[name] = inspect.cleandoc(about)
+    return docs
+
+
+def sources(dirs: tuple[Path, ...]) -> dict[str, dict[str, str]]:
+    """Every source by its key: title, url, licence, version."""
+    found: dict[str, dict[str, str]] = {}
+    for folder in dirs:
+        file = folder / "sources.yaml"
+        if file.is_file():
+            found |= yaml.safe_load(file.read_text(encoding="utf-8"))
+    return found

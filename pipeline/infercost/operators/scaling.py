@@ -1,0 +1,35 @@
+"""The strength of a trend: one number that scales all that it adds to requests and models."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from infercost.specs.case import Case
+from infercost.specs.trend import Trend
+
+ADDED = ("prompt_tokens", "output_tokens", "images", "video", "audio")
+"""What a trend adds in proportion to its dose."""
+
+
+def scaled(case: Case) -> Case:
+    """The case with its trend at its dose; the case itself where the dose is 1.
+
+    Amounts grow in proportion, experts to the nearest whole number, branches from one to those
+    stated, searches in proportion.
+    """
+    trend = case.trend
+    if np.all(np.asarray(trend.dose) == 1.0):
+        return case
+    return case.model_copy(update={"trend": _at_dose(trend)})
+
+
+def _at_dose(trend: Trend) -> Trend:
+    dose = np.asarray(trend.dose, dtype=np.float64)
+    changed: dict[str, object] = {name: getattr(trend, name) * dose for name in ADDED}
+    changed["experts"] = np.rint(trend.experts * dose)
+    changed["branches"] = 1.0 + (np.asarray(trend.branches) - 1.0) * dose
+    if trend.retrieval is not None:
+        rounds = trend.retrieval.rounds * dose
+        changed["retrieval"] = trend.retrieval.model_copy(update={"rounds": rounds})
+    # Once applied the dose is 1, so that the answer may be scaled again.
+    return trend.model_copy(update={**changed, "dose": 1.0})

@@ -1,0 +1,161 @@
+"""The studies of flash and of SRAM: they run, say what rows say, and reach published numbers."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import infercost
+from infercost.compose import Options
+from infercost.datasets import Version, publish
+from infercost.parts import write_part
+from infercost.plots.base import FigureData, draw
+from infercost.question import ask
+from infercost.specs.hardware import Hardware
+from infercost.stages.aggregate import connect, query
+from infercost.stages.answer import sentences
+from infercost.studies import StudyPlan, plan_study
+
+ABOUT = {"question": "?", "digests": {"inputs": "", "code": ""}, "options": {}}
+SCRATCH = TemporaryDirectory(prefix="infercost-studies-")
+STUDIES = ("hbf-sizing", "hbf-endurance", "h3-published", "sram-only")
+
+
+@cache
+def computed(name: str) -> tuple[StudyPlan, Version]:
+    plan = plan_study(name)
+    folder = Path(SCRATCH.name) / name
+    files = {label: folder / f"{label}.parquet" for label in plan.parts}
+    for label, plain in plan.parts.items():
+        write_part(plain, files[label])
+    return plan, publish(folder / "datasets", name, files, ABOUT)
+
+
+def aggregates(name: str) -> dict[str, pd.DataFrame]:
+    plan, version = computed(name)
+    connection = connect(version)
+    return {key: query(connection, key, sql) for key, sql in plan.study.aggregates.items()}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_sentence_is_filled_and_every_figure_drawn(name: str) -> None:
+    plan, version = computed(name)
+    found = sentences(plan.study, version)
+    assert len(found) == len(plan.study.answers) >= 3
+    assert not any("{" in sentence or "nan" in sentence for sentence in found)
+    tables, rows = aggregates(name), version.rows()
+    for choice in plan.study.figures:
+        data = FigureData(name, plan.study.question, "v", rows, tables, choice.options)
+        assert draw(choice.name, data).title.endswith("?")
+
+
+# --- H3: 405 GB of weights and 541 GB (5412 GB) of shared context on flash
+
+
+@pytest.mark.parametrize(
+    ("context", "batch", "throughput", "published"),
+    [
+        (1, 1536 / (1536 - 946), 1.28, (2.6, 1.25)),
+        (10, 6144 / (6144 - 5817), 6.00, (18.8, 6.14)),
+    ],
+)
+def test_flash_of_303_gb_per_s_a_stack_explains_the_gains_of_h3(
+    context: int, batch: float, throughput: float, published: tuple[float, float]
+) -> None:
+    """Arithmetic left out. HBM alone reads all it holds in 192 GB / 8 TB/s = 24 ms. Flash of 8 x
+    303 GB/s reads 946 GB on 8 devices in 48.8 ms, 5817 on 32 in 75 ms, and hides what HBM reads
+    meanwhile: 2.60 x 24 / 48.8 = 1.28, 18.8 x 24 / 75.0 = 6.0. Published: 1.25 and 6.14."""
+    table = aggregates("h3-published")["gains"]
+    row = table[(table.context_m == context) & ~table.arithmetic & (table.flash_gb_per_s == 303)]
+    assert row.batch_gain.item() == pytest.approx(batch, rel=0.01)
+    assert row.batch_gain.item() == pytest.approx(published[0], rel=0.01)
+    assert row.throughput_gain.item() == pytest.approx(throughput, rel=0.01)
+    assert row.throughput_gain.item() == pytest.approx(published[1], rel=0.03)
+
+
+def test_arithmetic_takes_all_of_the_gain_of_h3() -> None:
+    """Attention of 1111 requests to 2^20 tokens: 4 x 126 x 16384 FLOP each a token, 9.6e15 FLOP,
+    takes 0.53 s on 8 x 2.25 PFLOP/s, where 541 GB at 64 TB/s take 8.5 ms."""
+    table = aggregates("h3-published")["gains"]
+    assert table[table.arithmetic].throughput_gain.to_numpy() == pytest.approx(1.0, rel=1e-3)
+
+
+# --- flash
+
+
+def test_flash_beside_all_of_hbm_is_never_worse_by_time_and_dear_flash_never_better() -> None:
+    table = aggregates("hbf-sizing")["ends"]
+    for worse in ("us_20", "us_50", "kib_64", "pj_13_6", "usd_3_12", "bad_end"):
+        assert (table[worse] >= table["good_end"] * (1 - 1e-9)).all(), worse
+    # Without wear or price to pay latency that the buffer hides costs a dense model nothing.
+    dense = table[table.model == "llama-3.1-405b"]
+    assert dense.us_20.to_numpy() == pytest.approx(dense.good_end.to_numpy())
+
+
+def test_life_grows_with_the_writes_that_cells_bear() -> None:
+    """In proportion where the operating point is the same."""
+    table = aggregates("hbf-endurance")["lives"]
+    free = table[(table.plan == "caches-on-flash") & (table.limit == "none")]
+    life = free.pivot(index=["model", "workload"], columns="cycles", values="life_year")
+    assert (life[1e5] / life[1e3]).to_numpy() == pytest.approx(100)
+    five = table[table.limit == "5 year"]
+    assert set(five[~five.feasible].limited_by) == {"endurance"}
+    assert (five[five.feasible].life_year.dropna() >= 5).all()
+
+
+# --- SRAM machines: 70 GB / 230 MB = 305 chips; 405 GB and 70 GB over 44 GB
+
+
+def machine(name: str) -> Hardware:
+    return next(iter(Options(ask([f"hardware={name}"])).cases())).case.hardware
+
+
+@pytest.mark.parametrize(
+    ("hardware", "model", "weights", "devices"),
+    [
+        ("groq-lpu", "llama-2-70b", 70e9, 305),
+        ("cerebras-wse-3", "llama-3.1-70b", 70e9, 1.6),
+        ("cerebras-wse-3", "llama-3.1-405b", 405e9, 9.2),
+    ],
+)
+def test_devices_that_weights_fill(
+    hardware: str, model: str, weights: float, devices: float
+) -> None:
+    """Published of round parameter counts; the model's own weights are within 2 % of them."""
+    row = infercost.evaluate(
+        [
+            f"hardware={hardware}",
+            f"model={model}",
+            "plan=base",
+            "plan.formats.weights=int8",
+            "workload=snapshot",
+            "calibration=ideal",
+            "batch=1",
+        ]
+    ).iloc[0]
+    assert row.weight_memory_b == pytest.approx(weights, rel=0.02)
+    assert row.weight_memory_b / row.memory_room_b == pytest.approx(devices, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "moved", "time"),
+    [
+        ("groq-lpu", 230e6, 2.9e-6),  # all of 230 MB at 80 TB/s
+        ("cerebras-wse-3", 44e9, 2.1e-6),  # all of 44 GB at 21 PB/s
+        ("d-matrix-corsair", 1e9 + 16 * 67e6, 14e-6),  # 2.07 GB at 150 TB/s
+    ],
+)
+def test_sram_is_swept_in_microseconds(hardware: str, moved: float, time: float) -> None:
+    assert moved / machine(hardware).tier.bandwidth == pytest.approx(time, rel=0.02)
+
+
+def test_a_longer_context_never_makes_a_token_of_sram_cheaper() -> None:
+    table = aggregates("sram-only")["ends"].pivot(
+        index=["hardware", "model"], columns="context_k", values="decode_cost_per_moutput_usd"
+    )
+    assert (np.diff(table.to_numpy(), axis=1) > 0).all()
