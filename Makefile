@@ -77,6 +77,7 @@ format: env ## Format code and workflow
 
 benchmark: env ## Time the cost model
 	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,iqr,rounds
+	$(BIN)/python tests/benchmarks/measure.py 2e8
 
 env: $(VENV)/.installed ## Set up .venv from the lock; nothing to do if it is up to date
 

@@ -23,6 +23,7 @@ from infercost.commands import (
     explorer,
     fleet,
     new,
+    replay,
     stage,
     validate,
 )
@@ -32,6 +33,7 @@ COMMANDS = (
     explain,
     compare,
     evaluate,
+    replay,
     breakeven,
     fleet,
     validate,

@@ -26,4 +26,4 @@ def keep_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # not glibc
         return False
     settings = {_MMAP_THRESHOLD: LARGEST, _TRIM_THRESHOLD: KEPT, _TOP_PAD: KEPT // 4}
-    return min(mallopt(name, value) for name, value in settings.items()) == 1
+    return bool(min(mallopt(name, value) for name, value in settings.items()) == 1)

@@ -101,12 +101,17 @@ def _bits(column: pa.Array) -> Bits:
     if pa.types.is_dictionary(column.type):
         words = [*column.dictionary.to_pylist(), "\0"]
         table = np.array([_word(str(word)) for word in words], dtype=np.uint64)
-        return table[column.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)]
+        codes = column.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)
+        coded: Bits = table[codes]
+        return coded
     values = column.to_numpy(zero_copy_only=False)
     if values.dtype.kind == "f":
         values = values.astype(np.float64)
-        return (np.where(np.isnan(values), np.nan, values) + 0.0).view(np.uint64)
-    return values.astype(np.int64).view(np.uint64)
+        values = np.where(np.isnan(values), np.nan, values) + 0.0
+    else:
+        values = values.astype(np.int64)
+    bits: Bits = values.view(np.uint64)
+    return bits
 
 
 def _word(text: str) -> np.uint64:

@@ -164,7 +164,7 @@ def rebuild(manifest_file: Path, root: Path) -> Version:
 
 
 def _restored(manifest: Manifest, entry: Row, staging: Path) -> Path:
-    file = staging / entry["path"]
+    file: Path = staging / entry["path"]
     plain = part_of(manifest, file.stem)
     if "measurements" in plain:
         write_measured(plain, (), file)

@@ -30,7 +30,7 @@ from infercost.samples import check
 from infercost.specs.break_even import BreakEven
 from infercost.specs.case import GROUPS
 from infercost.specs.draws import Draws
-from infercost.specs.study import Fleets, Measurements, Study
+from infercost.specs.study import OTHER_POINTS, Fleets, Measurements, Replays, Study
 
 Plain = dict[str, Any]
 
@@ -82,6 +82,8 @@ def code_of(study: Study) -> str:
         return "infercost.break_even"
     if study.fleet is not None:
         return "infercost.fleet.part"
+    if study.replays is not None:
+        return "infercost.serving.study"
     return "infercost.parts" if study.measurements is None else "infercost.measured"
 
 
@@ -97,7 +99,7 @@ def load_study(name: str, dirs: tuple[str, ...] = ()) -> Study:
 def _check_names(study: Study) -> None:
     """What the schema cannot know: metrics, the axis of the parts, paths that are not axes."""
     place = f"study '{study.name}'"
-    if study.measurements is not None or study.fleet is not None:
+    if any(getattr(study, kind) is not None for kind in OTHER_POINTS):
         return
     if study.break_even is not None:
         if study.break_even.of not in GROUPS:
@@ -137,6 +139,8 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
         return _measured(study, study.measurements, overrides, dirs)
     if study.fleet is not None:
         return _fleets(study, study.fleet, overrides, dirs)
+    if study.replays is not None:
+        return _replayed(study, study.replays, overrides, dirs)
     fixed = ask([*study.overrides, *overrides], dirs)
     if fixed.draws is not None and study.draws is None:
         raise SpecError(f"study '{name}'", "draw", "is asked by an override", "Add 'draws:' to it")
@@ -193,6 +197,17 @@ def _fleets(
         remedy = "Write them into the fleet's own 'overrides'"
         raise SpecError(f"study '{study.name}'", given[0], "overrides nothing", remedy)
     parts = {_label(name): described(name, dirs) for name in fleets.scenarios}
+    return StudyPlan(study, None, parts, overrides)
+
+
+def _replayed(
+    study: Study, replays: Replays, overrides: tuple[str, ...], dirs: tuple[str, ...]
+) -> StudyPlan:
+    """A study whose points are replays of services: one part per case."""
+    from infercost.serving.study import described
+
+    added = replays.model_copy(update={"overrides": [*replays.overrides, *overrides]})
+    parts = {_label(name): part for name, part in described(added, dirs).items()}
     return StudyPlan(study, None, parts, overrides)
 
 

@@ -13,6 +13,7 @@ from infercost.specs.case import Case
 from infercost.specs.claim import Claim
 from infercost.specs.fields import Quantity, SourcedSpec
 from infercost.specs.fleet import Fleet
+from infercost.specs.serving import Serving
 from infercost.specs.study import Study
 
 
@@ -28,7 +29,7 @@ def adapter(group: str) -> TypeAdapter[Any]:
 
 def annotation_of(group: str) -> Any:
     """The type of a group's options."""
-    alone = {"study": Study, "claim": Claim, "fleet": Fleet}
+    alone = {"study": Study, "claim": Claim, "fleet": Fleet, "serving": Serving}
     return alone[group] if group in alone else Case.model_fields[group].annotation
 
 

@@ -30,7 +30,8 @@ def _peak(point: Evaluation) -> Array:
         return idle + decode
     prefill = np.asarray(point.prefill.energy.total / point.prefill.time.total)
     worst = np.max(np.atleast_1d(prefill), axis=-1, keepdims=True)
-    return idle + np.maximum(decode, worst)
+    peak: Array = idle + np.maximum(decode, worst)
+    return peak
 
 
 def _share(point: Evaluation, name: str) -> float:

@@ -8,9 +8,20 @@ from pydantic import Field, model_validator
 
 from infercost.specs.break_even import BreakEven
 from infercost.specs.draws import Draws
-from infercost.specs.fields import BytesField, CountField, CountOrZeroField, Spec
+from infercost.specs.fields import (
+    BytesField,
+    CountField,
+    CountOrZeroField,
+    FractionField,
+    PositiveField,
+    Spec,
+)
 
 Values = Annotated[list[Any], Field(min_length=1)]
+
+
+OTHER_POINTS = ("measurements", "fleet", "replays")
+"""Keys of a study whose points are no search over axes; one of them at most."""
 
 
 class Optimise(Spec):
@@ -95,6 +106,33 @@ class Fleets(Spec):
     scenarios: Annotated[list[str], Field(min_length=1)]
 
 
+class Replays(Spec):
+    """Services to replay, in place of points to search: one part per case."""
+
+    cases: Annotated[dict[str, Values], Field(min_length=1)]
+    """Named overrides, as `infercost replay` takes them."""
+    overrides: list[str] = []
+    """Overrides of all cases."""
+    requests: CountOrZeroField = 0
+    """Requests of each trace, from its start; 0 is all."""
+    rate: PositiveField | None = None
+    """Requests per second where a trace has no arrivals of its own; they are Poisson then."""
+    share: FractionField = 0.9
+    """Share of requests that must keep the workload's objective."""
+    tolerance: PositiveField = 0.03
+    """Width of the bracket around the largest rate."""
+    relative: bool = True
+    """Whether loads are shares of the largest rate of the case, or requests per second."""
+    loads: list[PositiveField] = []
+    """Loads to replay."""
+    variations: list[PositiveField] = []
+    """Squared coefficients of variation of gaps, to replay the same requests at gamma arrivals."""
+    variation_load: PositiveField = 0.8
+    """Load at which they are replayed."""
+    seed: CountOrZeroField = 0
+    """Of arrivals and accepted drafts."""
+
+
 class Study(Spec):
     """A study. `axes` over groups name options; over dotted paths, values.
 
@@ -107,6 +145,7 @@ class Study(Spec):
     overrides: list[str] = []
     """Choices and values that hold for every case."""
     measurements: Measurements | None = None
+    replays: Replays | None = None
     axes: dict[str, Values] = {}
     split: str = ""
     """Axis along which the study is cut into parts, one job each."""
@@ -139,17 +178,16 @@ class Study(Spec):
 
     @model_validator(mode="after")
     def _has_points(self) -> Study:
-        if self.measurements is None and self.fleet is None:
+        searched = ("axes", "split", "sample", "draws", "optimise", "break_even")
+        other = next((kind for kind in OTHER_POINTS if getattr(self, kind) is not None), None)
+        if other is None:
             for name in ("axes", "split") if self.break_even is None else ():
                 if not getattr(self, name):
                     raise ValueError(f"{name} is missing. Add '{name}:', or 'measurements:'")
         if self.break_even is not None and self.optimise is None:
             raise ValueError("optimise is missing. Say what break_even has to tie, and over what")
-        searched = ("axes", "split", "sample", "draws", "optimise", "break_even")
-        for name in ("measurements", *searched):
-            if self.fleet is not None and getattr(self, name):
-                raise ValueError(f"{name} does not go with fleet. Leave one of them out")
-        for name in (*searched, "overrides"):
-            if self.measurements is not None and getattr(self, name):
-                raise ValueError(f"{name} does not go with measurements. Leave one of them out")
+        alone = () if other is None else (*searched, *(k for k in OTHER_POINTS if k != other))
+        for name in (*alone, *(("overrides",) if other in ("measurements", "replays") else ())):
+            if getattr(self, name):
+                raise ValueError(f"{name} does not go with {other}. Leave one of them out")
         return self

@@ -25,6 +25,10 @@ def run(spec: Path, target: Path, plan: Path, workers: int) -> None:
         points = write_plan(plain, target)
     elif "break_even" in plain:
         points = write_ties(plain, target)
+    elif "replays" in plain:
+        from infercost.serving.study import write_replays
+
+        points = write_replays(plain, tuple(whole.dirs), target)
     else:
         points = write_part(plain, target)
     seconds = time.monotonic() - start

@@ -1,0 +1,110 @@
+"""`infercost replay`: requests of a workload through a service, pass after pass."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from infercost.commands.arguments import add_config_dir
+from infercost.commands.output import print_json, print_table
+from infercost.errors import SpecError
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "replay",
+        help="latencies of a service under a trace of requests",
+        description="Replay a workload's requests on a service: iterations of continuous batching"
+        " at the cost model's step times. A list of --rate gives a curve; --slo searches the"
+        " largest rate at which 90 % of requests keep the workload's objective. Overrides are"
+        " those of 'infercost evaluate', single values only, and serving=NAME or serving.KEY=VALUE"
+        " (conf/serving) for the scheduler, caches, replicas and pools.",
+        epilog="example: infercost replay model=llama-3.1-70b serving=prefill-first --rate 2,4,8",
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument(
+        "--rate", default="", help="requests per second, or several; default: the trace's own"
+    )
+    parser.add_argument(
+        "--requests", type=int, default=0, metavar="N", help="the first N alone (0: all)"
+    )
+    parser.add_argument("--slo", action="store_true", help="search the largest rate within the SLO")
+    parser.add_argument("--seed", type=int, default=0, help="of arrivals and of accepted drafts")
+    parser.add_argument("--json", action="store_true", help="all metrics")
+    add_config_dir(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replay at each rate, or search one, and print what users and operators see."""
+    from infercost.serving.ask import asked_service
+    from infercost.serving.search import Objective, largest_rate
+
+    rates = _rates(arguments.rate)
+    if arguments.requests < 0 or arguments.seed < 0:
+        raise SpecError("--requests, --seed", "", "is negative", "Write a count")
+    service, requests = asked_service(
+        arguments.overrides,
+        tuple(arguments.config_dir),
+        arguments.requests,
+        rates[0] if rates else None,
+        arguments.seed,
+    )
+    if arguments.slo:
+        slo = getattr(service.case.workload, "slo", None)
+        if slo is None:
+            name = service.case.workload.name
+            raise SpecError(f"workload '{name}'", "slo", "is not stated", "Add workload.slo.ttft")
+        found = largest_rate(service, requests, Objective(slo.ttft, slo.tpot), seed=arguments.seed)
+        rates = [found.rate] if found.rate else []
+        if not rates:
+            print(f"No rate keeps TTFT {slo.ttft:g} s and TPOT {slo.tpot:g} s for 90 % of requests")
+            return 0
+    told = []
+    loads = [requests.at_rate(rate) for rate in rates] or [requests]
+    for now in loads:
+        told.append({"rate_per_s": now.rate, **service.told(service.run(now, arguments.seed))})
+    if arguments.json:
+        print_json(told)
+    else:
+        _print(told)
+    return 0
+
+
+SHOWN = {
+    "requests_per_s": "served/s",
+    "ttft_p50_s": "TTFT p50 (s)",
+    "ttft_p90_s": "p90",
+    "ttft_p99_s": "p99",
+    "tpot_p50_s": "TPOT p50 (s)",
+    "tpot_p90_s": "p90",
+    "tpot_p99_s": "p99",
+    "e2e_p50_s": "E2E p50 (s)",
+    "slo_attainment": "in SLO",
+    "utilisation": "busy",
+    "batch_mean": "batch",
+    "queue_mean": "queue",
+    "prefix_hit_share": "cached",
+    "rejected": "rejected",
+    "cost_per_mtoken_usd": "USD/Mtoken",
+    "energy_per_request_j": "J/request",
+}
+
+
+def _print(told: list[dict[str, float]]) -> None:
+    rows = [
+        [f"{row['rate_per_s']:.3g}", *("-" if row[n] != row[n] else f"{row[n]:.3g}" for n in SHOWN)]
+        for row in told
+    ]
+    print_table("", ["rate (1/s)", *SHOWN.values()], rows)
+
+
+def _rates(text: str) -> list[float]:
+    try:
+        rates = [float(part) for part in text.split(",") if part]
+    except ValueError:
+        rates = [-1.0]
+    if any(not 0 < rate < 1e9 for rate in rates):
+        raise SpecError(f"--rate {text}", "", "is not a list of positive numbers", "Such as 1,2,4")
+    return rates

@@ -1,0 +1,169 @@
+"""A study of services: one part per case, its rows the replays at each load."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infercost.compose import Options
+from infercost.errors import SpecError
+from infercost.parts import parquet_options
+from infercost.question import ask
+from infercost.serving.ask import asked_service, sorted_words
+from infercost.serving.ask import serving_of as _serving_of
+from infercost.serving.closed import capacity, steady_state
+from infercost.serving.requests import Arrivals, poisson
+from infercost.serving.search import Objective, largest_rate
+from infercost.serving.service import Service
+from infercost.specs.study import Replays
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Plain = dict[str, Any]
+
+
+def described(study: Replays, dirs: tuple[str, ...] = ()) -> dict[str, Plain]:
+    """The plain description of each part: its words, and all that they resolve to."""
+    parts = {}
+    for label, words in study.cases.items():
+        serving, prefill, others = sorted_words([*study.overrides, *words])
+        resolved = Options(ask(others, dirs)).to_plain()
+        how = _serving_of(serving, dirs).model_dump()
+        first = Options(ask([*others, *prefill], dirs)).to_plain() if prefill else {}
+        parts[label] = {
+            "replays": study.model_dump(exclude={"cases"}),
+            "case": label,
+            "words": [*study.overrides, *words],
+            "rows": len(study.loads) + len(study.variations) + 1,
+            "options": {
+                **resolved["options"],
+                "serving": {how["name"]: how},
+                "prefill": {label: first.get("options", {})},
+            },
+        }
+    return parts
+
+
+def write_replays(plain: Plain, dirs: tuple[str, ...], target: Path) -> int:
+    """Replay a part and write it whole or not at all; returns its rows."""
+    import pyarrow.parquet as pq
+
+    study = Replays.model_validate({**plain["replays"], "cases": {plain["case"]: ["x"]}})
+    table = to_arrow(rows_of(study, plain["case"], plain["words"], dirs))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    pq.write_table(table, scratch, **parquet_options(table.schema))
+    scratch.replace(target)
+    return int(table.num_rows)
+
+
+def rows_of(study: Replays, case: str, words: list[str], dirs: tuple[str, ...]) -> list[Plain]:
+    """The largest rate within the objective, then replays at shares of it."""
+    service, requests = asked_service(words, dirs, study.requests, study.rate, study.seed)
+    slo = getattr(service.case.workload, "slo", None)
+    if slo is None:
+        raise SpecError(f"case '{case}'", "workload.slo", "is not stated", "State ttft and tpot")
+    limits = Objective(slo.ttft, slo.tpot, study.share)
+    found = largest_rate(service, requests, limits, study.tolerance, study.seed)
+    closed = capacity(service, requests, slo.ttft, slo.tpot) if service.prefill is None else None
+    base = {
+        "case": case,
+        "hardware": service.case.hardware.name,
+        "model": service.case.model.name,
+        "workload": service.case.workload.name,
+        "policy": service.serving.name,
+        "largest_rate_per_s": found.rate,
+        "largest_rate_per_device_per_s": found.rate / service.devices,
+        "closed_capacity_per_s": float("nan") if closed is None else closed,
+    }
+    rows = []
+    reference = found.rate if study.relative else 1.0
+    for load in (*study.loads, *([1.0] if study.relative else [])):
+        if load * reference <= 0:
+            continue
+        now = requests.at_rate(load * reference)
+        rows.append(_row(base, service, now, load, "trace", study.seed))
+    for variation in study.variations:
+        if reference <= 0:
+            continue
+        rate = study.variation_load * reference
+        times = poisson(rate, requests.size, study.seed, variation)
+        now = requests.with_arrivals(times)
+        row = _row(base, service, now, study.variation_load, "gamma", study.seed)
+        rows.append({**row, "squared_variation": variation})
+    if not rows:
+        nothing = dict.fromkeys(service.told(service.run(requests, study.seed)), float("nan"))
+        rows.append({**base, "kind": "none", "load": 0.0, "rate_per_s": 0.0, **_NO_FORM,
+                     "squared_variation": float("nan"), **nothing})  # fmt: skip
+    return rows
+
+
+_NO_FORM = dict.fromkeys(("closed_ttft_s", "closed_tpot_s", "closed_batch"), float("nan"))
+
+
+def _row(
+    base: Plain, service: Service, requests: Arrivals, load: float, kind: str, seed: int
+) -> Plain:
+    told = service.told(service.run(requests, seed))
+    form = dict(_NO_FORM)
+    if service.prefill is None:
+        state = steady_state(service, requests, requests.rate)
+        form = {
+            "closed_ttft_s": state.ttft,
+            "closed_tpot_s": state.tpot,
+            "closed_batch": state.batch,
+        }
+    head = {"kind": kind, "load": load, "rate_per_s": requests.rate}
+    return {**base, **head, **form, "squared_variation": float("nan"), **told}
+
+
+MEANINGS = {
+    "case": "Design and trace, by the study's name for it",
+    "policy": "How it serves (conf/serving)",
+    "kind": "Arrivals: trace (its own, gaps stretched alike), gamma, none (no rate keeps the SLO)",
+    "load": "Rate as a share of the largest within the SLO, or as stated",
+    "rate_per_s": "Requests per second, offered",
+    "requests_per_s": "Requests per second, finished",
+    "largest_rate_per_s": "Largest rate at which the stated share of requests keeps the SLO",
+    "largest_rate_per_device_per_s": "The same, per device of all pools",
+    "closed_capacity_per_s": "Largest rate whose mean TTFT and TPOT keep the SLO, in closed form",
+    "closed_ttft_s": "Mean TTFT in closed form, Poisson arrivals",
+    "closed_tpot_s": "Mean TPOT in closed form",
+    "closed_batch": "Sequences in flight in closed form",
+    "squared_variation": "Squared coefficient of variation of gaps between arrivals",
+    "slo_attainment": "Share of requests within TTFT and TPOT of the SLO",
+    "goodput_requests_per_s": "Requests per second within the SLO",
+    "utilisation": "Share of time that a replica runs a pass",
+    "batch_mean": "Mean sequences of a pass that decodes",
+    "queue_mean": "Mean requests waiting",
+    "queue_peak": "Most requests waiting",
+    "prefix_hit_share": "Share of prompt tokens found in a cache",
+    "energy_per_request_j": "Energy at the meter per finished request, idle time included",
+    "cost_per_request_usd": "Cost per finished request, idle time included",
+    "cost_per_mtoken_usd": "Cost per million output tokens, idle time included",
+    "devices": "Devices of all pools",
+}
+
+
+def to_arrow(rows: list[Plain]) -> pa.Table:
+    """Rows with unit and meaning in each column's metadata."""
+    import pyarrow as pa
+
+    from infercost.quantities import Quantity, field_of
+
+    arrays, fields = [], []
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        array = pa.array(values, pa.string() if isinstance(values[0], str) else pa.float64())
+        meaning = MEANINGS.get(name, name.replace("_", " "))
+        about = Quantity(name, _unit(name), "", meaning)
+        arrays.append(array)
+        fields.append(field_of(name, array.type, about))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _unit(name: str) -> str:
+    suffixes = {"_per_s": "1/s", "_s": "s", "_usd": "USD", "_j": "J"}
+    return next((unit for suffix, unit in suffixes.items() if name.endswith(suffix)), "1")
