@@ -446,6 +446,7 @@ class Tracer:
             "cost_per_answer_usd": (output, lambda: self.cost(both), answer),
             "cost_per_request_usd": (request, lambda: self.cost(both), whole),
             "energy_per_mtoken_j": (million, lambda: self.energy(both), tokens),
+            "decode_energy_per_moutput_j": (million, lambda: self.energy(decode), tokens),
             "energy_per_answer_j": (output, lambda: self.energy(both), answer),
             "energy_per_request_j": (request, lambda: self.energy(both), whole),
             "operational_carbon_per_mtoken_kgco2e": (million, self.operational, tokens),
