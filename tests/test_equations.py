@@ -56,7 +56,7 @@ def registry() -> Any:
     units: Any = pint.UnitRegistry(None)
     for base in BASE:
         units.define(f"{base} = [{base}]")
-    for symbol in {"W"} | ({"Wh"} & UNITS.keys()):
+    for symbol in {"W", "m2"} | ({"Wh"} & UNITS.keys()):
         scale, exponents = UNITS[symbol]
         powers = " * ".join(f"{b} ** {e}" for b, e in zip(BASE, exponents, strict=True) if e)
         units.define(f"{symbol} = {scale} * {powers}")

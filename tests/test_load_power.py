@@ -21,6 +21,8 @@ from infercost.registry import metrics
 
 TABLE = Path(__file__).parents[1] / "data/reference/energy_measurements.csv"
 CALIBRATION = "nvidia-datacentre-vllm-2025"
+"""Times are those of the stack that was measured: ML.ENERGY serves by vLLM of 2025 on H100, and
+none of its runs is among the measurements that this calibration was fitted to."""
 PARTS = ("board", "host", "idle", "cooling")
 SLACK = 1 + 1e-9
 
@@ -159,10 +161,12 @@ def test_fit_and_validation_share_no_model() -> None:
     assert not {r["model"] for r in rows("fit")} & {r["model"] for r in rows("validate")}
 
 
-def test_energy_of_twenty_measurements_that_the_fit_did_not_see() -> None:
-    """J/token, predicted time included, within 25 %: 24 of 31.
+def test_energy_of_twenty_of_the_measurements_set_aside() -> None:
+    """J/token, predicted time included, within 25 % for twenty of the 31 set aside, as asked.
 
-    Most of those outside are off in time, not in power: Qwen3-30B-A3B (too slow) and gpt-oss-120b.
+    The two numbers of the draw were fitted to the other half alone. Its form (which times draw
+    active power) was chosen with both halves in view: this half is no pristine hold-out. Most of
+    those outside are off in time, not in power: Qwen3-30B-A3B, too slow.
     """
     found = errors("validate")["joules"]
     assert len(found) == 31
@@ -170,8 +174,16 @@ def test_energy_of_twenty_measurements_that_the_fit_did_not_see() -> None:
     assert np.median(found) <= 0.2
 
 
-def test_power_of_measurements_that_the_fit_did_not_see() -> None:
-    """Power of the board, whose error leaves most of the error of time out."""
+def test_power_of_the_measurements_set_aside() -> None:
+    """Mean power of a board: most of the error of time cancels. Same reserve as for J/token."""
     found = errors("validate")["watts"]
     assert np.median(found) <= 0.12
-    assert np.mean(found <= 0.25) >= 0.9
+    assert np.all(found <= 0.25)
+
+
+def test_power_of_the_measurements_of_the_fit() -> None:
+    """What the shipped numbers give on their own half is no worse than on the other."""
+    found = errors("fit")["watts"]
+    assert len(found) == 28
+    assert np.median(found) <= 0.08
+    assert np.all(found <= 0.25)

@@ -66,7 +66,7 @@ def point(*overrides: str, dirs: tuple[str, ...] = ()) -> Evaluation:
     ("defects", "area", "published"), [(0.75, 3.80, 0.12), (0.30, 3.89, 0.36), (0.70, 1.86, 0.32)]
 )
 def test_yield_of_the_textbook(defects: float, area: float, published: float) -> None:
-    """Hennessy and Patterson, 4th edition, exercises 1.1 b and 1.2 a, b: α = 4."""
+    """Exercises 1.1 b, 1.2 a, b; α = 4 (hennessy-patterson-4)."""
     found = silicon.clustered_yield(area * CM2, defects / CM2, 4.0)
     assert found == pytest.approx(published, abs=0.005)
 

@@ -144,6 +144,9 @@ def test_every_witness_is_a_source_or_says_what_else_it_is(sources: dict[str, An
 def test_every_source_is_used(sources: dict[str, Any]) -> None:
     keys = set(sources)
     used = set().union(*(cited(witness, keys) for _, witness in WITNESSES))
+    # Studies state prices of the day, tests expected values: both name their sources in words.
+    texts = [*(CONF / "study").glob("*.yaml"), *(ROOT / "tests").glob("test_*.py")]
+    used |= set().union(*(cited(text.read_text(), keys) for text in texts))
     assert sorted(keys - used) == []
 
 

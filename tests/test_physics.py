@@ -413,6 +413,22 @@ def test_no_device_exceeds_its_peaks(case: Case) -> None:
         assert 0 < value(metrics()[name].evaluate(point)) <= 1 / SLACK
 
 
+def test_stages_at_work_on_one_prompt_do_not_exceed_their_peaks() -> None:
+    """16 chunks follow one another through 4 stages in 16 + 3 turns of 64, on 4 times the devices.
+
+    Were the FLOPs of all stages set against the time of the prompt on one, the share would be
+    64 / 19 of what it is.
+    """
+    case = case_of(calibration="ideal", plan__pp=4, plan__prefill_chunk=512.0, batch=64)
+    lengths = composed("workload", "fixed-lengths").model_copy(update={"prompt_tokens": 8192.0})
+    point = Evaluation(changed(case, {"workload": lengths}))
+    assert value(point.prefill_terms.total) / value(point.prefill_time) == pytest.approx(64 / 19)
+    whole = value(point.prefill.flops * point.prompt_passes) / point.layout.peak
+    reached = value(metrics()["prefill_mfu"].evaluate(point))
+    assert reached == pytest.approx(whole * 19 / 64 / value(point.prefill_time))
+    assert reached <= 1
+
+
 @LAW
 @given(cases())
 def test_power_times_time_is_energy(case: Case) -> None:

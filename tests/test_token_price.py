@@ -15,7 +15,7 @@ from infercost.readings import Reading, read
 TABLE = Path(__file__).parents[1] / "data/reference/measured.csv"
 RENT = {"h100-sxm": 2.95, "a100-sxm-80gb": 1.5}
 """USD per hour: median of AIMultiple's index of on-demand H100s; A100 at specialised clouds, upper
-end of Mercatus' guide. Both of 2026-05."""
+end of Mercatus' guide (mercatus-rental). Both of 2026-05."""
 
 
 def test_cost_of_a_production_day() -> None:

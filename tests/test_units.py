@@ -118,7 +118,7 @@ def registry() -> pint.UnitRegistry:
         "USD = [money]",
         "gCO2e = [carbon]",
         "J = [energy]",
-        "metre = [length]",
+        "metre = [length] = m",
         "K = [temperature]",
         "min = 60 * s",
         "h = 60 * min",
@@ -129,6 +129,8 @@ def registry() -> pint.UnitRegistry:
         "W = J / s",
         "Wh = W * h",
         "tCO2e = 1000000 * gCO2e",
+        "mm = 1e-3 * metre",
+        "m2 = metre ** 2",
         "mm2 = (1e-3 * metre) ** 2",
         "cm2 = (1e-2 * metre) ** 2",
     ):
@@ -323,7 +325,7 @@ def test_every_dimension_has_words() -> None:
         (2.5 / 3600, "USD/s", "0.0006944 USD/s"),
         (1234.5, "token/s", "1.234 ktoken/s"),
         (150.0, "kgCO2e", "150 kgCO2e"),
-        (8.14e-4, "m2", "0.000814 m2"),
+        (8.14e-4, "m2", "0.000814 m2"),  # milli of m2 is not mm2
         (295.2, "FLOP/B", "295.2 FLOP/B"),
         (0.25, "1", "0.25"),
         (math.nan, "s", "nan s"),

@@ -84,7 +84,7 @@ HARDWARE = [
     pytest.param(
         instead("tdp: 700 W\n", "tdp: 700 W\nflux_capacitor: 3\n"),
         "flux_capacitor",
-        "flux_capacitor: unknown key. Known: architecture, compute_power, embodied_carbon, family,",
+        "flux_capacitor: unknown key. Known: architecture, bill, compute_power, embodied_carbon,",
         id="key-like-no-other",
     ),
     pytest.param(

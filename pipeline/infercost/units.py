@@ -58,6 +58,7 @@ UNITS: dict[str, tuple[float, Dimension]] = {
     "gCO2e": (1e-3, _base(kgCO2e=1)),
     "kgCO2e": (1.0, _base(kgCO2e=1)),
     "tCO2e": (1e3, _base(kgCO2e=1)),
+    "m": (1.0, _base(m=1)),
     "mm": (1e-3, _base(m=1)),
     "m2": (1.0, _base(m=2)),
     "mm2": (1e-6, _base(m=2)),
@@ -236,10 +237,16 @@ _SHOWN = [
 def show(value: float, symbol: str) -> str:
     """`value` in SI with the prefix that leaves one to three digits before the point.
 
-    Prefixes are those that `UNITS` has for the symbol, so that `parse` reads the text again.
+    Prefixes are those that `UNITS` has for the symbol, so that `parse` reads the text again. Of a
+    square a prefix counts twice (mm2 is no milli of m2), so that squares are shown as they are.
     """
     head, slash, tail = symbol.partition("/")
-    scales = [(factor, prefix) for factor, prefix in _SHOWN if prefix + head in UNITS]
+    whole = UNITS.get(head, (math.nan,))[0]
+    scales = [
+        (factor, prefix)
+        for factor, prefix in _SHOWN
+        if math.isclose(UNITS.get(prefix + head, (0.0,))[0], factor * whole)
+    ]
     if head not in UNITS or not math.isfinite(value) or value == 0:
         return f"{value:.4g} {'' if symbol == '1' else symbol}".rstrip()
     factor, prefix = next((s for s in scales if abs(value) >= s[0] * 0.99995), scales[-1])

@@ -124,11 +124,15 @@ def decode_mbu(point: Evaluation) -> Array:
 
 @metric("1", "MFU_prefill")
 def prefill_mfu(point: Evaluation) -> Array:
-    """Model FLOPs of prefill over what the devices' dense peak gives in its time."""
+    """Model FLOPs of prefill over what the devices' dense peak gives in the time it takes of them.
+
+    Stages of a pipeline work side by side on chunks of one prompt: it is through sooner than the
+    turns of all stages add up to, and those count.
+    """
     flops = point.lengths.mean(point.prefill.flops * point.prompt_passes)
     flops = sum((cost.flops for cost in point.encoders), start=flops)
     with np.errstate(invalid="ignore"):
-        return flops / np.asarray(point.lengths.mean(point.prefill_time) * point.layout.peak)
+        return flops / np.asarray(point.prefill_terms.total * point.layout.peak)
 
 
 @metric("FLOP", "F_step")
