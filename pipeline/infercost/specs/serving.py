@@ -18,7 +18,6 @@ from infercost.specs.fields import (
     Spec,
 )
 
-
 MOST_TIERS = 3
 """Stores for prefix blocks behind the device's own memory, at most."""
 
