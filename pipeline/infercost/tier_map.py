@@ -6,7 +6,8 @@ bandwidth, hottest first, and what is left over one after another. Striping is t
 tiers that transfer side by side where traffic binds: each byte of a class saves the more, the
 hotter it is, until the class takes as long on both. Of both ways and all orders of tiers the one
 counts that makes the work of a decode step shortest. Prefill has no say: where it takes most of the
-time, a better tier can cost throughput a few per cent.
+time, a better tier can cost throughput, a tenth at one batch of 32k prompts, and a quarter where
+what is written may go to flash that writes slowly.
 
 Where a tier wears out, what is written goes before what is only read, and to such a tier last: that
 is a policy, not an optimum. Under it more HBM can make a step longer, since a cache that no longer
