@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import infercost
 from infercost.equations import endurance, near_memory, stacking, tiers
 from infercost.equations.memory import latency_hiding_buffer
 
@@ -152,3 +155,69 @@ def test_a_line_of_tiers_holds_each_byte_once(classes: list[float], rooms: list[
         for low, high in itertools.pairwise(ends)
     )
     assert held == pytest.approx(min(sum(classes), sum(rooms)), rel=1e-9, abs=1e-2)
+
+
+# --- more is never worse, where caches do not fit the main memory
+
+LONG: dict[str, list[str]] = {
+    "deepseek-v3": ["plan.formats.experts=fp8"],
+    "llama-3.1-405b": [],
+}
+"""Models at 128k tokens: 9.2 GB of cache a sequence on every device, and 68 GB over all."""
+ADDED: dict[str, dict[str, str]] = {
+    "hbf-1": {},
+    "ddr5": {"capacity": "256 GB", "bandwidth": "120 GB/s"},
+    "cxl-ddr5": {"capacity": "256 GB", "bandwidth": "64 GB/s"},
+}
+HBM = "hardware.memory.hbm."
+TIER = "direction.added.memory.more."
+MORE = {
+    HBM + "bandwidth": ["2 TB/s", "3.35 TB/s", "8 TB/s"],
+    HBM + "capacity": ["80 GB", "141 GB", "192 GB"],
+    TIER + "stacks": ["0", "1", "4", "16"],
+    TIER + "bandwidth": ["20 GB/s", "120 GB/s", "1.6 TB/s"],
+    TIER + "capacity": ["64 GB", "256 GB", "1 TB"],
+    TIER + "latency": ["50 us", "20 us", "100 ns"],
+}
+"""From worse to better."""
+
+
+@pytest.mark.parametrize("model", LONG)
+@pytest.mark.parametrize("memory", ADDED)
+def test_better_memory_never_makes_a_point_worse(memory: str, model: str, tmp_path: Path) -> None:
+    """Decode whose caches do not fit HBM, at each batch, under either policy of writing.
+
+    A tier is added, or one of the two gets faster, larger or nearer, one at a time. Power is not
+    to bind, and a memory may wear out. The best batch never loses; any one loses 0.1 % at most,
+    since stripes are as wide as rates, and no operator's optimum.
+    """
+    (tmp_path / "direction").mkdir()
+    content = {
+        "defaults": [{"/memory@memory.more": memory}, "_self_"],
+        "name": "One more tier",
+        "memory": {"more": {"stacks": 16, **ADDED[memory]}},
+        "sources": {"default": "assumed: a test"},
+    }
+    (tmp_path / "direction" / "added.yaml").write_text(yaml.safe_dump(content))
+    overrides = [f"model={model}", "direction=added", *LONG[model], "workload=snapshot"]
+    overrides += ["workload.context=131072", "plan.tp=8", "plan.formats.weights=fp8"]
+    overrides += ["hardware.tdp=50 kW", "plan.min_memory_life=1 s", "batch=1,4,16,64"]
+    policies = ["true", "false"] if memory == "hbf-1" else ["true"]
+    for path, values in MORE.items():
+        rates = np.zeros((len(values), 4))
+        for spares in policies:
+            frame = infercost.evaluate(
+                [
+                    *overrides,
+                    f"+plan.placement.spares_wearing={spares}",
+                    f"{path}={','.join(values)}",
+                ],
+                (str(tmp_path),),
+            )
+            found = (frame.throughput_per_device_per_s * frame.feasible).fillna(0.0)
+            by_batch = [group.to_numpy() for _, group in found.groupby(frame[path], sort=False)]
+            rates = np.maximum(rates, by_batch)
+        best = rates.max(axis=1)
+        assert (best[1:] >= best[:-1] * (1 - 1e-9)).all(), (path, best)
+        assert (rates[1:] >= rates[:-1] * (1 - 1e-3)).all(), (path, rates)
+        assert best[-1] > 0

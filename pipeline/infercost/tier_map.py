@@ -5,18 +5,23 @@ traffic per byte, in two ways: one tier after another, or striped over all in pr
 bandwidth, hottest first, and what is left over one after another. Striping is the optimum of two
 tiers that transfer side by side where traffic binds: each byte of a class saves the more, the
 hotter it is, until the class takes as long on both. Of both ways and all orders of tiers the one
-counts that makes the work of a decode step shortest.
+counts that makes the work of a decode step shortest. Prefill has no say: where it takes most of the
+time, a better tier can cost throughput, a tenth at one batch of 32k prompts, and a quarter where
+what is written may go to flash that writes slowly.
 
 Where a tier wears out, what is written goes before what is only read, and to such a tier last: that
-is a policy, not an optimum. What finds no room is counted as overflow, and read from the last tier
-of its order, so that the search can tell what unlimited memory of the same speed would save.
+is a policy, not an optimum. Under it more HBM can make a step longer, since a cache that no longer
+has to lie on both is read from HBM alone. `placement.spares_wearing: false` tries other maps too.
+
+What finds no room is counted as overflow, and read from the last tier of its order, so that the
+search can tell what unlimited memory of the same speed would save.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
+from itertools import permutations, product
 from typing import get_args
 
 import numpy as np
@@ -27,7 +32,7 @@ from infercost.errors import SpecError, nearest
 from infercost.operators.base import Block, Layout, Pass
 from infercost.operators.stack import blocks, expert_bytes_per_device
 from infercost.passes import effective_calibration, timed, work_of
-from infercost.placement import Footprint
+from infercost.placement import ROUNDING, Footprint
 from infercost.specs.plan import TensorClass
 from infercost.tiering import Routes, Tier, is_plain, tiers_of
 
@@ -77,6 +82,7 @@ class _Placing:
             "context": memory.context,
             "activations": memory.activations,
         }
+        self.slack = ROUNDING * memory.used
         # Steps that keep no cache make keys and values of their own, in the room of activations.
         self.cached = bool(np.any(np.asarray(memory.kv + memory.context) > 0))
         self.rooms = [t.capacity * case.calibration.memory_utilisation for t in self.tiers]
@@ -85,16 +91,23 @@ class _Placing:
 
     def best(self) -> Placed:
         """The map whose decode step works shortest, among those with the least overflow."""
-        ways = [(order, striped) for striped in (False, True) for order in self._orders()]
+        choices = product(self._policies(), (False, True), self._orders())
+        ways = [(order, striped, spared) for spared, striped, order in choices]
         best, *others = (self._filled(*way) for way in ways)
         if not others:
             return best
         shortest = self._work(best)
         for placed in others:
             work = self._work(placed)
-            better = _is_better(placed, work, best, shortest)
+            better = _is_better(placed, work, best, shortest, self.slack)
             best, shortest = self._either(better, placed, best), np.where(better, work, shortest)
         return best
+
+    def _policies(self) -> tuple[bool, ...]:
+        """Whether to keep what is written from tiers that wear out: yes, or both."""
+        wearing = any(tier.memory.endurance is not None for tier in self.tiers)
+        spares = self.layout.case.plan.placement.spares_wearing
+        return (True, False) if wearing and not spares else (True,)
 
     def _orders(self) -> list[tuple[int, ...]]:
         """Orders of tiers to try for classes that the plan does not order."""
@@ -130,14 +143,15 @@ class _Placing:
             total = total + work_of(calibration, case, operators, self.decode.decode).total
         return total
 
-    def _filled(self, order: tuple[int, ...], striped: bool) -> Placed:
+    def _filled(self, order: tuple[int, ...], striped: bool, spared: bool) -> Placed:
         """The map in which free classes lie on the tiers in one order, striped or not."""
         rooms = list(self.rooms)
         held: dict[TensorClass, tuple[Bytes, ...]] = {}
         routed: dict[str, tuple[Array, ...]] = {}
         overflow: Bytes = 0.0
-        for classes, tiers in self._groups(order):
-            filled = self._fill(classes, tiers, rooms, striped and classes[0] not in self.order)
+        for classes, tiers in self._groups(order, spared):
+            free = striped and classes[0] not in self.order
+            filled = self._fill(classes, tiers, rooms, free)
             for name, amounts in filled.items():
                 rest = np.maximum(self.sizes[name] - sum(amounts, start=0.0), 0.0)
                 rooms = [room - amount for room, amount in zip(rooms, amounts, strict=True)]
@@ -152,7 +166,7 @@ class _Placing:
         return Placed(self.tiers, held, overflow, routes)
 
     def _groups(
-        self, order: tuple[int, ...]
+        self, order: tuple[int, ...], spared: bool
     ) -> list[tuple[tuple[TensorClass, ...], tuple[int, ...]]]:
         """Classes that fill tiers together, and the tiers in the order of filling."""
         groups: list[tuple[tuple[TensorClass, ...], tuple[int, ...]]] = [
@@ -160,7 +174,7 @@ class _Placing:
         ]
         free = tuple(name for name in CLASSES if name not in self.order)
         wearing = tuple(i for i in order if self.tiers[i].memory.endurance is not None)
-        if not wearing:
+        if not wearing or not spared:
             return [*groups, (free, order)]
         lasting = tuple(i for i in order if i not in wearing)
         written = [((name,), (*lasting, *wearing)) for name in WRITTEN if name in free]
@@ -275,10 +289,13 @@ class _Placing:
         return Placed(self.tiers, held, overflow, replace(one.routes, shares=shares))
 
 
-def _is_better(placed: Placed, work: Seconds, best: Placed, shortest: Seconds) -> BoolArray:
-    """Whether one map leaves less over than another, or as much and works shorter."""
-    less, more = placed.overflow < best.overflow, placed.overflow > best.overflow
-    return np.asarray(less | (~np.asarray(more) & np.asarray(work < shortest)))
+def _is_better(
+    placed: Placed, work: Seconds, best: Placed, shortest: Seconds, slack: Bytes
+) -> BoolArray:
+    """Whether one map leaves less over than another, or as much up to `slack` and works shorter."""
+    gained = np.asarray(best.overflow - placed.overflow)
+    as_much = np.abs(gained) <= np.asarray(slack)
+    return np.asarray(np.where(as_much, np.asarray(work < shortest), gained > 0))
 
 
 def _shares(amounts: Sequence[Bytes], size: Bytes, first: int) -> tuple[Array, ...]:
