@@ -33,7 +33,7 @@ def evaluated(*overrides: str) -> Any:
     ],
 )
 def test_the_time_by_which_nccl_chooses(protocol: str, setup: str, time: float) -> None:
-    """Base latency and 2 (n - 1) steps over 8 GPUs; 2 KiB add 25 ns at most. It knows no channels."""
+    """Base latency and 2 (n - 1) steps over 8 GPUs; 2 KiB add 25 ns at most. No channels."""
     frame = evaluated(
         f"link@hardware.scale_up=nvlink-4-nccl-{protocol}",
         f"hardware.scale_up.setup={setup}",

@@ -30,4 +30,5 @@ def expected_tokens(drafted: Count, acceptance: Ratio, decay: Ratio = 1.0) -> Co
 def measured_tokens(drafted: Count, curve: Sequence[float]) -> Count:
     """The same from a measured curve: its i-th entry is the mean at i drafted tokens; 1 at none."""
     steps = np.asarray((1.0, *curve))
-    return steps[np.asarray(drafted, dtype=np.int64)]
+    tokens: Count = np.interp(np.asarray(drafted, dtype=np.float64), np.arange(steps.size), steps)
+    return tokens

@@ -13,6 +13,7 @@ from infercost.arrays import FloatArray
 from infercost.cost import Evaluation
 from infercost.serving.replay import Outcome
 from infercost.specs.case import Case
+from infercost.specs.serving import MOST_TIERS
 
 QUANTILES = (0.5, 0.9, 0.99)
 
@@ -81,6 +82,8 @@ def load(outcome: Outcome, replicas: int) -> dict[str, float]:
     totals, size = outcome.totals, outcome.arrival.size
     horizon = max(float(outcome.last.max()) - float(outcome.arrival[0]), 1e-12)
     asked = float(outcome.prompt[~outcome.rejected].sum())
+    # As many as there may be, so that services with more or fewer are rows of one table.
+    found = [*map(float, outcome.hits), *[0.0] * MOST_TIERS][: MOST_TIERS + 1]
     return {
         "requests": float(size),
         "finished": float(outcome.finished.sum()),
@@ -95,7 +98,7 @@ def load(outcome: Outcome, replicas: int) -> dict[str, float]:
         "batch_mean": totals["sequence_steps"] / max(totals["decode_passes"], 1.0),
         "preemptions": totals["preemptions"],
         "prefix_hit_share": float(outcome.found.sum()) / max(asked, 1.0),
-        **{f"hit_share_tier_{k}": float(h) / max(asked, 1.0) for k, h in enumerate(outcome.hits)},
+        **{f"hit_share_tier_{k}": hits / max(asked, 1.0) for k, hits in enumerate(found)},
     }
 
 

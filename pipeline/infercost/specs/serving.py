@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from infercost.specs.fields import (
     BytesField,
@@ -15,6 +17,9 @@ from infercost.specs.fields import (
     SourcedSpec,
     Spec,
 )
+
+MOST_TIERS = 3
+"""Stores for prefix blocks behind the device's own memory, at most."""
 
 
 class Speculation(Spec):
@@ -57,7 +62,7 @@ class Serving(SourcedSpec):
     """Tokens of one block of KV memory."""
     prefix_cache: bool = False
     """Whether finished prompts stay in free KV blocks to be found again."""
-    prefix_tiers: list[PrefixTier] = []
+    prefix_tiers: Annotated[list[PrefixTier], Field(max_length=MOST_TIERS)] = []
     """Where blocks go that KV memory needs back, fastest first; each passes its oldest on."""
     replicas: CountField = 1
     routing: Literal["round-robin", "least-loaded", "prefix-aware"] = "round-robin"
