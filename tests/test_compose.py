@@ -55,9 +55,9 @@ def test_a_product_has_every_combination_once(product: list[ComposedCase]) -> No
 def test_a_case_of_a_product_equals_a_full_compose(product: list[ComposedCase], index: int) -> None:
     """Each option was composed once, beside others than these; Hydra alone gives the same."""
     case = product[index]
-    direction = case.options["direction"]
-    chosen = [f"{g}={name}" for g, name in case.options.items() if g != "direction"]
-    chosen.append(f"+direction@direction.{direction}={direction}")
+    several = ("direction", "mitigation")
+    chosen = [f"{g}={name}" for g, name in case.options.items() if g not in several]
+    chosen += [f"+{g}@{g}.{case.options[g]}={case.options[g]}" for g in several]
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         composed = hydra.compose("config", overrides=[*chosen, *FIXED])
     plain: Any = OmegaConf.to_container(composed, resolve=True)

@@ -33,10 +33,11 @@ def evaluated(*overrides: str) -> Any:
     ],
 )
 def test_the_time_by_which_nccl_chooses(protocol: str, setup: str, time: float) -> None:
-    """Base latency and 2 (n - 1) steps over 8 GPUs; 2 KiB add 25 ns at most."""
+    """Base latency and 2 (n - 1) steps over 8 GPUs; 2 KiB add 25 ns at most. It knows no channels."""
     frame = evaluated(
         f"link@hardware.scale_up=nvlink-4-nccl-{protocol}",
         f"hardware.scale_up.setup={setup}",
+        *(["hardware.scale_up.channels=null"] if protocol == "ll" else []),
         "model=qwen3-0.6b",
         "batch=1",
     )
@@ -48,6 +49,7 @@ def test_why_rings_fail_at_the_scale_of_a_rack() -> None:
     frame = evaluated(
         "link@hardware.scale_up=nvlink-4-nccl-ll",
         "hardware.scale_up.domain=72",
+        "hardware.scale_up.channels=null",
         "model=llama-3.1-405b",
         "plan.tp=72",
         "batch=1",
@@ -68,12 +70,16 @@ def test_small_all_reduces_of_mscclpp() -> None:
 
 
 def test_small_all_reduces_of_nccl() -> None:
-    """Measured 16.8 and 17.2 µs at 2 and 8 KiB, 27.0 µs at 1 MiB; NCCL's own constants give 15.0,
-    15.1 and 28. Between them it is a fifth too quick (19.6, 20.1)."""
+    """Measured 16.8, 17.2, 19.6, 20.1 and 27.0 µs over 8 GPUs.
+
+    6.6 + 14 · 0.6 = 15.0 µs, and 7/4 of the message at 19.6 GB/s a channel: one up to 32 KiB
+    (0.2, 0.7 and 2.9 µs), four at 128 KiB (2.9 µs), and 141 GB/s at 1 MiB (13.0 µs).
+    """
     frame = evaluated("link@hardware.scale_up=nvlink-4-nccl-ll", "model=qwen3-0.6b", SIZES)
-    small, less, _, _, large = frame.decode_all_reduce_s
-    assert [small, less, large] == pytest.approx([16.8e-6, 17.2e-6, 27.0e-6], rel=0.15)
-    assert frame.decode_all_reduce_s.tolist()[2:4] == pytest.approx([19.6e-6, 20.1e-6], rel=0.25)
+    found = frame.decode_all_reduce_s.tolist()
+    assert found == pytest.approx([16.8e-6, 17.2e-6, 19.6e-6, 20.1e-6, 27.0e-6], rel=0.15)
+    by_hand = [15.2e-6, 15.7e-6, 17.9e-6, 17.9e-6, 28.0e-6]
+    assert found == pytest.approx(by_hand, rel=0.005)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ QUESTIONS = (
     ("economics=owner-surge-2026", "economics.prices.year=2027", "plan.tp=8"),
     ("+direction=hbf", "model=deepseek-v3", "plan.tp=8", "plan.ep=8"),
     ("economics=hyperscaler", "hardware.tdp=400 W", "batch=64"),
+    ("+mitigation=w4+kv8+speculation-eagle+prefix-cache", "plan.tp=8"),
 )
 
 
@@ -60,6 +61,11 @@ def test_every_input_has_a_source_and_every_option_a_file(overrides: tuple[str, 
                 assert node.file in overrides
             elif "." in node.name:
                 assert Path(node.file.partition(":")[0]).suffix == ".yaml", node
+
+
+def test_work_that_two_kinds_of_replica_share_has_no_tree() -> None:
+    with pytest.raises(SpecError, match="share the work"):
+        tracer(("+mitigation=routing", "plan.tp=8")).trace("cost_per_mtoken_usd")
 
 
 def test_most_figures_of_money_energy_and_carbon_have_a_tree() -> None:

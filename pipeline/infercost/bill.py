@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from infercost.arrays import Array, KgCO2e, Ratio, Usd
@@ -114,12 +116,31 @@ def carbon_terms(hardware: Hardware) -> dict[str, KgCO2e]:
 
 
 def priced(case: Case) -> Case:
-    """The case with a price and an embodied carbon for its device, in the year of purchase.
+    """The case with a price and an embodied carbon for its devices, in the year of purchase.
 
     A stated price moves with the memory that a device is sold with; its rent moves in proportion.
-    What directions add is charged at stated prices.
+    What directions and mitigations add is charged at stated prices, but for whole devices.
     """
-    hardware, trend = case.hardware, case.economics.prices
+    trend = case.economics.prices
+    hardware = _priced(case.hardware, trend)
+    others: dict[str, Any] = {}
+    for name, mitigation in case.mitigation.items():
+        other = getattr(mitigation, "hardware", None)
+        if other is not None and _priced(other, trend) is not other:
+            update = {"hardware": _priced(other, trend)}
+            others[name] = mitigation.model_copy(update=update)
+    if hardware is case.hardware and trend is None and not others:
+        return case
+    return case.model_copy(
+        update={
+            "hardware": hardware,
+            "economics": case.economics.model_copy(update={"prices": None}),
+            "mitigation": {**case.mitigation, **others},
+        }
+    )
+
+
+def _priced(hardware: Hardware, trend: PriceTrend | None) -> Hardware:
     update: dict[str, Array] = {}
     if hardware.bill is not None and "price" not in hardware.model_fields_set:
         update["price"] = sum(bill_terms(hardware, trend).values(), start=0.0)
@@ -135,9 +156,4 @@ def priced(case: Case) -> Case:
         update["rental_price"] = hardware.rental_price * (1.0 + extra / hardware.price)
     if hardware.bill is not None and "embodied_carbon" not in hardware.model_fields_set:
         update["embodied_carbon"] = sum(carbon_terms(hardware).values(), start=0.0)
-    if not update:
-        return case
-    economics = case.economics.model_copy(update={"prices": None})
-    return case.model_copy(
-        update={"hardware": hardware.model_copy(update=update), "economics": economics}
-    )
+    return hardware.model_copy(update=update) if update else hardware

@@ -27,6 +27,7 @@ from infercost.evaluation import typed_axis
 from infercost.grid import Grid, GridAxis
 from infercost.optimise import Search, least
 from infercost.parts import Part, inner_axes, parquet_options
+from infercost.places import COMBINING
 from infercost.question import Axis, ask
 from infercost.specs.break_even import Tie
 from infercost.specs.case import GROUPS
@@ -117,7 +118,9 @@ class Design:
     def has(self, path: str) -> bool:
         """Whether an input moves this design at all."""
         group, _, key = path.partition(".")
-        return group != "direction" or key.partition(".")[0] in self.composed.case.direction
+        if group not in COMBINING:
+            return True
+        return key.partition(".")[0] in getattr(self.composed.case, group)
 
     def best(self, cells: GridAxis) -> FloatArray:
         """The metric at the best operating point of each cell; infinite where none is feasible."""

@@ -16,16 +16,18 @@ from typing import Any
 from infercost.errors import SpecError, SpecErrors, as_written, nearest
 from infercost.faults import Explained, Raw, file_fault, not_yaml, spec_faults
 from infercost.patches import (
+    combinations_of,
     combined,
     concerning,
     mounts,
     named_in_full,
-    plain_directions,
+    plain_options,
+    single_options,
     with_values,
 )
 from infercost.paths import CONF, shown
-from infercost.places import COMBINED, combination, option_file, place_of
-from infercost.question import NO_DIRECTION, ROOT_KEYS, Axis, Question
+from infercost.places import COMBINED, COMBINING, option_file, place_of
+from infercost.question import ROOT_KEYS, Axis, Question
 from infercost.resolve import content_of
 from infercost.specs.case import GROUPS, Case
 from infercost.specs.draws import Distribution
@@ -58,7 +60,7 @@ class Options:
         if plain is None:
             self.raw, self.chosen = self._compose()
             self._settle()
-            self.question = question = named_in_full(question, self.raw["direction"])
+            self.question = question = named_in_full(question, self.raw)
         else:
             self.raw = plain["options"]
             self.chosen = {group: tuple(names) for group, names in plain["chosen"].items()}
@@ -78,16 +80,15 @@ class Options:
         raw: dict[str, dict[str, Raw]] = {}
         chosen: dict[str, tuple[str, ...]] = {}
         widest = max((len(names) for names in question.options.values()), default=1)
-        combinations = question.options.get("direction", (NO_DIRECTION,))
-        directions = list(dict.fromkeys(d for name in combinations for d in combination(name)))
-        single: dict[str, Raw] = {}
+        named = {group: single_options(question, group) for group in COMBINING}
+        single: dict[str, dict[str, Raw]] = {}
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(base), version_base="1.3"), _Readable(question) as readable:
             for turn in range(widest):
                 picked = {
                     group: names[turn]
                     for group, names in question.options.items()
-                    if turn < len(names) and group != "direction"
+                    if turn < len(names) and group not in COMBINING
                 }
                 told = self._told(picked) if turn else {}
                 for group, content in told.items():
@@ -99,8 +100,9 @@ class Options:
                 readable.picked = picked
                 overrides = [f"{group}={name}" for group, name in picked.items()]
                 if turn == 0:
-                    overrides += mounts(directions)
-                    readable.picked = {**picked, "direction": COMBINED.join(directions)}
+                    overrides += [o for group in COMBINING for o in mounts(group, named[group])]
+                    joined = {group: COMBINED.join(names) for group, names in named.items()}
+                    readable.picked = {**picked, **joined}
                 concerned = [
                     text for text in question.fixed if turn == 0 or _concerns(text, picked)
                 ]
@@ -112,30 +114,33 @@ class Options:
                     raw.setdefault(group, {})[name] = content
                     chosen[group] = (*chosen.get(group, ()), name)
                 if turn == 0:
-                    single = plain_directions(composed, directions)
-        raw["direction"] = self._combined(single, combinations)
-        chosen["direction"] = combinations
+                    single = {g: plain_options(composed, g, names) for g, names in named.items()}
+        for group in COMBINING:
+            chosen[group] = combinations_of(question, group)
+            raw[group] = self._combined(group, single[group], chosen[group])
         return raw, chosen
 
-    def _combined(self, single: dict[str, Raw], combinations: tuple[str, ...]) -> dict[str, Raw]:
-        """Combinations of directions, nominal values in place of what is uncertain."""
+    def _combined(
+        self, group: str, single: dict[str, Raw], combinations: tuple[str, ...]
+    ) -> dict[str, Raw]:
+        """Combinations of a group, nominal values in place of what is uncertain."""
         dirs, found = self.question.dirs, {}
         for name, content in single.items():
-            named, found[name] = settled("direction", name, {name: content}, dirs)
+            named, found[name] = settled(group, name, {name: content}, dirs)
             single[name] = named[name]
-        raw = {option: combined(option, single, dirs) for option in combinations}
+        raw = {option: combined(group, option, single, dirs) for option in combinations}
         for option, content in raw.items():
-            inputs = of_ranges(option, content)
+            inputs = of_ranges(group, option, content)
             for name in content:
                 inputs |= found.get(name, {})
-            self._keep("direction", option, inputs)
+            self._keep(group, option, inputs)
         return raw
 
     def _settle(self) -> None:
         """Take nominal values in place of distributions, and keep these."""
         for group, options in self.raw.items():
             for option, content in options.items():
-                if group in GROUPS and group != "direction":
+                if group in GROUPS and group not in COMBINING:
                     try:
                         options[option], found = settled(group, option, content, self.question.dirs)
                     except SpecError as error:
@@ -172,7 +177,7 @@ class Options:
                 typed: Raw = dict(values)
                 for group, name in zip(GROUPS, names, strict=True):
                     mine = _below(settings, group)
-                    if group == "direction":
+                    if group in COMBINING:
                         mine = concerning(mine, name)
                     key = (group, name, repr(mine))
                     if key not in parts:
@@ -212,8 +217,8 @@ class Options:
         group, _, key = path.partition(".")
         if group in ROOT_KEYS and not key:
             return _checked_batch(value)
-        if group == "direction" and not concerning({key: value}, composed.options[group]):
-            return self._elsewhere(composed, key, value, path)
+        if group in COMBINING and not concerning({key: value}, composed.options[group]):
+            return self._elsewhere(composed, group, key, value, path)
         content = with_values(composed.raw.get(group), {key: value}, group)
         faults = spec_faults(group, content)
         if faults:
@@ -226,15 +231,17 @@ class Options:
             spec = spec[step] if isinstance(spec, dict) else getattr(spec, step)
         return spec
 
-    def _elsewhere(self, composed: ComposedCase, key: str, value: object, path: str) -> Any:
-        """The typed value at a path of a direction that another combination takes."""
+    def _elsewhere(
+        self, composed: ComposedCase, group: str, key: str, value: object, path: str
+    ) -> Any:
+        """The typed value at a path of an option that another combination takes."""
         name = key.partition(".")[0]
-        for option, content in self.raw["direction"].items():
+        for option, content in self.raw[group].items():
             if name in content:
-                options = {**composed.options, "direction": option}
-                other = replace(composed, options=options, raw={"direction": content})
+                options = {**composed.options, group: option}
+                other = replace(composed, options=options, raw={group: content})
                 return self.with_value(other, path, value)
-        raise SpecError(f"override '{path}={value}'", path, f"no case takes direction '{name}'")
+        raise SpecError(f"override '{path}={value}'", path, f"no case takes {group} '{name}'")
 
 
 def compose_study(name: str, dirs: tuple[Path, ...]) -> Study:
@@ -360,7 +367,7 @@ def _plain_options(
 
     choices = composed.hydra.runtime.choices
     options: dict[str, tuple[str, Raw]] = {}
-    for group in (g for g in (GROUPS if picked is None else picked) if g != "direction"):
+    for group in (g for g in (GROUPS if picked is None else picked) if g not in COMBINING):
         name = str(choices[group])
         if group not in composed:
             file = place_of(question.dirs, group, name, "")[0]

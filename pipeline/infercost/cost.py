@@ -6,7 +6,6 @@ replica is busy per output token, what that time and energy cost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property, reduce
 
 import numpy as np
@@ -14,9 +13,12 @@ import numpy as np
 from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, Usd, UsdPerSecond
 from infercost.bill import priced
 from infercost.directions import directed
+from infercost.drafting import draft_layout, draft_pass, riding, together, verification, with_drafts
 from infercost.equations import availability, carbon, endurance, energy, money, serving
 from infercost.lengths import Lengths
+from infercost.mitigations.apply import mitigated
 from infercost.operators.base import Layout, Pass
+from infercost.operators.stack import cache_bytes
 from infercost.passes import PassCost, pass_cost
 from infercost.phases import encoder_passes, paced_lengths, prefill_pass, step_pass
 from infercost.placement import (
@@ -29,21 +31,13 @@ from infercost.placement import (
 )
 from infercost.reuse import load_time, pool_rate
 from infercost.searches import Search, search_of
+from infercost.shares import PerToken, mixed, summed
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership
+from infercost.specs.mechanisms import Beside, Drafting
 from infercost.terms import Terms
 from infercost.tier_map import Placed, place
 from infercost.tiering import Routes
-
-
-@dataclass(frozen=True)
-class PerToken:
-    """What one output token takes of a replica, by resource, for one phase."""
-
-    device_time: Terms
-    """Device-seconds."""
-    energy: Terms
-    """Joules at the meter: dynamic, static and idle, times PUE."""
 
 
 class Evaluation:
@@ -52,7 +46,7 @@ class Evaluation:
     def __init__(self, case: Case, capacity_share: Array = 0.0) -> None:
         """`capacity_share` is the part of the cost that a search found unlimited memory to save."""
         self.capacity_share = capacity_share
-        self.layout = Layout(directed(priced(case)))
+        self.layout = Layout(mitigated(directed(priced(case))))
         self.case = self.layout.case
         self.lengths: Lengths = paced_lengths(self.layout)
 
@@ -81,12 +75,16 @@ class Evaluation:
     @cached_property
     def memory(self) -> Footprint:
         """Bytes that must fit on the busiest device."""
-        return footprint(self.layout, self.lengths)
+        own = footprint(self.layout, self.lengths)
+        return own if self.drafter is None else own.beside(footprint(self.drafter, self.lengths))
 
     @cached_property
     def broken(self) -> Count:
         """Code of the limit that makes a point infeasible (see `placement.LIMITS`)."""
         code = broken_limit(self.layout, self.lengths, self.memory, self.placed)
+        for other in (self.light, self.pool):
+            if other is not None:
+                code = np.where(np.asarray(code) == 0, other.broken, code)
         if self.placed is None or not self.wearing:
             return code
         worn = np.asarray(self.memory_life < self.least_memory_life)
@@ -162,7 +160,14 @@ class Evaluation:
     @cached_property
     def decode_pass(self) -> Pass:
         """A decode or denoising pass of the busiest data-parallel group."""
-        return step_pass(self.layout, self.lengths, self.sequences)
+        step = step_pass(self.layout, self.lengths, self.sequences)
+        drafting = self.case.mechanisms.drafting
+        return step if drafting is None else verification(step, self.lengths, drafting)
+
+    @cached_property
+    def drafter(self) -> Layout | None:
+        """The model that drafts tokens; none where none does."""
+        return draft_layout(self.layout)
 
     @cached_property
     def prefilled(self) -> Count:
@@ -177,7 +182,29 @@ class Evaluation:
     @cached_property
     def decode(self) -> PassCost:
         """Cost of one decode pass, which gives every sequence in it its tokens of a step."""
-        return pass_cost(self.layout, self.decode_pass, self.routes)
+        step = pass_cost(self.layout, self.decode_pass, self.routes)
+        mechanisms = self.case.mechanisms
+        if mechanisms.drafting is not None:
+            step = with_drafts(step, self._draft(mechanisms.drafting), mechanisms.drafting)
+        if np.any(np.asarray(mechanisms.fused) > 0):
+            step = riding(self.layout, step, mechanisms.fused * self._chunks_per_step)
+        return step
+
+    def _draft(self, drafting: Drafting) -> PassCost | None:
+        """One pass of the drafter over all sequences of a step."""
+        if self.drafter is None:
+            return None
+        step = step_pass(self.drafter, self.lengths, self.sequences)
+        step = draft_pass(step, drafting)
+        return pass_cost(self.drafter, step, self.routes)
+
+    @property
+    def _chunks_per_step(self) -> Ratio:
+        """Chunks of prefill due in one decode step of a group: at most one rides along."""
+        plan = self.case.plan
+        due = self.case.batch * self.lengths.prefills_per_step / (plan.dp * plan.pp)
+        chunks = self.lengths.mean(self._prompt_chunks * np.ones_like(self.lengths.weight))
+        return np.minimum(due * chunks / plan.prefill_batch, 1.0)
 
     @cached_property
     def prompt_passes(self) -> Count:
@@ -197,7 +224,11 @@ class Evaluation:
     @cached_property
     def prefill(self) -> PassCost:
         """Cost of one pass of a prefill, by prompt stratum."""
-        return pass_cost(self.layout, self.prefill_pass, self.routes)
+        own = pass_cost(self.layout, self.prefill_pass, self.routes)
+        if self.drafter is None:
+            return own
+        step = prefill_pass(self.drafter, self.lengths, self.prefilled, self._prompt_chunks)
+        return together(own, pass_cost(self.drafter, step, self.routes), 1.0)
 
     @cached_property
     def step_time(self) -> Seconds:
@@ -230,11 +261,24 @@ class Evaluation:
         plan, overlap = self.case.plan, self.case.calibration.pipeline_overlap
         share = serving.pipelined_share(self._prompt_chunks, plan.pp, overlap)
         computed = self.prefill.time.total * self.prompt_passes * share
-        return computed + self.encoder_time + self.prefix_load_time
+        own = computed + self.encoder_time + self.prefix_load_time
+        pool = self.case.mechanisms.pool
+        if pool is None or self.pool is None:
+            return own
+        handed = self.pool.prefill_time + self._hand_over_time(pool, self.pool.layout)
+        return own + pool.share * (handed - own)
+
+    def _hand_over_time(self, pool: Beside, layout: Layout) -> Seconds:
+        """Time in which a pool's devices hand over the caches of a prefill, by prompt stratum."""
+        prompts = self.case.plan.prefill_batch
+        sent = cache_bytes(
+            layout, lambda cache: prompts * np.minimum(self.lengths.prompt, cache.window)
+        )
+        return pool.alpha + sent / pool.bandwidth
 
     @cached_property
     def prefix_load_time(self) -> Seconds:
-        """Time that a prefill waits for cached prefixes from a tier apart, by prompt stratum."""
+        """Time that a prefill waits for found prefixes from elsewhere, by prompt stratum."""
         return load_time(self.layout, self.lengths, self.prefill.time.total * self.prompt_passes)
 
     @cached_property
@@ -242,7 +286,8 @@ class Evaluation:
         """Mean time of one prefill by resource, encoders and loaded prefixes included."""
         prefill = self.prefill.time.each(self._mean_over_prompts)
         if self.lengths.reuses:
-            prefill = prefill.plus(Terms(kv=self.lengths.mean(self.prefix_load_time)))
+            waits = self.lengths.mean(self.prefix_load_time * np.ones_like(self.lengths.weight))
+            prefill = prefill.plus(Terms(kv=waits))
         return reduce(Terms.plus, (cost.time for cost in self.encoders), prefill)
 
     @cached_property
@@ -278,14 +323,31 @@ class Evaluation:
     @cached_property
     def tpot(self) -> Seconds:
         """Mean time per output token that a user sees."""
-        interrupts = 1.0 if self.case.plan.phases == "colocated" else 0.0
-        return serving.interrupted_tpot(
+        interrupts: Array = 1.0 if self.case.plan.phases == "colocated" else 0.0
+        pool, light = self.case.mechanisms.pool, self.case.mechanisms.light
+        if pool is not None:
+            interrupts = interrupts * (1.0 - pool.share)
+        paced = serving.interrupted_tpot(
             self.step_time,
             self._occupancy(self.prefill_terms.total),
             self.case.batch,
             self.lengths.prefills_per_step,
             interrupts,
         )
+        own = paced / self.lengths.pace
+        if light is None or self.light is None:
+            return own
+        return own + light.share * (self.light.tpot - own)
+
+    @cached_property
+    def light(self) -> Evaluation | None:
+        """The lighter model that answers a share of the requests; none where none does."""
+        return evaluation_of(self.case.mechanisms.light)
+
+    @cached_property
+    def pool(self) -> Evaluation | None:
+        """The pool that takes a share of the prefills; none where decode's devices take all."""
+        return evaluation_of(self.case.mechanisms.pool)
 
     @cached_property
     def decode_per_token(self) -> PerToken:
@@ -295,7 +357,7 @@ class Evaluation:
         plan, batch = self.case.plan, self.case.batch
         passes = serving.passes_in_flight(batch, plan.dp, plan.pp)
         dynamic = self.decode.energy.times(plan.tp * passes / batch * share)
-        return self._per_token(time, dynamic)
+        return self._with_light(self._per_token(time, dynamic), "decode_per_token")
 
     @cached_property
     def prefill_per_token(self) -> PerToken:
@@ -306,7 +368,21 @@ class Evaluation:
         time = self.prefill_terms.times(self._occupancy(1.0) * paid)
         dynamic = self.prefill.energy.each(self._mean_over_prompts)
         dynamic = reduce(Terms.plus, (cost.energy for cost in self.encoders), dynamic)
-        return self._per_token(time, dynamic.times(plan.tp / plan.prefill_batch * share))
+        own = self._per_token(time, dynamic.times(plan.tp / plan.prefill_batch * share))
+        pool = self.case.mechanisms.pool
+        if pool is not None and self.pool is not None:
+            moved = pool.share
+            others = (moved, self.pool, self.pool.prefill_per_token)
+            own = mixed((1.0 - moved, self, own), others)
+        return self._with_light(own, "prefill_per_token")
+
+    def _with_light(self, own: PerToken, phase: str) -> PerToken:
+        """A phase, of which a lighter model takes its share of the requests."""
+        how = self.case.mechanisms.light
+        if how is None or self.light is None:
+            return own
+        theirs = (how.share + how.tried, self.light, getattr(self.light, phase))
+        return mixed((1.0 - how.share, self, own), theirs)
 
     def _per_token(self, time: Terms, dynamic: Terms) -> PerToken:
         """Add static energy, which is spent over time and so bound by what binds the time."""
@@ -320,6 +396,8 @@ class Evaluation:
     def per_token(self) -> PerToken:
         """Both phases of one output token."""
         decode, prefill = self.decode_per_token, self.prefill_per_token
+        if decode.parts or prefill.parts:
+            return mixed((1.0, self, decode), (1.0, self, prefill))
         return PerToken(
             decode.device_time.plus(prefill.device_time), decode.energy.plus(prefill.energy)
         )
@@ -342,6 +420,8 @@ class Evaluation:
 
     def cost_terms(self, phase: PerToken) -> Terms:
         """USD per output token by resource: device time at its rate, and energy at the meter."""
+        if phase.parts:
+            return summed((share, one.cost_terms(part)) for share, one, part in phase.parts)
         economics = self.case.economics
         price = economics.electricity_price if isinstance(economics, Ownership) else 0.0
         electricity = phase.energy.each(lambda used: money.energy_cost(used, price))
@@ -358,6 +438,8 @@ class Evaluation:
 
     def embodied_terms(self, phase: PerToken) -> Terms:
         """Embodied kgCO2e per output token by resource."""
+        if phase.parts:
+            return summed((share, one.embodied_terms(part)) for share, one, part in phase.parts)
         hardware, economics = self.case.hardware, self.case.economics
         made: Array = hardware.embodied_carbon
         for memory in hardware.memory.values():
@@ -402,3 +484,8 @@ class Evaluation:
     def dynamic_power(self) -> Array:
         """Mean dynamic power of one device in a decode pass."""
         return self.decode.energy.total / self.step_time
+
+
+def evaluation_of(beside: Beside | None) -> Evaluation | None:
+    """The evaluation of a case that works beside another; none where there is none."""
+    return None if beside is None else Evaluation(beside.case)

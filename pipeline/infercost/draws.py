@@ -18,6 +18,7 @@ from infercost.compose import ComposedCase, Options
 from infercost.errors import SpecError, nearest
 from infercost.grid import GridAxis
 from infercost.patches import in_full
+from infercost.places import COMBINING
 from infercost.specs.draws import STATED, Distribution, Draws
 from infercost.uncertain import is_distribution, read
 
@@ -165,15 +166,15 @@ def described(options: Options, wanted: Draws, taken: Iterable[str] = ()) -> Pla
 
 
 def full_path(options: Options, path: str) -> str:
-    """An input's dotted path, whose first step below a direction may be one of its parameters."""
+    """An input's dotted path; its first step below a combined option may be a parameter of it."""
     group, _, inner = path.partition(".")
-    if group != "direction":
+    if group not in COMBINING:
         return path
     name, _, key = inner.partition(".")
     for content in options.raw[group].values():
         if name in content:
             return f"{group}.{name}.{in_full(content[name], key)}"
-    raise SpecError("draws", path, f"no case takes direction '{name}'", f"Add direction={name}")
+    raise SpecError("draws", path, f"no case takes {group} '{name}'", f"Add {group}={name}")
 
 
 def _by_option(options: Options, path: str, given: Any, known: set[str]) -> dict[str, Distribution]:
@@ -195,7 +196,7 @@ def _by_option(options: Options, path: str, given: Any, known: set[str]) -> dict
         )
     found = {}
     for option, content in options.raw.get(group, {}).items():
-        if group == "direction" and key.partition(".")[0] not in content:
+        if group in COMBINING and key.partition(".")[0] not in content:
             continue
         try:
             found[option] = read(group, content, key, given, ("draws", path))[0]

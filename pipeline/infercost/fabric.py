@@ -224,6 +224,10 @@ class Fabric:
         bandwidth = eq.bandwidth_time(
             sent * shape.slowdown(pattern, n), self.link.bandwidth_out, self.link.payload
         )
+        if self.link.channels is not None:
+            each = self.link.channels
+            few = eq.channel_time(sent, size, n, each.message_per_rank, each.bandwidth)
+            bandwidth = np.maximum(bandwidth, few)
         return Parts(latency, bandwidth, sent, sent * shape.travel(pattern))
 
     @cached_property
@@ -235,6 +239,7 @@ class Fabric:
             link.topology.kind in ("ideal", "switch", "reducing_switch")
             and all(_is(share, 1.0) for share in kept)
             and _is(link.setup, 0.0)
+            and link.channels is None
             and _is(link.straggling.tail, 0.0)
         )
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from infercost.errors import SpecError, as_written, closest, nearest
 from infercost.paths import shown
-from infercost.places import combination, mounted, option_file, with_line
+from infercost.places import COMBINING, combination, mounted, option_file, with_line
 from infercost.question import option_names
 from infercost.specs.case import Case
 from infercost.specs.fleet import Fleet
@@ -158,7 +158,7 @@ def file_fault(
     dirs: tuple[Path, ...], group: str, option: str, including: tuple[Path, ...] = ()
 ) -> SpecError | None:
     """What keeps an option's file, or one that its defaults list names, from being composed."""
-    if group == "direction" and not including:
+    if group in COMBINING and not including:
         names = [name for name in combination(option) if name != option]
         faults = (file_fault(dirs, group, name) for name in names)
         return (

@@ -15,6 +15,8 @@ from pydantic import BaseModel
 
 from infercost.arrays import FloatArray
 from infercost.directions import directed
+from infercost.mitigations.apply import mitigated
+from infercost.places import COMBINING
 from infercost.specs.case import Case
 
 
@@ -91,19 +93,20 @@ class Grid:
         }
 
     def bind(self, case: Case) -> Case:
-        """The case with the grid's arrays in place of its numbers, its directions applied.
+        """The case with the grid's arrays in place of its numbers, its directions and then
+        its mitigations applied.
 
-        An axis over a direction that the case does not take changes nothing.
+        An axis over one that the case does not take changes nothing.
         """
         told = self.told
         for path, values in self.arrays().items():
             if path in told:
                 continue
             steps = path.split(".")
-            if steps[0] == "direction" and steps[1] not in case.direction:
+            if steps[0] in COMBINING and steps[1] not in getattr(case, steps[0]):
                 continue
             case = replaced(case, steps, values)
-        return directed(case)
+        return mitigated(directed(case))
 
     def flat(self, values: Any) -> FloatArray:
         """An array over the grid as one value per point, the last axis fastest."""

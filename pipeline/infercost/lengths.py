@@ -60,8 +60,10 @@ class Lengths:
     """Output tokens that become readable together: one, a block, or all."""
     first_steps: Array = 0.0
     """Steps before the first of them; none where the prefill gives it."""
+    pace: Array = 1.0
+    """Output tokens that a step gives each sequence."""
     cached_prompt: Array = 0.0
-    """Mean tokens of each stratum's prompts that a prefix cache holds."""
+    """Mean tokens of each stratum's prompts that are found in a cache of prefixes."""
     cached_pairs: Callable[[float], Array] = lambda window: 0.0
     """Mean query-key pairs of them, by stratum."""
     branches: Array = 1.0

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from infercost.compose import Options
 from infercost.errors import SpecError, nearest
-from infercost.places import option_file, place_of
+from infercost.places import COMBINING, option_file, place_of
 from infercost.question import ask, option_names
 from infercost.specs.case import GROUPS
 from infercost.witnesses import annotation_of, field_unit, members, witness
@@ -96,7 +96,7 @@ def statements(dirs: tuple[Path, ...], group: str, name: str) -> list[Stated]:
     question = ask([f"{group}={name}"], tuple(str(d) for d in dirs[1:]))
     composed = next(Options(question).cases())
     raw, spec = composed.raw[group], getattr(composed.case, group)
-    if group == "direction":
+    if group in COMBINING:
         raw, spec = raw[name], spec[name]
     return [
         Stated(path, _written(value), _witness(spec, path), place_of(dirs, group, name, path)[0])

@@ -12,10 +12,10 @@ from infercost.equations import attention, energy, roofline
 from infercost.equations import collectives as eq
 from infercost.load_power import at_load
 from infercost.network import Message
-from infercost.operators.base import Block, Layout, Operator, Pass, stored_format
+from infercost.operators.base import Block, Layout, Operator, Pass
 from infercost.operators.stack import blocks
 from infercost.specs.calibration import SHARES, Calibration
-from infercost.specs.case import Case
+from infercost.specs.case import Case, stored_format
 from infercost.terms import Terms
 from infercost.tiering import WRITTEN, OperatorTime, Rates, Routes, power_limit
 
@@ -136,7 +136,7 @@ def reached_rates(calibration: Calibration, operator: Operator, decode: bool) ->
         flops = roofline.half_rate_flops(flops, operator.rows, half)
     ramp = (calibration.kv_ramp, calibration.kv_ramp_half + _INSTANT)
     ramped = ramp if operator.kind == "decode_attention" else None
-    return Rates(flops, efficiency, reached, padding, ramped)
+    return Rates(flops + operator.conversion, efficiency, reached, padding, ramped)
 
 
 def operator_time(

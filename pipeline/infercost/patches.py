@@ -1,4 +1,6 @@
-"""Values set inside options, and directions as Hydra composes them: one by one, then combined."""
+"""Values set inside options, and groups of which a case takes several options: composed by Hydra
+one by one, then combined.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ from typing import Any
 
 from infercost.errors import SpecError, SpecErrors, nearest
 from infercost.faults import Raw, spec_faults
-from infercost.places import combination, place_of
-from infercost.question import ENDS, Axis, Question
+from infercost.places import COMBINING, combination, place_of
+from infercost.question import ENDS, NO_DIRECTION, Axis, Question
 from infercost.witnesses import fields_at
 
 
@@ -41,43 +43,55 @@ def with_values(content: Any, values: Raw, group: str) -> Raw:
 
 
 def _names_in(node: Any) -> list[str]:
-    """Keys of a mapping, and the short names that a direction has for some paths below them."""
+    """Keys of a mapping, and the short names that an option has for some paths below them."""
     if not isinstance(node, dict):
         return []
     parameters = node.get("parameters")
     return [*node, *(parameters if isinstance(parameters, dict) else ())]
 
 
-def mounts(directions: list[str]) -> list[str]:
-    """Hydra's overrides that compose each direction at a place of its own."""
-    return [f"+direction@direction.at{i}={name}" for i, name in enumerate(directions)]
+def single_options(question: Question, group: str) -> list[str]:
+    """Every option of a combining group that a question names, alone or in a combination."""
+    combinations = combinations_of(question, group)
+    return list(dict.fromkeys(d for name in combinations for d in combination(name)))
 
 
-def plain_directions(composed: Any, directions: list[str]) -> dict[str, Raw]:
-    """Plain content of each direction that `mounts` had composed."""
+def combinations_of(question: Question, group: str) -> tuple[str, ...]:
+    """The combinations of a group that a question asks for."""
+    return question.options.get(group, (NO_DIRECTION,))
+
+
+def mounts(group: str, names: list[str]) -> list[str]:
+    """Hydra's overrides that compose each option of a group at a place of its own."""
+    return [f"+{group}@{group}.at{i}={name}" for i, name in enumerate(names)]
+
+
+def plain_options(composed: Any, group: str, names: list[str]) -> dict[str, Raw]:
+    """Plain content of each option that `mounts` had composed."""
     from omegaconf import OmegaConf
 
     found: dict[str, Raw] = {}
-    for i, name in enumerate(directions):
-        content: Any = OmegaConf.to_container(composed.direction[f"at{i}"], resolve=True)
+    for i, name in enumerate(names):
+        content: Any = OmegaConf.to_container(composed[group][f"at{i}"], resolve=True)
         found[name] = content
     return found
 
 
-def combined(option: str, single: dict[str, Raw], dirs: tuple[Path, ...]) -> Raw:
-    """The content of a combination: its directions by name, each at its end of what is known."""
+def combined(group: str, option: str, single: dict[str, Raw], dirs: tuple[Path, ...]) -> Raw:
+    """The content of a combination: its options by name, each at its end of what is known."""
     return {
-        name: _at_end(name, single[name], end, dirs) for name, end in combination(option).items()
+        name: _at_end(group, name, single[name], end, dirs)
+        for name, end in combination(option).items()
     }
 
 
-def _at_end(name: str, content: Raw, end: str, dirs: tuple[Path, ...]) -> Raw:
-    """A direction with all numbers about which sources disagree at one end, or as it stands.
+def _at_end(group: str, name: str, content: Raw, end: str, dirs: tuple[Path, ...]) -> Raw:
+    """An option with all numbers about which sources disagree at one end, or as it stands.
 
-    Both ends are checked where a direction is taken: a fault in a range is no surprise of later.
+    Both ends are checked where an option is taken: a fault in a range is no surprise of later.
     """
     ranges = content.get("ranges")
-    if not isinstance(ranges, dict) or spec_faults("direction", {name: content}):
+    if not isinstance(ranges, dict) or spec_faults(group, {name: content}):
         return content  # the faults are told where the option is typed
     at: dict[str, Raw] = {}
     for which in ENDS:
@@ -86,18 +100,18 @@ def _at_end(name: str, content: Raw, end: str, dirs: tuple[Path, ...]) -> Raw:
             low_is_best = entry["best"] == "low"
             taken = "low" if low_is_best == (which == "best") else "high"
             values[f"{name}.{in_full(content, key)}"] = entry[taken]
-        at[which] = with_values({name: content}, values, "direction")
-        faults = spec_faults("direction", at[which])
+        at[which] = with_values({name: content}, values, group)
+        faults = spec_faults(group, at[which])
         if faults:
             raise SpecErrors(
-                SpecError(*place_of(dirs, "direction", name, "ranges"), f"{key} {fault}", remedy)
+                SpecError(*place_of(dirs, group, name, "ranges"), f"{key} {fault}", remedy)
                 for key, fault, remedy in faults
             )
     return at[end][name] if end else content
 
 
 def in_full(content: Raw, key: str) -> str:
-    """A dotted path below a direction, whose first step may be one of its parameters."""
+    """A dotted path below an option, whose first step may be one of its parameters."""
     parameters = content.get("parameters")
     head, _, rest = key.partition(".")
     if not isinstance(parameters, dict) or head not in parameters:
@@ -105,24 +119,26 @@ def in_full(content: Raw, key: str) -> str:
     return f"{parameters[head]}.{rest}".rstrip(".")
 
 
-def named_in_full(question: Question, combinations: dict[str, Raw]) -> Question:
-    """The question with parameters of directions in its axes replaced by their paths.
+def named_in_full(question: Question, raw: dict[str, dict[str, Raw]]) -> Question:
+    """The question with parameters of combined options in its axes replaced by their paths.
 
-    Raises `SpecError` for an axis over a direction that no case takes.
+    Raises `SpecError` for an axis over an option that no case takes.
     """
     known: dict[str, Raw] = {}
-    for content in combinations.values():
-        known |= content
+    for group in COMBINING:
+        known[group] = {}
+        for content in raw[group].values():
+            known[group] |= content
 
     def path_of(path: str) -> str:
         group, _, inner = path.partition(".")
-        if group != "direction":
+        if group not in COMBINING:
             return path
         name, _, key = inner.partition(".")
-        if name not in known:
-            fault, remedy = f"no case takes direction '{name}'", f"Add direction={name}"
+        if name not in known[group]:
+            fault, remedy = f"no case takes {group} '{name}'", f"Add {group}={name}"
             raise SpecError(f"override '{path}'", path, fault, remedy)
-        return f"direction.{name}.{in_full(known[name], key)}"
+        return f"{group}.{name}.{in_full(known[group][name], key)}"
 
     def named(axis: Axis) -> Axis:
         values = {path_of(path): given for path, given in axis.values.items()}
@@ -136,6 +152,6 @@ def named_in_full(question: Question, combinations: dict[str, Raw]) -> Question:
 
 
 def concerning(values: Raw, option: str) -> Raw:
-    """The values at paths of directions that a combination takes."""
+    """The values at paths of options that a combination takes."""
     names = combination(option)
     return {path: v for path, v in values.items() if path.partition(".")[0] in names}

@@ -13,14 +13,15 @@ from dataclasses import replace
 import numpy as np
 
 from infercost.arrays import Array, Count
+from infercost.drafting import drafted_lengths
 from infercost.equations import diffusion, serving
 from infercost.equations.attention import attended_pairs
 from infercost.errors import SpecError
 from infercost.lengths import Lengths, lengths_of
 from infercost.media import loads, prompt_tokens
 from infercost.operators.base import Layout, Pass
-from infercost.placement import shared_tokens, shares_context
-from infercost.reuse import pool_of
+from infercost.placement import kept_context, shared_tokens, shares_context
+from infercost.reuse import found_prefixes, pool_of
 from infercost.specs.case import Case
 from infercost.specs.generation import BlockDiffusion, MediaDiffusion, SequenceDiffusion
 from infercost.specs.workload import Media
@@ -36,18 +37,31 @@ def paced_lengths(layout: Layout) -> Lengths:
     if case.model.encoders:
         added = trend.prompt_tokens + prompt_tokens(case)
         trend = trend.model_copy(update={"prompt_tokens": added})
-    lengths = lengths_of(workload, trend, pool_of(layout))
+    lengths = found_prefixes(case, lengths_of(workload, trend, pool_of(layout)))
     if lengths.reuses and shares_context(layout):
         fault = "does not go with prompts that find their own prefixes in a cache"
         raise SpecError("plan", "placement.shared_context", fault, "Leave one of them out")
     if np.any(np.asarray(trend.branches) > 1):
         starts = lengths.prefills_per_step / trend.branches
         lengths = replace(lengths, prefills_per_step=starts, branches=trend.branches)
+    if isinstance(generation, BlockDiffusion | SequenceDiffusion):
+        generation = _slowed(generation, case.trend.denoising)
     if isinstance(generation, BlockDiffusion):
         return _by_blocks(lengths, generation)
     if isinstance(generation, SequenceDiffusion):
         return _whole(lengths, generation)
-    return lengths
+    drafting = case.mechanisms.drafting
+    return lengths if drafting is None else drafted_lengths(lengths, drafting)
+
+
+def _slowed(
+    generation: BlockDiffusion | SequenceDiffusion, denoising: Array
+) -> BlockDiffusion | SequenceDiffusion:
+    """The model's way with more or fewer steps per token; a step settles its block at most."""
+    settled = generation.tokens_per_step / denoising
+    if isinstance(generation, BlockDiffusion):
+        settled = np.minimum(settled, generation.block)
+    return generation.model_copy(update={"tokens_per_step": settled})
 
 
 def _by_blocks(lengths: Lengths, generation: BlockDiffusion) -> Lengths:
@@ -59,6 +73,7 @@ def _by_blocks(lengths: Lengths, generation: BlockDiffusion) -> Lengths:
         prefills_per_step=np.where(starts, settled / lengths.output_mean, 0.0) / lengths.branches,
         tokens_per_step=settled,
         per_step=block,
+        pace=settled,
         at_once=block,
         first_steps=diffusion.denoising_steps(block, settled),
     )
@@ -74,6 +89,7 @@ def _whole(lengths: Lengths, generation: SequenceDiffusion) -> Lengths:
         prefills_per_step=np.where(starts, settled / output, 0.0) / lengths.branches,
         tokens_per_step=settled,
         per_step=lengths.whole(1),
+        pace=settled,
         at_once=output,
         first_steps=diffusion.denoising_steps(output, settled),
         cached=False,
@@ -137,7 +153,7 @@ def _cached_pass(layout: Layout, lengths: Lengths, sequences: Count) -> Pass:
     """One token of each sequence beside its cache; a shared context may be read once for all."""
 
     def visible(window: float) -> Count:
-        return sequences * lengths.context(window)
+        return sequences * kept_context(layout, lengths, window)
 
     step = Pass(sequences, sequences, visible, visible, decode=True, encoded=layout.encoded)
     if not shares_context(layout):

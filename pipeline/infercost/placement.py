@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from infercost.arrays import BoolArray, Bytes, Count
+from infercost.arrays import Array, BoolArray, Bytes, Count
 from infercost.equations.memory import admitted_context
 from infercost.equations.serving import chunk_tokens
-from infercost.equations.transformer import activation_bytes, shard
+from infercost.equations.transformer import activation_bytes
 from infercost.lengths import UNLIMITED, Lengths
 from infercost.media import is_served
-from infercost.operators.attention import mixer_caches, mixer_heads
+from infercost.operators.attention import mixer_heads
 from infercost.operators.base import Cache, Layout, is_sparse
-from infercost.operators.stack import weight_bytes_per_device, widest_rows
+from infercost.operators.stack import cache_bytes, weight_bytes_per_device, widest_rows
 from infercost.reuse import pool_bytes
 
 if TYPE_CHECKING:
@@ -34,6 +33,16 @@ class Footprint:
     room: Bytes
     context: Bytes = 0.0
     """Cache of the context that all requests share, kept once."""
+
+    def beside(self, other: Footprint) -> Footprint:
+        """With weights and caches of another model in the same memory."""
+        return Footprint(
+            self.weights + other.weights,
+            self.kv + other.kv,
+            np.maximum(self.activations, other.activations),
+            self.room,
+            self.context + other.context,
+        )
 
     @property
     def used(self) -> Bytes:
@@ -57,6 +66,27 @@ def footprint(layout: Layout, lengths: Lengths) -> Footprint:
 def shares_context(layout: Layout) -> bool:
     """Whether requests share a context that is computed beforehand."""
     return bool(np.any(np.asarray(layout.case.plan.placement.shared_context) > 0))
+
+
+def kept_context(layout: Layout, lengths: Lengths, window: float) -> Count:
+    """Tokens that a sequence in flight still has in a cache, after eviction."""
+    kept, budget = layout.case.mechanisms.kept, layout.case.mechanisms.budget
+    context = lengths.context(window)
+    if np.ndim(window) or window < UNLIMITED:
+        return context
+    context = context * kept
+    if budget is None:
+        return context
+    capped: Array = lengths.context(budget)  # type: ignore[arg-type]  # an axis over budgets
+    return np.minimum(context, capped)
+
+
+def kept_share(layout: Layout, lengths: Lengths, window: float) -> Array:
+    """Share of a cache that stays after eviction; the longest request is held whole until then."""
+    mechanisms = layout.case.mechanisms
+    if mechanisms.budget is None and np.all(np.asarray(mechanisms.kept) == 1.0):
+        return 1.0
+    return kept_context(layout, lengths, window) / lengths.context(window)
 
 
 def shared_tokens(layout: Layout, lengths: Lengths, window: float = UNLIMITED) -> Count:
@@ -85,26 +115,13 @@ def context_bytes(layout: Layout, lengths: Lengths) -> Bytes:
     return cache_bytes(layout, held)
 
 
-def cache_bytes(layout: Layout, held: Callable[[Cache], Count]) -> Bytes:
-    """Cache on one device of a stage, where `held(cache)` tokens of each layer's kind are kept.
-
-    A state is a cache whose window is one token (see `operators.base.Cache`).
-    """
-    case = layout.case
-    total: Bytes = 0.0
-    for layer in case.model.layers.values():
-        for cache in mixer_caches(layout, case.model.mixers[layer.mixer], case.plan.tp):
-            total = total + layer.count * held(cache) * cache.bytes_per_token
-    return shard(total, case.plan.pp)
-
-
 def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> Bytes:
     """Cache of `sequences` requests in flight, each window with its own room."""
     if not lengths.cached:
         return 0.0
 
     def admitted(cache: Cache) -> Count:
-        mean = lengths.context(cache.window)
+        mean = kept_context(layout, lengths, cache.window)
         longest = np.minimum(lengths.longest, cache.window)
         if shares_context(layout) and cache.grows:
             shared = shared_tokens(layout, lengths, cache.window)
@@ -112,7 +129,7 @@ def _kv_bytes_per_device(layout: Layout, lengths: Lengths, sequences: Count) -> 
         tokens = admitted_context(
             cache.sequences(sequences) if cache.whole else sequences,
             mean,
-            lengths.deviation(cache.window),
+            kept_share(layout, lengths, cache.window) * lengths.deviation(cache.window),
             longest,
             layout.case.plan.admission_sigma,
         )
@@ -125,7 +142,9 @@ def kv_bytes_per_sequence(layout: Layout, lengths: Lengths) -> Bytes:
     """Cache that one sequence at its mean context takes on one device of its stage."""
     if not lengths.cached:
         return 0.0
-    return cache_bytes(layout, lambda cache: lengths.context(cache.window) / cache.ways)
+    return cache_bytes(
+        layout, lambda cache: kept_context(layout, lengths, cache.window) / cache.ways
+    )
 
 
 def _workspace(layout: Layout, lengths: Lengths) -> Bytes:

@@ -35,11 +35,14 @@ def option_file(dirs: tuple[Path, ...], group: str, option: str) -> Path | None:
 
 
 COMBINED = "+"
-"""Joins the directions of one combination."""
+"""Joins the options of one combination."""
+
+COMBINING = ("direction", "mitigation")
+"""Groups of which a case takes several options at once, in listed order."""
 
 
 def combination(option: str) -> dict[str, str]:
-    """The directions of a combination such as `hbf@worst+pnm`, each with its end or none."""
+    """The options of a combination such as `hbf@worst+pnm`, each with its end or none."""
     named = (part.partition("@") for part in option.split(COMBINED))
     return {name: end for name, _, end in named}
 
@@ -50,7 +53,7 @@ def place_of(dirs: tuple[Path, ...], group: str, option: str, key: str) -> tuple
     A key that the option's own file lacks is sought in the options that its defaults list mounts
     at a parent of the key. Falls back to the option's own file.
     """
-    if group == "direction" and option_file(dirs, group, option) is None:
+    if group in COMBINING and option_file(dirs, group, option) is None:
         option, _, key = key.partition(".")
     file = option_file(dirs, group, option)
     if file is None:

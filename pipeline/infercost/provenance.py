@@ -47,7 +47,11 @@ def package_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in PACKAGES}
 
 
-DISCOVERED = {"infercost.registry": "metrics", "infercost.plots.base": "plots"}
+DISCOVERED = {
+    "infercost.registry": "metrics",
+    "infercost.plots.base": "plots",
+    "infercost.specs.mitigation_kinds": "mitigations",
+}
 """Modules that import all modules of a folder."""
 
 

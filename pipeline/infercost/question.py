@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from infercost.errors import SpecError, nearest
 from infercost.paths import config_dirs, shown
-from infercost.places import COMBINED, combination, option_files
+from infercost.places import COMBINED, COMBINING, combination, option_files
 from infercost.specs.case import GROUPS
 from infercost.specs.draws import Draws
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 NO_DIRECTION = "none"
-"""The direction that a case takes where nothing is said."""
+"""The direction, or mitigation, that a case takes where nothing is said."""
 
 ENDS = ("best", "worst")
 """Ends of what sources say about a direction's numbers."""
@@ -92,8 +92,8 @@ def ask(overrides: list[str], dirs: tuple[str, ...] = ()) -> Question:
             options[key] = _option_names(override, folders)
             continue
         _check_key(key, override, folders)
-        if key.startswith("direction.") and not override.is_sweep_override():
-            # Directions are composed apart from the rest, so that Hydra cannot set their values.
+        if key.partition(".")[0] in COMBINING and not override.is_sweep_override():
+            # Combinations are composed apart from the rest, so that Hydra cannot set their values.
             axis = Axis(key, {key: (override.value(),)})
             (labels if is_label(override.value()) else axes).append(axis)
         elif override.is_sweep_override():
@@ -247,8 +247,8 @@ def _option_names(override: Override, dirs: tuple[Path, ...]) -> tuple[str, ...]
 
 
 def option_named(value: object, group: str) -> str:
-    """An option as it is named; a list of directions is one combination."""
-    if group == "direction" and isinstance(value, list):
+    """An option as it is named; a list of directions or mitigations is one combination."""
+    if group in COMBINING and isinstance(value, list):
         return COMBINED.join(str(name) for name in value) if value else NO_DIRECTION
     return str(value)
 
@@ -277,8 +277,8 @@ def checked_options(
 
 
 def _parts(group: str, name: str, place: str) -> list[str]:
-    """The options of one name: itself, or the directions of a combination."""
-    if group != "direction":
+    """The options of one name: itself, or those of a combination."""
+    if group not in COMBINING:
         return [name]
     for part in name.split(COMBINED):
         end = part.partition("@")[2]
@@ -288,5 +288,5 @@ def _parts(group: str, name: str, place: str) -> list[str]:
             )
     parts = list(combination(name))
     if len(parts) < len(name.split(COMBINED)):
-        raise SpecError(place, group, f"'{name}' names a direction twice", "Name each once")
+        raise SpecError(place, group, f"'{name}' names a {group} twice", "Name each once")
     return parts

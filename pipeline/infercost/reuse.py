@@ -1,14 +1,26 @@
-"""What a replica's prefix cache takes: memory or a pool apart, time to load, money."""
+"""Prefixes found in a cache: what of prompts is found, memory or a pool apart, time, money.
+
+A plan's cache is simulated over a trace, or a workload or a trend states its hits (`lengths_of`); a
+mitigation states a share of each prompt (`found_prefixes`). No case has both. What follows from the
+tokens found is the same: prompts computed in part, bytes to load, how much of that stays exposed.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Seconds, UsdPerSecond
+from infercost.arrays import Array, Bytes, Count, Seconds, UsdPerSecond
 from infercost.equations import caching, money
+from infercost.equations.attention import attended_pairs
 from infercost.lengths import Lengths
-from infercost.operators.base import Layout
-from infercost.operators.stack import kv_bytes_per_token, state_bytes_per_sequence
+from infercost.operators.base import Cache, Layout
+from infercost.operators.stack import (
+    cache_bytes,
+    kv_bytes_per_token,
+    state_bytes_per_sequence,
+)
 from infercost.prefix_cache import Pool
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership
@@ -28,28 +40,66 @@ def pool_of(layout: Layout) -> Pool | None:
     return Pool(how.capacity, per_token, state, how.policy)
 
 
+def found_prefixes(case: Case, lengths: Lengths) -> Lengths:
+    """The lengths with the share of each prompt's head that a mitigation finds."""
+    prefix = case.mechanisms.prefix
+    if prefix is None:
+        return lengths
+    found = np.minimum(lengths.prompt * prefix.hit_rate, lengths.prompt - 1.0)
+    return replace(
+        lengths,
+        cached_prompt=found,
+        cached_pairs=lambda window: attended_pairs(found, window),
+    )
+
+
 def pool_bytes(layout: Layout) -> Bytes:
     """Bytes of the cache on one device, evenly spread; 0 where it lies apart from devices."""
-    plan = layout.case.plan
+    plan, prefix = layout.case.plan, layout.case.mechanisms.prefix
+    if prefix is not None:
+        return prefix.held
     if plan.prefix_cache.bandwidth is not None or not has_pool(layout.case):
         return 0.0
     return plan.prefix_cache.capacity / (plan.tp * plan.pp * plan.dp)
 
 
 def load_time(layout: Layout, lengths: Lengths, compute: Seconds) -> Seconds:
-    """Time that a prefill waits for cached prefixes, by prompt stratum."""
-    how = layout.case.plan.prefix_cache
-    if how.bandwidth is None or not lengths.reuses:
+    """Time that a prefill waits for cached prefixes, by prompt stratum.
+
+    Rates are a replica's for a plan's cache, a device's for a mitigation's, which brings of a
+    window only what it still sees.
+    """
+    how, prefix = layout.case.plan.prefix_cache, layout.case.mechanisms.prefix
+    prompts = layout.case.plan.prefill_batch
+    if not lengths.reuses:
+        return 0.0
+    if prefix is not None:
+        load = prompts * found_bytes(layout, lengths) / prefix.bandwidth
+        return caching.exposed_load_time(load, compute, prefix.overlap)
+    if how.bandwidth is None:
         return 0.0
     found = np.asarray(np.asarray(lengths.cached_prompt) > 0, dtype=np.float64)
     state: Bytes = state_bytes_per_sequence(layout) * found
-    load = layout.case.plan.prefill_batch * caching.load_time(
+    load = prompts * caching.load_time(
         lengths.cached_prompt,
         kv_bytes_per_token(layout),
         state,
         how.bandwidth,
     )
     return caching.exposed_load_time(load, compute, how.hidden)
+
+
+def found_bytes(layout: Layout, lengths: Lengths) -> Bytes:
+    """Caches of a prompt's found head on one device of a stage, windows cut, by prompt stratum."""
+    head = lengths.cached_prompt
+
+    def found(cache: Cache) -> Count:
+        held: Count = np.minimum(head, cache.window) / (1.0 if cache.whole else cache.ways)
+        if not cache.grows:
+            held = np.where(np.asarray(head) > 0, cache.window, 0.0)
+        return held
+
+    return cache_bytes(layout, found)
 
 
 def pool_rate(case: Case) -> UsdPerSecond:

@@ -18,12 +18,13 @@ import numpy as np
 from infercost.arrays import Array
 from infercost.bill import bill_terms, carbon_terms
 from infercost.compose import ComposedCase
-from infercost.cost import Evaluation, PerToken
+from infercost.cost import Evaluation
 from infercost.equations import carbon, clocking, energy, money, roofline, silicon
 from infercost.errors import SpecError, closest
 from infercost.places import place_of
 from infercost.question import ask
 from infercost.registry import metrics
+from infercost.shares import PerToken
 from infercost.specs.economics import Ownership
 from infercost.terms import Terms
 from infercost.witnesses import field_unit, witness
@@ -229,7 +230,7 @@ class Tracer:
     # Money ----------------------------------------------------------------------------------------
 
     def price(self) -> Node:
-        """Price of one device, by part where it has a bill, with what directions and years add."""
+        """Price of one device, by part where it has a bill, with what options and years add."""
         value, stated = number(self.case.hardware.price), self.composed.case.hardware
         if "price" not in stated.model_fields_set:
             parts = bill_terms(stated, self.composed.case.economics.prices)
@@ -243,7 +244,7 @@ class Tracer:
         if abs(rest) > TOLERANCE * abs(value):
             nodes.append(
                 Node(
-                    "directions and price trends",
+                    "directions, mitigations and price trends",
                     rest,
                     "USD",
                     "model",
@@ -396,8 +397,14 @@ class Tracer:
 
     @cached_property
     def phases(self) -> dict[str, PerToken]:
-        """Both phases of an output token."""
-        return {"decode": self.point.decode_per_token, "prefill": self.point.prefill_per_token}
+        """Both phases of an output token. Raises `SpecError` where two replicas share it."""
+        found = {"decode": self.point.decode_per_token, "prefill": self.point.prefill_per_token}
+        if any(phase.parts for phase in found.values()):
+            fault = "replicas of two kinds share the work, each at its own prices"
+            raise SpecError(
+                "override 'mitigation'", "", f"{fault}: no one tree", "Trace each of them alone"
+            )
+        return found
 
     # Metrics --------------------------------------------------------------------------------------
 

@@ -3,8 +3,8 @@
 `price: {uniform: [20000 USD, 30000 USD]}` stands wherever a number may. Without draws its nominal
 value is taken: what `nominal` says, else the middle (uniform), the geometric middle (loguniform),
 the mode (triangular), the median (lognormal) or the first (choices). The `ranges` of a direction
-are uncertain too: evenly in the logarithm between their ends, as sources disagree by factors, with
-the option's own value as the nominal one.
+or a mitigation are uncertain too: evenly in the logarithm between their ends, as sources disagree
+by factors, with the option's own value as the nominal one.
 """
 
 from __future__ import annotations
@@ -95,17 +95,17 @@ def read(
     return distribution, middle if unit == "1" else f"{middle!r} {unit}"
 
 
-def of_ranges(option: str, content: Raw) -> dict[str, Distribution]:
-    """The ranges of the directions of a combination, but for those that are taken at one end."""
+def of_ranges(group: str, option: str, content: Raw) -> dict[str, Distribution]:
+    """The ranges of the options of a combination, but for those that are taken at one end."""
     found: dict[str, Distribution] = {}
     for name, end in combination(option).items():
         ranges = content.get(name, {}).get("ranges")
-        if end or not isinstance(ranges, dict) or spec_faults("direction", content):
+        if end or not isinstance(ranges, dict) or spec_faults(group, content):
             continue  # faults are told where the option is typed
         for key, entry in ranges.items():
             path = f"{name}.{in_full(content[name], key)}"
-            place = (f"direction '{name}'", f"ranges.{key}")
-            ends = [_typed("direction", content, path, entry[e], place) for e in ("low", "high")]
+            place = (f"{group} '{name}'", f"ranges.{key}")
+            ends = [_typed(group, content, path, entry[e], place) for e in ("low", "high")]
             kind: Distributed = "loguniform" if min(ends) > 0 else "uniform"
             found[path] = Distribution(kind=kind, values=tuple(sorted(map(float, ends))))
     return found

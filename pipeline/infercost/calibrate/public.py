@@ -15,9 +15,9 @@ from infercost.calibrate.features import features
 from infercost.calibrate.fit import Groups
 from infercost.errors import SpecError
 from infercost.measurements import read_table
-from infercost.operators.base import stored_format
 from infercost.paths import ROOT
 from infercost.readings import Reading, Unread, read
+from infercost.specs.case import stored_format
 
 MEASURED = ROOT / "data" / "reference" / "measured.csv"
 

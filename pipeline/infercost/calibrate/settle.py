@@ -16,7 +16,7 @@ import numpy as np
 from infercost.arrays import FloatArray
 from infercost.cost import Evaluation
 from infercost.loads import DEFAULT_IN_FLIGHT
-from infercost.placement import cache_bytes
+from infercost.operators.stack import cache_bytes
 from infercost.readings import Reading, Unread
 from infercost.specs.case import Case
 

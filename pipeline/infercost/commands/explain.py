@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from infercost.commands.arguments import add_config_dir
+from infercost.commands.mitigation_tables import mitigation_rows, print_mitigations
 from infercost.commands.output import bar, console, print_json, print_table
 from infercost.commands.tier_tables import print_change, print_tiers
 from infercost.errors import SpecError
@@ -69,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     content = explained(composed, grid, point)
     if point.case.base is not None:
         content["base"] = explained(composed, grid, _without_directions(point))
+    if point.case.unmitigated is not None:
+        content["mitigations"] = mitigation_rows(point)
     if arguments.json:
         print_json(content)
     else:
@@ -188,6 +191,8 @@ def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
         print_tiers(content["tiers"])
     if "base" in content:
         print_change(content["base"], content)
+    if "mitigations" in content:
+        print_mitigations(content["mitigations"])
     if content["feasible"]:
         _print_totals(metrics)
         _print_stress(metrics)

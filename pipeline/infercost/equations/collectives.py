@@ -161,6 +161,20 @@ def bandwidth_time(sent: Bytes, bandwidth_out: BytesPerSecond, efficiency: Ratio
     return sent / (efficiency * bandwidth_out)
 
 
+def channel_time(
+    sent: Bytes, size: Bytes, n: Count, message_per_rank: Bytes, bandwidth: BytesPerSecond
+) -> Seconds:
+    """Time of the bytes sent where the channels of a library bind, not the link.
+
+        t = Q / (w max(1, S / (n m)))
+
+    A message of S bytes gets a channel for each n m bytes of it, at least one, and each sends at
+    most at w. Source: NCCL, which takes channels away until each thread has its least work
+    (topoGetAlgoInfo). Leaves out that channels are whole, and that there is a largest number.
+    """
+    return sent / (bandwidth * np.maximum(1.0, size / (n * message_per_rank)))
+
+
 def ring_all_reduce_time(
     size: Bytes, n: Count, alpha: Seconds, bandwidth_out: BytesPerSecond
 ) -> Seconds:

@@ -13,7 +13,13 @@ from infercost.registry import metric
 @metric("s", "t_TTFT")
 def ttft(point: Evaluation) -> Array:
     """Mean time to first readable output of a prompt, with its prefill batch, without queueing."""
-    return point.lengths.mean(point.prefill_time) + point.first_output_time + _searched(point)
+    own = point.lengths.mean(point.prefill_time) + point.first_output_time + _searched(point)
+    how = point.case.mechanisms.light
+    if how is None or point.light is None:
+        return own
+    # In a cascade the lighter model has answered in vain before the other one begins.
+    waited = e2e_latency(point.light) if np.any(np.asarray(how.tried) > 0) else 0.0
+    return how.share * ttft(point.light) + (1.0 - how.share) * (own + waited)
 
 
 def _searched(point: Evaluation) -> Array:
@@ -24,9 +30,10 @@ def _searched(point: Evaluation) -> Array:
 @metric("s", "t_TTFT,p90")
 def ttft_p90(point: Evaluation) -> Array:
     """Time to first readable output at the 90th percentile of prompts, without queueing."""
-    return (
+    own = (
         point.lengths.quantile(point.prefill_time, 0.9) + point.first_output_time + _searched(point)
     )
+    return own if point.light is None else np.maximum(own, ttft_p90(point.light))
 
 
 @metric("s", "t_TPOT")

@@ -14,13 +14,22 @@ MILLION = 1e6
 
 def _at_work(point: Evaluation) -> Array:
     """Joules per output token that boards draw above idle power."""
-    hardware, economics = point.case.hardware, point.case.economics
-    paid = (hardware.idle_power + hardware.host_power) * (1.0 + idle_share(economics.utilisation))
-    return point.per_token.energy.total / economics.pue - paid * point.device_seconds
+    share = 1.0 + idle_share(point.case.economics.utilisation)
+    paid = (_resting(point, "idle_power") + _resting(point, "host_power")) * share
+    return point.per_token.energy.total / point.case.economics.pue - paid
+
+
+def _resting(point: Evaluation, power: str) -> Array:
+    """Joules per output token at a constant power of the devices at work, of each their own."""
+    whole = point.per_token
+    total: Array = 0.0
+    for share, one, phase in whole.parts or ((1.0, point, whole),):
+        total = total + share * getattr(one.case.hardware, power) * phase.device_time.total
+    return total
 
 
 def _mean(point: Evaluation) -> Array:
-    return point.case.hardware.idle_power + _at_work(point) / point.device_seconds
+    return (_resting(point, "idle_power") + _at_work(point)) / point.device_seconds
 
 
 def _peak(point: Evaluation) -> Array:
@@ -78,22 +87,20 @@ def rack_peak_power(point: Evaluation) -> Array:
 @metric("J", "E_board")
 def board_energy_per_mtoken(point: Evaluation) -> Array:
     """Energy of the devices at work per million output tokens: what their power sensors see."""
-    idle = point.case.hardware.idle_power * point.device_seconds
-    return MILLION * point.of_tokens(_at_work(point) + idle)
+    return MILLION * point.of_tokens(_at_work(point) + _resting(point, "idle_power"))
 
 
 @metric("J", "E_host")
 def host_energy_per_mtoken(point: Evaluation) -> Array:
     """Energy of hosts, NICs, switches and fans at work per million output tokens."""
-    return MILLION * point.of_tokens(point.case.hardware.host_power * point.device_seconds)
+    return MILLION * point.of_tokens(_resting(point, "host_power"))
 
 
 @metric("J", "E_idle")
 def idle_energy_per_mtoken(point: Evaluation) -> Array:
     """Energy of devices and hosts while they wait for work, per million output tokens."""
-    hardware, share = point.case.hardware, idle_share(point.case.economics.utilisation)
-    drawn = (hardware.idle_power + hardware.host_power) * share
-    return MILLION * point.of_tokens(drawn * point.device_seconds)
+    drawn = _resting(point, "idle_power") + _resting(point, "host_power")
+    return MILLION * point.of_tokens(drawn * idle_share(point.case.economics.utilisation))
 
 
 @metric("J", "E_cooling")

@@ -22,7 +22,7 @@ from infercost.media import cross_positions
 from infercost.network import Message, Network
 from infercost.operators.dose import dosed
 from infercost.operators.scaling import scaled
-from infercost.specs.case import Case
+from infercost.specs.case import Case, stored_format
 from infercost.specs.formats import WIDER, bytes_per_element
 from infercost.specs.plan import NATIVE
 
@@ -57,6 +57,8 @@ class Operator:
     shared: Ratio = 0.0
     dependent: Count | None = None
     exchange: Callable[[Count], Bytes] | None = None
+    conversion: Flops = 0.0
+    """FLOPs of its peak whose time it takes to convert what is stored in a narrower format."""
 
     def of_copies(self, copies: Count) -> Operator:
         """The operator with `copies` sets of weights, of which each row visits one."""
@@ -273,17 +275,6 @@ def core_kind(step: Pass) -> Kind:
     multiplies small matrices chunk by chunk as attention does block by block.
     """
     return "decode_attention" if step.decode else "prefill_attention"
-
-
-def stored_format(case: Case, tensor: str) -> str:
-    """The format that a tensor class is kept in, `native` resolved by the model."""
-    chosen: str = getattr(case.plan.formats, tensor)
-    if chosen != NATIVE:
-        return chosen
-    if tensor in ("dispatch", "combine"):
-        return stored_format(case, "activations")
-    native: str = getattr(case.model.formats, tensor)
-    return native
 
 
 def compute_format(case: Case) -> str:

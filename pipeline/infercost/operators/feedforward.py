@@ -139,12 +139,13 @@ def _routed(
 ) -> tuple[Operator, ...]:
     """Routed experts of one device, whose weights are read if any token of the stage visits them.
 
-    Experts are taken as evenly loaded; each touched one is read whole, once per pass.
+    The busiest device has `trend.expert_skew` times the mean load. Each touched expert is read
+    whole, once per pass; touched ones are counted as under uniform routing.
     """
     plan, d_model = layout.case.plan, expert_width(layout, ffn)
     stage = plan.tp * plan.dp
     tokens = step.tokens * plan.dp
-    visits = shard(tokens * ffn.n_active, stage)
+    visits = shard(tokens * ffn.n_active, stage) * layout.case.trend.expert_skew
     touched = expected_distinct_experts(tokens, ffn.n_experts, ffn.n_active)
     ups = matrices(ffn) - 1.0
     sizes = {
@@ -162,7 +163,7 @@ def _routed(
             },
             layout.peak,
             "experts",
-            rows=tokens * ffn.n_active / touched,
+            rows=tokens * ffn.n_active / touched * layout.case.trend.expert_skew,
             depth=depth,
             run=elements * layout.experts * plan.ep / stage,
             dependent=touched / plan.ep if name == "routed experts up" else None,
@@ -184,7 +185,8 @@ def ffn_messages(layout: Layout, ffn: FeedForward, count: Array, step: Pass) -> 
     if np.all(np.asarray(plan.dp) == 1):
         return ()
     expert_tp = plan.tp * plan.dp / plan.ep
-    sender = step.tokens * expert_tp / plan.tp
+    # The busiest rank receives its share times the skew, and all wait for it.
+    sender = step.tokens * expert_tp / plan.tp * layout.case.trend.expert_skew
     return tuple(
         layout.network.all_to_all(
             name,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from collections.abc import Callable
+from functools import partial, reduce
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from infercost.operators.attention import (
     mixer_messages,
     mixer_operators,
 )
-from infercost.operators.base import Block, Layout, Operator, Pass
+from infercost.operators.base import Block, Cache, Layout, Operator, Pass
+from infercost.operators.changed import converted, exited
 from infercost.operators.encoders import encoder_blocks, encoder_elements
 from infercost.operators.feedforward import (
     ffn_elements,
@@ -33,9 +35,11 @@ def blocks(layout: Layout, step: Pass) -> tuple[Block, ...]:
     if step.encoder:
         return encoder_blocks(layout, step)
     groups = tuple(
-        _layers(layout, name, layer, step) for name, layer in layout.case.model.layers.items()
+        exited(layout, step, partial(_layers, layout, name, layer))
+        for name, layer in layout.case.model.layers.items()
     )
-    return (*groups, _head(layout, step), _hand_over(layout, step))
+    whole = (*groups, _head(layout, step), _hand_over(layout, step))
+    return tuple(converted(layout, block) for block in whole)
 
 
 def _layers(layout: Layout, name: str, layer: LayerGroup, step: Pass) -> Block:
@@ -186,22 +190,29 @@ def kv_bytes_per_token(layout: Layout, tp: Count = 1) -> Bytes:
 
     With `tp` = 1 this is the published figure of a model. States do not grow, and add nothing.
     """
-    return _cache_bytes(layout, tp, grows=True)
+    return _cache_bytes(layout, tp, lambda cache: 1.0 if cache.grows else 0.0)
 
 
 def state_bytes_per_sequence(layout: Layout, tp: Count = 1) -> Bytes:
     """Bytes per sequence that do not grow with its context: states, encoders' keys and values."""
-    return _cache_bytes(layout, tp, grows=False)
+    return _cache_bytes(layout, tp, lambda cache: 0.0 if cache.grows else cache.window)
 
 
-def _cache_bytes(layout: Layout, tp: Count, *, grows: bool) -> Bytes:
+def cache_bytes(layout: Layout, held: Callable[[Cache], Count]) -> Bytes:
+    """Cache on one device of a stage, where `held(cache)` tokens of each layer's kind are kept.
+
+    A state is a cache whose window is one token (see `operators.base.Cache`).
+    """
+    plan = layout.case.plan
+    return shard(_cache_bytes(layout, plan.tp, held), plan.pp)
+
+
+def _cache_bytes(layout: Layout, tp: Count, held: Callable[[Cache], Count]) -> Bytes:
     model = layout.case.model
     total: Bytes = 0.0
     for layer in model.layers.values():
         for cache in mixer_caches(layout, model.mixers[layer.mixer], tp):
-            if cache.grows is grows:
-                held = 1.0 if grows else cache.window
-                total = total + layer.count * held * cache.bytes_per_token
+            total = total + layer.count * held(cache) * cache.bytes_per_token
     return total
 
 

@@ -22,8 +22,8 @@ from infercost.arrays import Array, FloatArray
 from infercost.cost import Evaluation
 from infercost.errors import SpecError
 from infercost.operators.base import Pass
+from infercost.operators.stack import cache_bytes
 from infercost.passes import effective_calibration, pass_cost
-from infercost.placement import cache_bytes
 from infercost.specs.case import Case
 from infercost.specs.generation import BlockDiffusion, MediaDiffusion, SequenceDiffusion
 from infercost.specs.serving import Serving
@@ -67,6 +67,7 @@ class Passes:
         self.layout, self.speculation = self.point.layout, serving.speculation
         self.calibration = effective_calibration(self.layout)
         self.routes = self.point.routes
+        _check_mechanisms(self.point.case)
 
     def decode(self, n: Array, context: Array) -> tuple[FloatArray, FloatArray]:
         """Time and energy of a step of n sequences, drafts included."""
@@ -111,6 +112,24 @@ class Passes:
         tp = self.point.case.plan.tp
         time = np.broadcast_to(np.asarray(cost.time.total, dtype=np.float64), shape)
         return time, np.broadcast_to(np.asarray(cost.energy.total * tp, dtype=np.float64), shape)
+
+
+def _check_mechanisms(case: Case) -> None:
+    """Refuse mitigations that act on a whole steady state: a replay's passes would not see them."""
+    how = case.mechanisms
+    unseen = {
+        "speculation": how.drafting is not None,
+        "prefix caching": how.prefix is not None,
+        "eviction": how.budget is not None or np.any(np.asarray(how.kept) < 1),
+        "chunked prefill": np.any(np.asarray(how.fused) > 0),
+        "a lighter model beside": how.light is not None,
+        "a pool for prefill": how.pool is not None,
+    }
+    for name, used in unseen.items():
+        if used:
+            fault = f"a replay's passes do not see {name}"
+            remedy = "Leave it out, or say how to serve under serving, such as serving.speculation"
+            raise SpecError("mitigation", "", fault, remedy)
 
 
 NOTHING = 1e-6

@@ -1,8 +1,9 @@
 """Number formats: bits stored per element, block scales included, and the matrix unit they suit.
 
 Bits of block formats count their scales: mxfp4 4 + 8/32, nvfp4 4 + 8/16, int4 4 + 16/32 (groups of
-32), q8_0 8 + 16/32, q4_0 4 + 16/32; q4_k_m 4.85 and q4_k_s 4.58 are file averages of llama.cpp.
-Source: format definitions (OCP MX v1.0; ggml quantisation tables).
+32), int2 2 + 32/32 (scale and zero point per 32), q8_0 8 + 16/32, q4_0 4 + 16/32; q4_k_m 4.85 and
+q4_k_s 4.58 are file averages of llama.cpp. Source: format definitions (OCP MX v1.0; ggml
+quantisation tables).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ BITS: dict[str, float] = {
     "mxfp4": 4.25,
     "nvfp4": 4.5,
     "fp4": 4.0,
+    "int2": 3.0,
 }
 
 MatrixFormat: TypeAlias = Literal["fp4", "fp8", "int8", "bf16", "fp16", "fp32"]

@@ -126,6 +126,15 @@ class Straggling(Spec):
     """Longest wait, in mean delays, after which earlier data stand in; for ever without it."""
 
 
+class Channels(Spec):
+    """Blocks of threads among which a library splits a collective: short messages get few."""
+
+    message_per_rank: BytesField
+    """Bytes of a message for each channel and rank."""
+    bandwidth: BytesPerSecondField
+    """Data that one channel sends at most."""
+
+
 class Link(SourcedSpec):
     """A fabric in the alpha-beta model: a message of S bytes takes alpha + S / bandwidth_out."""
 
@@ -147,6 +156,8 @@ class Link(SourcedSpec):
     """Share of the bytes on the wire that are data; flags and headers are the rest."""
     setup: LatencyField = 0.0
     """Fixed time per collective beside its steps."""
+    channels: Channels | None = None
+    """What limits the rate of short messages; none stated: nothing but the link does."""
     topology: Topology = Topology()
     endpoint: Endpoint = Endpoint()
     straggling: Straggling = Straggling()

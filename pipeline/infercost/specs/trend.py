@@ -11,6 +11,8 @@ from infercost.specs.fields import (
     FractionField,
     LatencyField,
     NonNegativeField,
+    PositiveField,
+    RatioField,
     SourcedSpec,
     Spec,
     TokensField,
@@ -67,6 +69,10 @@ class Trend(SourcedSpec):
     dense, 0 leaves the model as it is."""
     active_experts: CountField = 8
     """Experts that a token visits under such a dose, where there are as many."""
+    expert_skew: RatioField = 1.0
+    """Tokens that the busiest device's routed experts see, over the mean of all devices."""
+    denoising: PositiveField = 1.0
+    """Denoising steps per token of a text diffusion model, over the model's own."""
     branches: CountField = 1
     """Answers drawn from each prompt, which is prefilled once."""
     retrieval: Retrieval | None = None

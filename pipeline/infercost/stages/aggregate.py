@@ -16,6 +16,7 @@ from infercost.directions import directed
 from infercost.errors import SpecError
 from infercost.grid import replaced
 from infercost.parts import Part
+from infercost.places import COMBINING
 from infercost.sensitivity import sensitivity
 from infercost.specs.case import GROUPS, Case
 from infercost.specs.study import Study
@@ -121,7 +122,7 @@ def _at(case: Case, row: dict[str, Any]) -> list[dict[str, Any]]:
         case = replaced(case, path.split("."), int(row[column]))
     for path in (column for column in row if "." in column):
         steps = path.split(".")
-        if steps[0] != "direction" or steps[1] in case.direction:
+        if steps[0] not in COMBINING or steps[1] in getattr(case, steps[0]):
             case = replaced(case, steps, row[path])
     case = directed(case)
     keys = {name: row[name] for name in ("hardware", "model", "workload", *PLAN_COLUMNS)}

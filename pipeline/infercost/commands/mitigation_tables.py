@@ -1,0 +1,73 @@
+"""What mitigations do at one point: each alone, and all together, against the case without them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from infercost.commands.output import print_table
+
+if TYPE_CHECKING:
+    from infercost.cost import Evaluation
+
+COMPARED = ("ttft_s", "tpot_s", "cost_per_mtoken_usd")
+TITLES = ("TTFT", "TPOT", "cost per token")
+
+
+def mitigation_rows(point: Evaluation) -> list[dict[str, Any]]:
+    """Active mitigations in order, then all together: changes against none, and quality lost.
+
+    Changes are ratios minus one; a mitigation that does not stand alone, since another makes room
+    for it, has none.
+    """
+    base = point.case.unmitigated
+    if base is None:
+        return []
+    plain = _values(base)
+    rows = []
+    for name, mitigation in point.case.mitigation.items():
+        loss = float(np.asarray(mitigation.lost()).reshape(-1)[0])
+        alone = _values(base.model_copy(update={"mitigation": {name: mitigation}}))
+        measure = mitigation.quality.measure
+        rows.append(_row(name, mitigation.name, alone, plain, loss, measure))
+    loss = float(np.asarray(point.case.mechanisms.quality_loss).reshape(-1)[0])
+    rows.append(_row("all", "together", _values(point.case), plain, loss, "losses summed"))
+    return rows
+
+
+def _row(
+    key: str, title: str, after: list[float], before: list[float], loss: float, measure: str
+) -> dict[str, Any]:
+    changes = {
+        name: a / b - 1.0 if np.isfinite(a) and np.isfinite(b) else None
+        for name, a, b in zip(COMPARED, after, before, strict=True)
+    }
+    quality = None if np.isnan(loss) else loss
+    return {"mitigation": key, "name": title, **changes, "quality_loss": quality, "of": measure}
+
+
+def _values(case: Any) -> list[float]:
+    """The compared columns of a case; not a number where it cannot be."""
+    from infercost.cost import Evaluation
+    from infercost.registry import metrics
+
+    point = Evaluation(case)
+    if np.any(np.asarray(point.broken) > 0):
+        return [float("nan")] * len(COMPARED)
+    return [float(np.asarray(metrics()[name].evaluate(point)).reshape(-1)[0]) for name in COMPARED]
+
+
+def print_mitigations(rows: list[dict[str, Any]]) -> None:
+    """The rows as a table."""
+    shown = [
+        [
+            row["mitigation"],
+            *("-" if row[name] is None else f"{row[name]:+.1%}" for name in COMPARED),
+            "unknown" if row["quality_loss"] is None else f"{row['quality_loss']:.1%}",
+            row["of"],
+        ]
+        for row in rows
+    ]
+    headings = ["mitigation", *TITLES, "quality lost", "measured on"]
+    print_table("Mitigations: change against none", headings, shown)

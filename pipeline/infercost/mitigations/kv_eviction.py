@@ -1,0 +1,48 @@
+"""Eviction: a part of the cache is dropped after the prefill, and as it grows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from infercost.specs.fields import EfficiencyField, TokensField
+from infercost.specs.mitigation import BaseMitigation
+
+if TYPE_CHECKING:
+    from infercost.specs.case import Case
+
+
+class KvEviction(BaseMitigation):
+    """A share of the tokens, or so many at most, stays in caches that grow without a window.
+
+    The prefill sees everything, and holds it until it is done. Leaves out the scores by which
+    tokens are chosen: a running sum that the attention core has at hand.
+    """
+
+    kind: Literal["kv_eviction"]
+    kept: EfficiencyField = 1.0
+    budget: TokensField | None = None
+    """Most tokens that stay; none means no bound."""
+
+    def applied(self, case: Case) -> Case:
+        """The case with a smaller cache in decode."""
+        if self.budget is None and np.all(np.asarray(self.kept) == 1.0):
+            return case
+        mixers = [case.model.mixers[layer.mixer] for layer in case.model.layers.values()]
+        open_ended = [m for m in mixers if m.kind in ("gqa", "mla") and m.window is None]
+        if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
+            raise self.refused(case, "it keeps no cache", "Leave it out")
+        if not open_ended:
+            fault = "all its caches have a window or a fixed size"
+            raise self.refused(case, fault, "Leave it out")
+        if any(getattr(m, "indexer", None) is not None for m in open_ended):
+            fault = "its indexer chooses among all tokens, which must stay"
+            raise self.refused(case, fault, "Leave it out: it reads few of them already")
+        budget = case.mechanisms.budget if self.budget is None else self.budget
+        if self.budget is not None and case.mechanisms.budget is not None:
+            budget = np.minimum(self.budget, case.mechanisms.budget)
+        kept = case.mechanisms.kept * self.kept
+        mechanisms = replace(case.mechanisms, kept=kept, budget=budget)
+        return case.model_copy(update={"mechanisms": mechanisms})

@@ -1,0 +1,80 @@
+"""Fewer bits for weights, caches or activations, and the time of converting them back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from infercost.specs.fields import NonNegativeField, PositiveField
+from infercost.specs.formats import BITS
+from infercost.specs.mitigation import BaseMitigation
+from infercost.specs.plan import NATIVE, ComputeFormat, StoredFormat
+
+if TYPE_CHECKING:
+    from infercost.specs.case import Case
+
+CLASSES = ("weights", "experts", "kv", "activations", "dispatch", "combine")
+
+
+class Quantisation(BaseMitigation):
+    """Narrower formats per tensor class; `native` leaves a class as it is.
+
+    Scales and zero points are part of a format's bits (`specs.formats`). Where products are
+    computed in a wider format than weights are kept in, each stored weight is converted once per
+    tile of rows.
+    """
+
+    kind: Literal["quantisation"]
+    weights: StoredFormat = NATIVE
+    experts: StoredFormat = NATIVE
+    kv: StoredFormat = NATIVE
+    activations: StoredFormat = NATIVE
+    dispatch: StoredFormat = NATIVE
+    combine: StoredFormat = NATIVE
+    compute: ComputeFormat = NATIVE
+    weight_operations: NonNegativeField = 0.0
+    """Vector operations that convert one stored weight."""
+    kv_operations: NonNegativeField = 0.0
+    """Vector operations that convert one element of a cache."""
+    vector_share: PositiveField = 1.0
+    """Rate of vector operations over the 16-bit peak of the matrix units."""
+    tile_rows: PositiveField = 128.0
+    """Rows of a product that share one conversion."""
+
+    def applied(self, case: Case) -> Case:
+        """Formats of the plan, as far as they are narrower than what is there."""
+        from infercost.specs.case import stored_format
+
+        asked = {c: getattr(self, c) for c in CLASSES if getattr(self, c) != NATIVE}
+        if not asked:
+            return case
+        narrower: dict[str, Any] = {
+            c: to for c, to in asked.items() if BITS[to] < BITS[stored_format(case, c)]
+        }
+        if "kv" in narrower and not _grows(case):
+            del narrower["kv"]
+        if not narrower:
+            fault = f"its {' and '.join(asked)} are as narrow already, or not there"
+            raise self.refused(case, fault, "Leave it out, or take a narrower format")
+        if self.compute != NATIVE:
+            narrower["compute"] = self.compute
+        formats = case.plan.formats.model_copy(update=narrower)
+        mechanisms = case.mechanisms
+        if {"weights", "experts"} & set(narrower):
+            cost = self.weight_operations / self.vector_share
+            mechanisms = replace(mechanisms, weight_conversion=cost, conversion_rows=self.tile_rows)
+        if "kv" in narrower:
+            cost = self.kv_operations / self.vector_share
+            mechanisms = replace(mechanisms, kv_conversion=cost)
+        plan = case.plan.model_copy(update={"formats": formats})
+        return case.model_copy(update={"plan": plan, "mechanisms": mechanisms})
+
+
+def _grows(case: Case) -> bool:
+    """Whether the model keeps a cache that grows with its context."""
+    if case.model.generation.kind in ("sequence_diffusion", "media_diffusion"):
+        return False
+    return any(
+        case.model.mixers[layer.mixer].kind in ("gqa", "mla", "compressed")
+        for layer in case.model.layers.values()
+    )

@@ -1,0 +1,129 @@
+"""Speculative decoding: a draft model, a head, the model's own prediction modules, or a look-up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from infercost.equations.speculation import expected_tokens, measured_tokens
+from infercost.specs.feedforward import DenseFeedForward
+from infercost.specs.fields import CountField, CountOrZeroField, FractionField, LatencyField
+from infercost.specs.mechanisms import Drafting
+from infercost.specs.mitigation import BaseMitigation
+from infercost.specs.model import LayerGroup, Model
+
+if TYPE_CHECKING:
+    from infercost.specs.case import Case
+
+ATTENTION = ("gqa", "mla")
+
+
+class Speculation(BaseMitigation):
+    """`drafted` tokens are guessed and verified in one pass; 0 decodes token by token.
+
+    A `model` drafts token by token; a `head` is one layer of the model's own width on its last
+    hidden state; `mtp` runs the module that the model was published with; `lookup` finds drafts in
+    the text. Output keeps the model's own distribution, so that quality does not change.
+    """
+
+    kind: Literal["speculation"]
+    method: Literal["model", "head", "mtp", "lookup"]
+    drafted: CountOrZeroField
+    acceptance: FractionField
+    """Probability that the first draft is accepted."""
+    decay: FractionField = 1.0
+    """Acceptance of each further draft over that of the one before."""
+    curve: list[float] = Field(default_factory=list)
+    """Measured mean tokens per pass at 1, 2, ... drafted ones, in place of the two above."""
+    tree: CountOrZeroField = 0
+    """Drafted tokens of a tree, of which `drafted` are its depth; 0: a chain."""
+    model: Model | None = None
+    """The draft model."""
+    vocab: CountField | None = None
+    """Entries of a head's own table of outputs; none stated: the model's."""
+    joined: CountOrZeroField = 2
+    """Hidden states of the model's width that a head joins before its layer."""
+    overhead: LatencyField = 0.0
+    """Time of a step beside passes: look-up of drafts, sampling, choice of what is accepted."""
+
+    def applied(self, case: Case) -> Case:
+        """The case with drafting; what a pass settles is expected from acceptance."""
+        if not np.any(np.asarray(self.drafted) > 0):
+            return case
+        if case.model.generation.kind != "autoregressive":
+            fault = "it settles several tokens a step of itself"
+            raise self.refused(case, fault, "Vary model.generation.tokens_per_step instead")
+        if case.mechanisms.drafting is not None:
+            raise self.refused(case, "another mitigation drafts already", "List one of the two")
+        if self.curve and np.any(np.asarray(self.drafted) > len(self.curve)):
+            fault = f"its curve ends at {len(self.curve)} drafted tokens"
+            raise self.refused(case, fault, "Draft fewer, or leave 'curve' out")
+        settled = (
+            measured_tokens(self.drafted, self.curve)
+            if self.curve
+            else expected_tokens(self.drafted, self.acceptance, self.decay)
+        )
+        drafting = Drafting(
+            self.drafted,
+            np.maximum(self.drafted, self.tree),
+            settled,
+            self._drafter(case),
+            self.overhead,
+        )
+        mechanisms = replace(case.mechanisms, drafting=drafting)
+        return case.model_copy(update={"mechanisms": mechanisms})
+
+    def _drafter(self, case: Case) -> Model | None:
+        target = case.model
+        if self.method == "lookup":
+            return None
+        if self.method == "model":
+            if self.model is None:
+                raise self.refused(case, "no draft model is named", "Mount one at 'model'")
+            if self.model.vocab * 2 < target.vocab or self.model.vocab > 2 * target.vocab:
+                fault = f"'{self.model.name}' has another vocabulary"
+                raise self.refused(case, fault, "Mount a draft model of the same family")
+            return self.model
+        own = int(self.joined * target.d_model**2)
+        if self.method == "mtp":
+            module = target.multi_token_prediction
+            if module is None:
+                fault = "it was published without a module that drafts"
+                raise self.refused(case, fault, "Take speculation-eagle or speculation-lookup")
+            group = LayerGroup(count=1, mixer=module.mixer, ffn=module.ffn, own=own)
+            return _alone(target, group, target.ffns, target.vocab)
+        mixer = next((n for n, m in target.mixers.items() if m.kind in ATTENTION), None)
+        if mixer is None:
+            fault = "no layer of it attends, as a head's does"
+            raise self.refused(case, fault, "Take speculation-model or speculation-lookup")
+        block = DenseFeedForward(kind="dense", d_ff=_dense_width(target), gated=True)
+        group = LayerGroup(count=1, mixer=mixer, ffn="head", own=own)
+        return _alone(target, group, {"head": block}, self.vocab or target.vocab)
+
+
+def _alone(target: Model, group: LayerGroup, ffns: Any, vocab: int) -> Model:
+    """A drafter of one layer beside the model's own embeddings."""
+    used = {group.ffn: ffns[group.ffn]}
+    mixers = {group.mixer: target.mixers[group.mixer]}
+    return target.model_copy(
+        update={
+            "layers": {"draft": group},
+            "ffns": used,
+            "mixers": mixers,
+            "vocab": vocab,
+            "tied_embeddings": True,
+            "positions": 0,
+            "encoders": {},
+            "multi_token_prediction": None,
+        }
+    )
+
+
+def _dense_width(target: Model) -> int:
+    """Width of the model's widest dense block, else the active width of its experts."""
+    dense = [f.d_ff for f in target.ffns.values() if f.kind == "dense"]
+    routed = [f.n_active * f.d_ff + f.d_ff_shared for f in target.ffns.values() if f.kind == "moe"]
+    return int(max(dense or routed or [4 * target.d_model]))

@@ -1,0 +1,89 @@
+"""What mitigations change of operators: conversion from narrow formats, layers that tokens skip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from infercost.arrays import Array, Flops, Ratio
+from infercost.operators.base import Block, Layout, Operator, Pass
+
+FILLING = ("qkv projection", "latent projection", "key and value projection")
+"""Operators that make the keys and values of tokens which have left the model."""
+
+
+def converted(layout: Layout, block: Block) -> Block:
+    """A block with the time of converting what is kept in a narrower format."""
+    mechanisms = layout.case.mechanisms
+    costs = (mechanisms.weight_conversion, mechanisms.kv_conversion)
+    if not np.any(np.asarray(costs[0]) > 0) and not np.any(np.asarray(costs[1]) > 0):
+        return block
+    operators = tuple(
+        replace(operator, conversion=_conversion(layout, operator) * operator.peak)
+        for operator in block.operators
+    )
+    return replace(block, operators=operators)
+
+
+def _conversion(layout: Layout, operator: Operator) -> Flops:
+    """Operations per operation of the 16-bit peak: entries times what one of them takes.
+
+    A tile of rows converts each weight once; a cache is converted whenever it is read.
+    """
+    mechanisms = layout.case.mechanisms
+    if operator.kind in ("matmul", "experts") and "weights" in operator.traffic:
+        size = layout.experts if operator.kind == "experts" else layout.weights
+        times = np.maximum(operator.rows / mechanisms.conversion_rows, 1.0)
+        entries = operator.traffic["weights"] / size * times
+        return entries * mechanisms.weight_conversion / layout.peak_attention
+    if operator.name == "attention core":
+        entries = operator.traffic["kv"] / layout.kv
+        return entries * mechanisms.kv_conversion / layout.peak_attention
+    return 0.0
+
+
+def exited(layout: Layout, step: Pass, layers: Callable[[Pass], Block]) -> Block:
+    """A group of layers, the last of which only tokens pass that have not left.
+
+        layers = x all + (1 - x) P(some token remains) rest,  P = 1 - p^M
+
+    Tokens leave independently of each other, with probability p, at share x of each group. A layer
+    that no token needs is passed over; keys and values of tokens that left are made all the same.
+    """
+    mechanisms = layout.case.mechanisms
+    if not step.decode or not np.any(np.asarray(mechanisms.exits) > 0):
+        return layers(step)
+    p, x = mechanisms.exits, mechanisms.exit_at
+    needed = 1.0 - np.asarray(p) ** step.tokens
+    left = (1.0 - p) / np.where(needed > 0, needed, 1.0)
+    whole, rest = layers(step), layers(_fewer(step, left))
+    late = (1.0 - x) * needed
+    operators: list[Operator] = []
+    for full, small in zip(whole.operators, rest.operators, strict=True):
+        fills = full.name in FILLING
+        operators.append(_counted(full, 1.0 if fills else x))
+        if not fills:
+            operators.append(_counted(small, late))
+    messages = [
+        replace(message, count=message.count * share)
+        for messages, share in ((whole.messages, x), (rest.messages, late))
+        for message in messages
+    ]
+    return Block(whole.name, tuple(operators), tuple(messages))
+
+
+def _counted(operator: Operator, share: Ratio) -> Operator:
+    return replace(operator, count=operator.count * share)
+
+
+def _fewer(step: Pass, left: Array) -> Pass:
+    """A pass with a share of its tokens."""
+    return replace(
+        step,
+        tokens=step.tokens * left,
+        sequences=step.sequences * left,
+        kv_read=lambda window: step.kv_read(window) * left,
+        pairs=lambda window: step.pairs(window) * left,
+    )

@@ -1,0 +1,49 @@
+"""A software mitigation: what every kind states. Kinds are modules of `infercost.mitigations`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infercost.errors import SpecError
+from infercost.specs.direction import Range
+from infercost.specs.fields import SourcedSpec, Spec
+
+if TYPE_CHECKING:
+    from infercost.specs.case import Case
+
+
+class Quality(Spec):
+    """What an answer loses by a mitigation."""
+
+    loss: float | None = None
+    """Share of a benchmark's score that is lost; below 0: gained. Absent: unknown."""
+    measure: str
+    """Which benchmark on which model; of an unknown loss, why nothing is known."""
+
+
+class BaseMitigation(SourcedSpec):
+    """A change to a case, or a mechanism added to it; at a neutral dose the case stays as it is."""
+
+    name: str
+    quality: Quality
+    parameters: dict[str, str] = {}
+    """Short names of what one wants to vary, each a dotted path below this mitigation."""
+    ranges: dict[str, Range] = {}
+    """Numbers about which sources disagree; `name@best` and `name@worst` take one end of all."""
+
+    def applied(self, case: Case) -> Case:
+        """The case with the mitigation; the case itself at a neutral dose.
+
+        Raises `SpecError` where it does not apply.
+        """
+        raise NotImplementedError
+
+    def lost(self) -> float:
+        """Share of a benchmark's score that is lost at this dose; not a number: unknown."""
+        return float("nan") if self.quality.loss is None else self.quality.loss
+
+    def refused(self, case: Case, fault: str, remedy: str) -> SpecError:
+        """Why it does not apply to a case."""
+        return SpecError(
+            f"mitigation '{self.name}'", "", f"does not suit '{case.model.name}': {fault}", remedy
+        )
