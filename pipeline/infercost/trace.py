@@ -174,7 +174,7 @@ class Tracer:
         seconds = self.seconds(phases)
         idle = number(energy.idle_share(economics.utilisation))
         resting = hardware.idle_power + hardware.host_power
-        equations = [energy.arithmetic_energy, energy.movement_energy]
+        equations: list[Callable[..., Any]] = [energy.arithmetic_energy, energy.movement_energy]
         equations += [] if hardware.power is None else [clocking.active_power]
         active = []
         for name, phase in phases.items():
