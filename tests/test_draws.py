@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -355,5 +356,6 @@ def test_draws_are_printed_as_intervals(capsys: pytest.CaptureFixture[str]) -> N
         evaluate([f"hardware.price={p} USD"])["cost_per_mtoken_usd"][0] for p in (21000, 29000)
     )
     assert "256 draws: median (10th to 90th percentile)" in printed
-    assert f"({low:.3g}" in printed
-    assert f"to {high:.3g}" in printed
+    told = re.search(r"\(([0-9.]+) to ([0-9.]+)\)", printed)
+    assert told is not None
+    assert [float(end) for end in told.groups()] == pytest.approx([low, high], rel=2e-3)

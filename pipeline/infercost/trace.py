@@ -19,7 +19,7 @@ from infercost.arrays import Array
 from infercost.bill import bill_terms, carbon_terms
 from infercost.compose import ComposedCase
 from infercost.cost import Evaluation
-from infercost.equations import carbon, energy, money, roofline, silicon
+from infercost.equations import carbon, clocking, energy, money, roofline, silicon
 from infercost.errors import SpecError, closest
 from infercost.places import place_of
 from infercost.question import ask
@@ -174,6 +174,8 @@ class Tracer:
         seconds = self.seconds(phases)
         idle = number(energy.idle_share(economics.utilisation))
         resting = hardware.idle_power + hardware.host_power
+        equations: list[Callable[..., Any]] = [energy.arithmetic_energy, energy.movement_energy]
+        equations += [] if hardware.power is None else [clocking.active_power]
         active = []
         for name, phase in phases.items():
             paid = resting * (1.0 + idle) * phase.device_time.total
@@ -185,9 +187,7 @@ class Tracer:
                     "J",
                     "model",
                     terms=self._drawing(),
-                    formula=formula_of(energy.arithmetic_energy)
-                    + "; "
-                    + formula_of(energy.movement_energy),
+                    formula="; ".join(formula_of(equation) for equation in equations),
                 )
             )
         draw = total(
