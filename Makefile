@@ -112,6 +112,6 @@ lock: env ## Resolve pyproject.toml into the lock again (LOCK_FLAGS=--upgrade fo
 		--generate-hashes --no-annotate --no-header --no-emit-index-url -q $(LOCK_FLAGS) -o $(LOCK)
 
 clean: ## Remove .venv, caches and work in progress; published datasets stay
-	rm -rf $(VENV) .snakemake data/work build dist \
+	rm -rf $(VENV) .snakemake data/work data/site build dist \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +

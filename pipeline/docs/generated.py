@@ -31,6 +31,8 @@ from infercost.stages.readme import accuracy
 Equation = Callable[..., Any]
 OTHER_GROUPS = ("memory", "link", "topology", "fleet", "serving", "grid", "process", "prices")
 """Groups that options build on, or that commands of their own take."""
+TITLES = {"moe": "Mixture of experts", "near_memory": "Near-memory processing"}
+"""Titles of pages of equations, where the module's name does not do."""
 ANSWER = "<!-- answer -->"
 
 
@@ -79,7 +81,8 @@ def equations_of(module: ModuleType) -> list[Equation]:
 def equation_pages() -> dict[str, str]:
     """Path of each module's page -> its title."""
     names = [module.__name__.rpartition(".")[2] for module in equation_modules()]
-    return {f"equations/{name}.md": name.replace("_", " ").capitalize() for name in names}
+    titles = {name: name.replace("_", " ").capitalize() for name in names} | TITLES
+    return {f"equations/{name}.md": titles[name] for name in names}
 
 
 def equations_index() -> str:
@@ -235,7 +238,9 @@ def columns_page() -> str:
         (f"`{m.column}`", cell(m.unit), cell(m.symbol), cell(m.meaning)) for m in metrics().values()
     ]
     told = "What the rows of a dataset say; `infercost metrics` prints the same."
-    return "\n".join(["# Columns", "", told, "", *table(("column", "unit", "symbol", "meaning"), rows)])
+    return "\n".join(
+        ["# Columns", "", told, "", *table(("column", "unit", "symbol", "meaning"), rows)]
+    )
 
 
 # --- Markdown -------------------------------------------------------------------------------------
@@ -270,7 +275,7 @@ def escaped(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    shown = re.sub(r"([\\*_\[\]#|~^$`])", r"\\\1", text)
+    shown = re.sub(r"([\\*_\[\]#|`])", r"\\\1", text)
     return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
