@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from infercost.__main__ import COMMANDS, parser
 from infercost.lookup import field_meaning
 from infercost.paths import CONF, ROOT
 from infercost.question import option_names
 from infercost.specs.case import GROUPS
+from infercost.specs.claim import Claim
 
 DOCS = ROOT / "pipeline" / "docs"
 PAGES = {str(path.relative_to(DOCS / "pages")): path for path in DOCS.rglob("*.md")}
@@ -133,6 +135,12 @@ def test_commands_and_files_in_the_text_exist(page: str) -> None:
         assert f"\n{name}: " in (ROOT / "Makefile").read_text(), f"no target '{name}'"
     for path in re.findall(r"`((?:conf|data/reference|workflow|pipeline)/[\w./-]+)`", text):
         assert (ROOT / path).exists(), f"no file '{path}'"
+
+
+def test_the_claim_on_its_page_is_a_claim_about_a_known_study() -> None:
+    (block,) = [b for b in blocks(PAGES["how-to/claim.md"]) if b.language == "yaml"]
+    claim = Claim.model_validate(yaml.safe_load(block.text))
+    assert claim.study in option_names((CONF,), "study")
 
 
 # --- The tutorial ---------------------------------------------------------------------------------
