@@ -21,7 +21,7 @@ SHELL := bash
 # Without compiled modules each process would compile its imports again: seconds instead of tenths.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help study claims calibrate kernels silicon readme dry-run test cluster-test lint format benchmark env lock clean
+.PHONY: help study claims calibrate kernels silicon readme docs dry-run test cluster-test lint format benchmark env lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,11 @@ silicon: env ## Predict AIConfigurator's end-to-end measurements, a final examin
 
 readme: study ## Write the answer of memory-wall and its figure into README.md
 	@$(BIN)/python -m infercost stage readme README.md
+
+docs: env ## Build the documentation site into data/site (with the answers of the studies computed here)
+	@$(PIP) install --no-build-isolation -e '.[docs]'
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f pipeline/docs/mkdocs.yml
+	@echo "data/site/index.html"
 
 dry-run: env ## Say what the study STUDY would still compute
 	@$(SNAKEMAKE) --dry-run
@@ -107,6 +112,6 @@ lock: env ## Resolve pyproject.toml into the lock again (LOCK_FLAGS=--upgrade fo
 		--generate-hashes --no-annotate --no-header --no-emit-index-url -q $(LOCK_FLAGS) -o $(LOCK)
 
 clean: ## Remove .venv, caches and work in progress; published datasets stay
-	rm -rf $(VENV) .snakemake data/work build dist \
+	rm -rf $(VENV) .snakemake data/work data/site build dist \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,7 +19,7 @@ def run(results: Path, readme: Path, picture: Path, report: Path) -> None:
         "\n".join(textwrap.wrap(f"- {s}", 130, subsequent_indent="  ")) for s in sentences
     )
     text = _filled(readme.read_text(), "answer", told)
-    text = _filled(text, "accuracy", _accuracy(json.loads(report.read_text())))
+    text = _filled(text, "accuracy", accuracy(json.loads(report.read_text())))
     readme.write_text(text)
     picture.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(results / "figures" / "stress-map.png", picture)
@@ -34,7 +34,7 @@ def _filled(text: str, mark: str, content: str) -> str:
     return filled
 
 
-def _accuracy(report: dict[str, Any]) -> str:
+def accuracy(report: dict[str, Any]) -> str:
     """Median and p90 of absolute errors by what was left out, as a table."""
     seen = {
         "`ideal`": report["ideal"],
