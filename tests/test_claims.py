@@ -25,6 +25,7 @@ from infercost.claims import (
     load_claim,
     margins_of,
     news,
+    record,
     recorded,
 )
 from infercost.datasets import point_to, publish
@@ -213,6 +214,19 @@ def test_a_verdict_that_changed_is_news(published: Callable[..., Path]) -> None:
     assert list(news([], {"gone": (REFUTED, "")})) == [
         "gone: recorded, but there is no such claim any more"
     ]
+
+
+def test_a_reason_stays_as_long_as_its_verdict_does(
+    published: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = tmp_path / "claims.csv"
+    file.write_text("claim,verdict,why\nlarge,supported,as somebody wrote\n")
+    record([judged("large", claim(), published([3.0, 4.0]))], file)
+    assert recorded(file) == {"large": (SUPPORTED, "as somebody wrote")}
+    record([judged("large", claim(), published([3.0, 1.0]))], file)
+    verdict, why = recorded(file)["large"]
+    assert verdict == DEPENDS
+    assert why == "1 of 2 cases >= 2, median 2; kind: holds at a, not at b"
 
 
 def test_the_command_prints_ledger_and_claim(

@@ -8,8 +8,10 @@ differ: then the ledger names the region.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +30,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from infercost.datasets import Version
+    from infercost.specs.study import Study
 
 GROUP = "claim"
 SUPPORTED, REFUTED, DEPENDS, UNTESTED = "supported", "refuted", "depends", "untested"
+_ROWS_ALONE = re.compile(r'(?is)(?!.*\b(?:from|join)\s+(?!rows\b)["\w]).*')
+"""A query that reads nothing but `rows`."""
 RECORD = ROOT / "data" / "reference" / "claims.csv"
 """Verdicts that are known and explained: a verdict that differs from it is news."""
 
@@ -83,10 +88,10 @@ def load_claim(name: str, dirs: tuple[str, ...] = ()) -> Claim:
 def ledger(root: Path, dirs: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> list[Verdict]:
     """Verdicts of the named claims, or of all, from the latest versions below `root`."""
     chosen = names or tuple(option_names(config_dirs(dirs), GROUP))
-    return [judged(name, load_claim(name, dirs), root) for name in chosen]
+    return [judged(name, load_claim(name, dirs), root, dirs) for name in chosen]
 
 
-def judged(name: str, claim: Claim, root: Path) -> Verdict:
+def judged(name: str, claim: Claim, root: Path, dirs: tuple[str, ...] = ()) -> Verdict:
     """The verdict on a claim; `untested` where its study has not been published."""
     from infercost.datasets import open_version
 
@@ -95,15 +100,25 @@ def judged(name: str, claim: Claim, root: Path) -> Verdict:
     except SpecError:
         nothing = float("nan")
         return Verdict(name, claim, UNTESTED, "", 0, 0, 0, nothing, nothing, nothing, "")
-    return verdict_of(name, claim, cases_of(name, claim, version), version)
+    return verdict_of(name, claim, cases_of(name, claim, version, dirs), version)
 
 
-def cases_of(name: str, claim: Claim, version: Version) -> pd.DataFrame:
+@lru_cache(maxsize=64)
+def _study(name: str, dirs: tuple[str, ...]) -> Study | None:
+    """The study of that name, if it is an option: its aggregates may be read by name."""
+    from infercost.studies import load_study
+
+    known = option_names(config_dirs(dirs), "study")
+    return load_study(name, dirs) if name in known else None
+
+
+def cases_of(name: str, claim: Claim, version: Version, dirs: tuple[str, ...] = ()) -> pd.DataFrame:
     """One row per case, with its number in `value`. Raises `SpecError` for a wrong query."""
     from infercost.stages.aggregate import connect, query
 
+    study = None if _ROWS_ALONE.fullmatch(claim.query) else _study(claim.study, dirs)
     try:
-        table = query(connect(version), "query", claim.query)
+        table = query(connect(version, study), "query", claim.query)
     except SpecError as error:
         raise SpecError(f"{GROUP} '{name}'", "query", error.fault, error.remedy) from None
     if "value" not in table.columns:
@@ -217,6 +232,23 @@ def recorded(file: Path = RECORD) -> Mapping[str, tuple[str, str]]:
     """Known verdict of each claim, and why it is what it is."""
     with file.open(newline="", encoding="utf-8") as handle:
         return {row["claim"]: (row["verdict"], row["why"]) for row in csv.DictReader(handle)}
+
+
+def record(verdicts: list[Verdict], file: Path = RECORD) -> None:
+    """Write verdicts as known. A reason stays where the verdict does; a new one tells the cases."""
+    known = recorded(file) if file.is_file() else {}
+    with file.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["claim", "verdict", "why"])
+        for found in verdicts:
+            before = known.get(found.name, ("", ""))
+            if found.verdict in (before[0], UNTESTED):
+                writer.writerow([found.name, *before])
+                continue
+            side = ">=" if found.claim.at_least is not None else "<="
+            why = f"{found.holding} of {found.cases} cases {side} {found.claim.threshold:g}"
+            why += f", median {found.median:.3g}" + (f"; {found.region}" if found.region else "")
+            writer.writerow([found.name, found.verdict, why])
 
 
 def news(verdicts: list[Verdict], known: Mapping[str, tuple[str, str]]) -> Iterator[str]:

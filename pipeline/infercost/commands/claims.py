@@ -31,6 +31,11 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="exit code 1 where a verdict differs from data/reference/claims.csv",
     )
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="write the verdicts into data/reference/claims.csv; explain there what has changed",
+    )
     parser.add_argument("--studies", action="store_true", help="only the studies that claims need")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--root", type=Path, default=ROOT, help=f"default: {ROOT}")
@@ -40,7 +45,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the ledger, or one claim; `--check` says what has changed."""
-    from infercost.claims import ledger, news, recorded
+    from infercost.claims import ledger, news, record, recorded
 
     dirs = tuple(arguments.config_dir)
     if arguments.studies:
@@ -50,9 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
         print_json([_plain(verdict) for verdict in verdicts])
     elif arguments.names:
         for verdict in verdicts:
-            _print_one(verdict, arguments.root)
+            _print_one(verdict, arguments.root, dirs)
     else:
         _print_ledger(verdicts)
+    if arguments.record:
+        record(ledger(arguments.root, dirs))
     if not arguments.check:
         return 0
     changed = list(news(verdicts, recorded()))
@@ -127,7 +134,7 @@ def _number(value: float) -> str:
     return "" if value != value else f"{value:.3g}"  # noqa: PLR0124  NaN is not itself
 
 
-def _print_one(verdict: Verdict, root: Path) -> None:
+def _print_one(verdict: Verdict, root: Path, dirs: tuple[str, ...]) -> None:
     from infercost.claims import UNTESTED, cases_of
     from infercost.datasets import open_version
 
@@ -143,7 +150,7 @@ def _print_one(verdict: Verdict, root: Path) -> None:
     for text in (verdict.region, claim.note):
         if text:
             print(textwrap.fill(text, 100))
-    table = cases_of(verdict.name, claim, open_version(root, claim.study))
+    table = cases_of(verdict.name, claim, open_version(root, claim.study), dirs)
     shown = table.head(_MOST_CASES)
     rows = [[_cell(value) for value in row] for row in shown.itertuples(index=False)]
     print_table("Cases", list(map(str, table.columns)), rows)

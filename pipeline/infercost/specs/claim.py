@@ -21,7 +21,8 @@ class Claim(Spec):
     study: str
     """Whose published rows decide."""
     query: str
-    """SQL over `rows`: one row per case, the number in `value`, every other column says which."""
+    """SQL over `rows`, and over the study's aggregates by name: one row per case, the number in
+    `value`, every other column says which."""
     value: str
     """What the number is, with its unit."""
     scale: Scale = "ratio"
