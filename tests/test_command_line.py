@@ -96,3 +96,15 @@ def test_options_lists_every_group(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(output(capsys, "options", "--json"))
     assert "h100-sxm" in found["hardware"]
     assert "memory-wall" in found["study"]
+
+
+def test_sweep_is_another_word_for_evaluate(capsys: pytest.CaptureFixture[str]) -> None:
+    assert output(capsys, "sweep", "batch=1,8") == output(capsys, "evaluate", "batch=1,8")
+
+
+def test_a_study_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "smok"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    assert "Did you mean 'smoke'?" in told.err

@@ -25,6 +25,7 @@ from infercost.commands import (
     new,
     replay,
     stage,
+    study,
     validate,
 )
 from infercost.errors import SpecError
@@ -40,6 +41,7 @@ COMMANDS = (
     calibrate,
     catalogue,
     new,
+    study,
     datasets,
     answer,
     claims,

@@ -21,6 +21,7 @@ def add_parser(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "evaluate",
+        aliases=["sweep"],
         help="every point that lists and ranges in overrides span",
         description=(
             "Evaluate every point that the overrides span; lists and ranges make axes, and "

@@ -1,0 +1,58 @@
+"""`infercost study`: compute a study through Snakemake, and print its answer."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from infercost.commands.arguments import add_config_dir
+from infercost.errors import SpecError
+
+
+def add_parser(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "study",
+        help="compute a study and print its answer; only what is not there yet",
+        description="Run the workflow for one study, here in a checkout of the project, with"
+        " progress. Interrupted, it goes on where it stopped.",
+        epilog="example: infercost study smoke --jobs 2",
+    )
+    parser.add_argument("study")
+    parser.add_argument("--jobs", type=int, default=2, help="jobs at once (default: 2)")
+    parser.add_argument("--profile", default="default", help="workflow profile (default: default)")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be computed")
+    add_config_dir(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run Snakemake in the checkout, then print where results are and what they say."""
+    from infercost.commands import answer
+    from infercost.paths import ROOT
+    from infercost.studies import load_study
+
+    if not (ROOT / "Snakefile").is_file():
+        remedy = "Clone the project; an installed package has 'infercost evaluate' alone"
+        raise SpecError("study", arguments.study, "there is no workflow here", remedy)
+    dirs = [str(Path(folder).absolute()) for folder in arguments.config_dir]
+    load_study(arguments.study, tuple(dirs))  # a fault is told before Snakemake starts
+    settings = [f"study={arguments.study}", *([f"config_dir={dirs}"] if dirs else [])]
+    command = [
+        *(sys.executable, "-m", "snakemake", "--jobs", str(arguments.jobs), "--logger", "rich"),
+        *("--workflow-profile", f"workflow/profiles/{arguments.profile}"),
+        *(["--dry-run"] if arguments.dry_run else []),
+        *("--config", *settings),
+    ]
+    beside = str(Path(sys.executable).parent)  # rules call python: let them find this one
+    path = os.pathsep.join([beside, os.environ.get("PATH", "")])
+    code = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PATH": path}, check=False
+    ).returncode
+    if code or arguments.dry_run:
+        return code
+    return answer.run(argparse.Namespace(study=arguments.study, data=ROOT / "data"))
