@@ -2,68 +2,22 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
-
 import numpy as np
-import pandas as pd
 import pytest
 
-from infercost.datasets import Version, publish
-from infercost.parts import write_part
-from infercost.plots.base import FigureData, draw
-from infercost.stages.aggregate import connect, query
-from infercost.stages.answer import sentences
-from infercost.studies import StudyPlan, plan_study
+from studied import aggregates, computed, draws_every_figure, fills_every_sentence, told
 
-ABOUT = {"question": "?", "digests": {"inputs": "", "code": ""}, "options": {}}
-SCRATCH = TemporaryDirectory(prefix="infercost-studies-")
 STUDIES = ("limit-study", "sync-latency", "topology", "capacity-vs-network")
-
-
-@cache
-def computed(name: str) -> tuple[StudyPlan, Version]:
-    plan = plan_study(name)
-    folder = Path(SCRATCH.name) / name
-    files = {label: folder / f"{label}.parquet" for label in plan.parts}
-    for label, plain in plan.parts.items():
-        write_part(plain, files[label])
-    return plan, publish(folder / "datasets", name, files, ABOUT)
-
-
-def aggregates(name: str) -> dict[str, pd.DataFrame]:
-    plan, version = computed(name)
-    connection = connect(version)
-    return {key: query(connection, key, sql) for key, sql in plan.study.aggregates.items()}
-
-
-def told(name: str, number: int) -> dict[str, Any]:
-    plan, version = computed(name)
-    frame = query(connect(version), "answer", plan.study.answers[number].values)
-    return frame.to_dict("records")[0]  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_sentence_is_filled(name: str) -> None:
-    plan, version = computed(name)
-    found = sentences(plan.study, version)
-    assert len(found) == len(plan.study.answers) >= 3
-    assert not any("{" in sentence or "nan" in sentence for sentence in found)
+    fills_every_sentence(name, least=3)
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_figure_is_drawn(name: str) -> None:
-    plan, version = computed(name)
-    tables, rows = aggregates(name), version.rows()
-    for choice in plan.study.figures:
-        drawn = draw(
-            choice.name,
-            FigureData(name, plan.study.question, "v", rows, tables, choice.options),
-        )
-        assert len(drawn.table) > 3
-        assert drawn.title.endswith("?")
+    draws_every_figure(name)
 
 
 # --- LIMINAL --------------------------------------------------------------------------------------
