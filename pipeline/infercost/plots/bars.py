@@ -8,13 +8,12 @@ from altair.typing import ChartType
 
 from infercost.plots.base import Figure, FigureData, figure
 from infercost.plots.panels import (
-    MOST,
     as_text,
     by_panel,
     chosen_table,
     colours,
     columns_of,
-    in_order,
+    series_names,
 )
 
 
@@ -44,10 +43,7 @@ def bars(
     shown = columns_of(data, "bars", chosen_table(data, "bars", table), roles)
     if series is None:
         shown["series"] = ""
-    names = [as_text(value) for value in in_order(shown["series"])]
-    if len(names) > MOST:
-        fault = f"'{series}' has {len(names)} values, and a figure {MOST} colours"
-        raise data.fault("bars.series", fault, "Choose some by 'where'")
+    names = series_names(data, "bars", series or "", shown["series"])
     shown["series"] = [as_text(value) for value in shown["series"]]
     shown["y"] = [as_text(value) for value in shown["y"]]
     ordered = list(dict.fromkeys(shown["y"]))

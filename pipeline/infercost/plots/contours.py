@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import altair as alt
 import numpy as np
 import pandas as pd
 from altair.typing import ChartType
 
 from infercost.plots.axes import LogAxis
 from infercost.plots.base import Figure, FigureData, figure
-from infercost.plots.panels import MOST, as_text, by_panel, chosen_table, colours, columns_of
+from infercost.plots.panels import (
+    MOST,
+    as_text,
+    by_panel,
+    chosen_table,
+    colours,
+    columns_of,
+    lines_over,
+)
 
 NONE = "no contour crosses the study's grid"
 
@@ -52,12 +59,7 @@ def contours(
     colour = colours(names, value_title or value)
 
     def drawn(rows: pd.DataFrame) -> ChartType:
-        base = alt.Chart(rows[["x", "y", "series"]].sort_values(["series", "x"], kind="stable"))
-        marks = base.mark_line(point=alt.OverlayMarkDef(size=22), clip=True).encode(
-            x=horizontal.x("x"), y=vertical.y("y"), color=colour
-        )
-        chart: ChartType = marks.properties(width=330, height=270)
-        return chart
+        return lines_over(rows, horizontal.x("x"), vertical.y("y"), colour, (330, 270))
 
     return Figure(
         chart=by_panel(shown, panel_title, columns, drawn),

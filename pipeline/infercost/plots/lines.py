@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import altair as alt
 import pandas as pd
 from altair.typing import ChartType
 
 from infercost.plots.axes import LogAxis
 from infercost.plots.base import Figure, FigureData, figure
 from infercost.plots.panels import (
-    MOST,
     as_text,
     by_panel,
     chosen_table,
     colours,
     columns_of,
-    in_order,
+    lines_over,
+    series_names,
 )
 
 
@@ -41,10 +40,7 @@ def lines(
     """
     roles = {"x": x, "y": y, "series": series, "panel": panel}
     shown = columns_of(data, "lines", chosen_table(data, "lines", table), roles)
-    names = [as_text(value) for value in in_order(shown["series"])]
-    if len(names) > MOST:
-        fault = f"'{series}' has {len(names)} values, and a figure {MOST} colours"
-        raise data.fault("lines.series", fault, "Choose some by 'where'")
+    names = series_names(data, "lines", series, shown["series"])
     shown["series"] = [as_text(value) for value in shown["series"]]
     shown = shown[(shown["x"] > 0) & (shown["y"] > 0)]
     width = 620 if panel is None else 250
@@ -53,12 +49,7 @@ def lines(
     colour = colours(names, series_title or series)
 
     def drawn(rows: pd.DataFrame) -> ChartType:
-        base = alt.Chart(rows[["x", "y", "series"]].sort_values(["series", "x"], kind="stable"))
-        marks = base.mark_line(point=alt.OverlayMarkDef(size=22), clip=True).encode(
-            x=horizontal.x("x"), y=vertical.y("y"), color=colour
-        )
-        chart: ChartType = marks.properties(width=width, height=260)
-        return chart
+        return lines_over(rows, horizontal.x("x"), vertical.y("y"), colour, (width, 260))
 
     panels = by_panel(shown, panel_title, columns, drawn)
     return Figure(

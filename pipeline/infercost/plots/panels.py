@@ -79,3 +79,23 @@ def by_panel(
     ]
     joined: ChartType = alt.concat(*charts, columns=columns, spacing={"row": 18, "column": 18})
     return joined
+
+
+def series_names(data: FigureData, figure: str, column: str, values: pd.Series[Any]) -> list[str]:
+    """The values of a series as text, in order; an error where there are more than colours."""
+    names = [as_text(value) for value in in_order(values)]
+    if len(names) > MOST:
+        fault = f"'{column}' has {len(names)} values, and a figure {MOST} colours"
+        raise data.fault(f"{figure}.series", fault, "Choose some by 'where'")
+    return names
+
+
+def lines_over(
+    rows: pd.DataFrame, x: alt.X, y: alt.Y, colour: alt.Color, size: tuple[int, int]
+) -> ChartType:
+    """A line with points per `series`, along `x`."""
+    base = alt.Chart(rows[["x", "y", "series"]].sort_values(["series", "x"], kind="stable"))
+    marks = base.mark_line(point=alt.OverlayMarkDef(size=22), clip=True)
+    width, height = size
+    chart: ChartType = marks.encode(x=x, y=y, color=colour).properties(width=width, height=height)
+    return chart
