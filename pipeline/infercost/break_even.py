@@ -9,7 +9,6 @@ and says so.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from infercost.errors import SpecError
 from infercost.evaluation import typed_axis
 from infercost.grid import Grid, GridAxis
 from infercost.optimise import Search, least
-from infercost.parts import Part, inner_axes, parquet_options
+from infercost.parts import Part, inner_axes, write_table
 from infercost.places import COMBINING
 from infercost.question import Axis, ask
 from infercost.specs.break_even import Tie
@@ -310,14 +309,7 @@ def _table(tie: Plain, composed: ComposedCase, cells: GridAxis, ties: Ties) -> p
 
 def write_ties(plain: Plain, target: Path) -> int:
     """Find the ties of a part and write them whole or not at all; returns the rows."""
-    import pyarrow.parquet as pq
-
-    rows = tables(plain)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    pq.write_table(rows, scratch, **parquet_options(rows.schema))
-    scratch.replace(target)
-    return int(rows.num_rows)
+    return write_table(tables(plain), target)
 
 
 BATCHES = [2**n for n in range(11)]

@@ -21,3 +21,9 @@ def landing(target: Path) -> Iterator[Path]:
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def land_text(target: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with landing(target) as scratch:
+        scratch.write_text(text, encoding="utf-8")

@@ -17,9 +17,8 @@ from infercost.calibrate.record import LEFT_OUT, Record, read_record
 from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.errors import SpecError
-from infercost.landing import landing
 from infercost.measurements import era_of, read_table
-from infercost.parts import parquet_options
+from infercost.parts import write_table
 from infercost.paths import ROOT, config_dirs, data_file, shown
 from infercost.question import Question
 from infercost.readings import Reading, read
@@ -82,17 +81,12 @@ def _named(readings: list[Reading], dirs: tuple[str, ...]) -> dict[str, tuple[st
 
 def write_measured(plain: Plain, dirs: tuple[str, ...], target: Path) -> int:
     """Compute the part and write it whole or not at all; returns its rows."""
-    import pyarrow.parquet as pq
-
     study = Measurements.model_validate(plain["measurements"])
     for name, digest in file_digests(study).items():
         if plain["options"]["reference"][name]["sha256"] != digest:
             fault = "has changed since the study was planned"
             raise SpecError(name, "", fault, "Run the study again")
-    table = to_arrow(measured_rows(study, dirs))
-    with landing(target) as scratch:
-        pq.write_table(table, scratch, **parquet_options(table.schema))
-    return int(table.num_rows)
+    return write_table(to_arrow(measured_rows(study, dirs)), target)
 
 
 def measured_rows(study: Measurements, dirs: tuple[str, ...] = ()) -> list[Row]:

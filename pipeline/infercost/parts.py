@@ -202,6 +202,15 @@ def write_rows(tables: Iterable[pa.Table], target: Path) -> None:
             writer.close()
 
 
+def write_table(table: pa.Table, target: Path) -> int:
+    """Write one table as a part, whole or not at all; returns its rows."""
+    import pyarrow.parquet as pq
+
+    with landing(target) as scratch:
+        pq.write_table(table, scratch, **parquet_options(table.schema))
+    return int(table.num_rows)
+
+
 def _joined(tables: list[pa.Table]) -> pa.Table:
     import pyarrow as pa
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +13,7 @@ from infercost.compose import Options, compose_study
 from infercost.cuts import cut
 from infercost.draws import described, draws_of, full_path
 from infercost.errors import SpecError, nearest
+from infercost.landing import land_text
 from infercost.parts import inner_axes
 from infercost.paths import config_dirs
 from infercost.provenance import canonical, code_digest, digest
@@ -305,13 +305,10 @@ def _entry(axis: Axis, split: str, value: Any) -> Plain:
 
 def write_specs(plan: StudyPlan, folder: Path) -> dict[str, Path]:
     """The description of each part as a file named by its digest; what is there stays untouched."""
-    folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for label, plain in plan.parts.items():
         file = folder / f"{plan.digests[label]}.json"
         if not file.is_file():
-            scratch = file.with_name(f".{file.name}.{os.getpid()}")
-            scratch.write_text(canonical(plain))
-            scratch.replace(file)
+            land_text(file, canonical(plain))
         files[label] = file
     return files

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from infercost.landing import land_text
 from infercost.paths import config_dirs
 from infercost.provenance import canonical, code_digest, digest
 
@@ -76,10 +76,7 @@ def _fresh(
         files={str(file): _digest_of(file) for file in data_files},
         file=str(target),
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    scratch.write_text(canonical(asdict(plan)))
-    scratch.replace(target)
+    land_text(target, canonical(asdict(plan)))
     return plan
 
 

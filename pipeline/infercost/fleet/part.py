@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from infercost.compose import Options, compose_fleet
 from infercost.fleet.abilities import Abilities, abilities, question_of
 from infercost.fleet.explain import Plan, planned, rows
-from infercost.parts import parquet_options
+from infercost.parts import write_table
 from infercost.paths import CONF, config_dirs
 from infercost.question import Question, checked_options
 from infercost.specs.fleet import Fleet
@@ -89,11 +88,4 @@ def table(plain: Plain) -> pa.Table:
 
 def write_plan(plain: Plain, target: Path) -> int:
     """Plan a scenario and write its rows whole or not at all; returns their number."""
-    import pyarrow.parquet as pq
-
-    found = table(plain)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    pq.write_table(found, scratch, **parquet_options(found.schema))
-    scratch.replace(target)
-    return int(found.num_rows)
+    return write_table(table(plain), target)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infercost.compose import Options
 from infercost.errors import SpecError
-from infercost.parts import parquet_options
+from infercost.parts import write_table
 from infercost.question import ask
 from infercost.serving.ask import asked_service, sorted_words
 from infercost.serving.ask import serving_of as _serving_of
@@ -48,15 +47,8 @@ def described(study: Replays, dirs: tuple[str, ...] = ()) -> dict[str, Plain]:
 
 def write_replays(plain: Plain, dirs: tuple[str, ...], target: Path) -> int:
     """Replay a part and write it whole or not at all; returns its rows."""
-    import pyarrow.parquet as pq
-
     study = Replays.model_validate({**plain["replays"], "cases": {plain["case"]: ["x"]}})
-    table = to_arrow(rows_of(study, plain["case"], plain["words"], dirs))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    pq.write_table(table, scratch, **parquet_options(table.schema))
-    scratch.replace(target)
-    return int(table.num_rows)
+    return write_table(to_arrow(rows_of(study, plain["case"], plain["words"], dirs)), target)
 
 
 def rows_of(study: Replays, case: str, words: list[str], dirs: tuple[str, ...]) -> list[Plain]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from infercost.datasets import Version, open_version
 from infercost.directions import directed
 from infercost.errors import SpecError
 from infercost.grid import replaced
+from infercost.landing import landing
 from infercost.parts import Part
 from infercost.places import COMBINING
 from infercost.sensitivity import sensitivity
@@ -54,9 +54,8 @@ def run(plan_file: Path, named: Path, work: Path, root: Path, target: Path) -> N
         tables[SENSITIVITY] = sensitivity(version.rows(), study.draws.sensitivity)
     target.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        scratch = target / f".{name}.{os.getpid()}"
-        table.to_csv(scratch, index=False)
-        scratch.replace(target / f"{name}.csv")
+        with landing(target / f"{name}.csv") as scratch:
+            table.to_csv(scratch, index=False)
 
 
 def connect(version: Version, study: Study | None = None) -> duckdb.DuckDBPyConnection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from infercost.datasets import publish
 from infercost.digests import DamagedPart
 from infercost.errors import SpecError
+from infercost.landing import land_text
 from infercost.lookup import cited, sources
 from infercost.paths import config_dirs
 from infercost.provenance import canonical, code_digest, digest, package_versions
@@ -29,9 +29,7 @@ def run(plan_file: Path, work: Path, root: Path, target: Path) -> None:
         damage.part.unlink(missing_ok=True)
         fault = "was damaged after it had been computed, and is removed"
         raise SpecError(str(damage.part), "", fault, "Run again") from None
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    scratch.write_text(canonical({"study": plan.study, "version": version.name}) + "\n")
-    scratch.replace(target)
+    land_text(target, canonical({"study": plan.study, "version": version.name}) + "\n")
 
 
 def about(plan: WorkPlan, work: Path) -> dict[str, Any]:

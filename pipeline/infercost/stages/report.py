@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pandas as pd
 from infercost.calibrate.public import MEASURED
 from infercost.calibrate.record import read_record
 from infercost.datasets import point_to
+from infercost.landing import land_text
 from infercost.measurements import read_table
 from infercost.report import Assumption, ReportData, ReportFigure, render
 from infercost.specs.study import Study
@@ -51,8 +51,8 @@ def run(
         reproduce=_commands(plan, version.name),
     )
     assert OPERATORS not in study.aggregates  # as long as the whole dataset: in the CSV alone
-    _write(target / "report.html", render(page))
-    _write(target / "answer.txt", "\n".join([f"{study.name}/{version.name}", *told]) + "\n")
+    land_text(target / "report.html", render(page))
+    land_text(target / "answer.txt", "\n".join([f"{study.name}/{version.name}", *told]) + "\n")
     point_to(target.parent / "latest", target.name)
 
 
@@ -126,9 +126,3 @@ def _given(plan: WorkPlan) -> Iterator[tuple[str, list[str]]]:
         yield "overrides", plan.overrides
     if plan.dirs:
         yield "config_dir", plan.dirs
-
-
-def _write(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text)
-    scratch.replace(path)
