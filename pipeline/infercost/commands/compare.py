@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from infercost.commands.arguments import add_config_dir
-from infercost.commands.output import console, print_json, print_table
+from infercost.commands.output import (
+    change,
+    console,
+    print_json,
+    print_table,
+    shown,
+    what_binds,
+)
 from infercost.errors import SpecError
 
 TOTALS = {
@@ -173,7 +180,7 @@ def _print(content: Mapping[str, Any]) -> None:
     rows = [[key, *(d["options"][key] for d in content["designs"])] for key in _groups(content)]
     rows += [
         ["layout", *(_layout(d) for d in content["designs"])],
-        ["what binds", *(_bound(d) for d in content["designs"])],
+        ["what binds", *(what_binds(d) for d in content["designs"])],
     ]
     print_table("Designs", ["", "A", "B"], rows)
     _print_metrics(content["metrics"])
@@ -193,12 +200,6 @@ def _layout(design: Mapping[str, Any]) -> str:
     return f"{int(design['devices'])} devices, {degrees}, batch {design['plan']['batch']}"
 
 
-def _bound(design: Mapping[str, Any]) -> str:
-    if not design["feasible"]:
-        return f"infeasible: {design['limited_by']}"
-    return str(design["bound"]).replace("_", " ")
-
-
 def _verdict(content: Mapping[str, Any]) -> str:
     """The result in words: how much, and which resources make most of the difference."""
     from infercost.quantities import quantity
@@ -206,7 +207,7 @@ def _verdict(content: Mapping[str, Any]) -> str:
     designs = content["designs"]
     out_of = [name for name, d in zip("AB", designs, strict=True) if not d["feasible"]]
     if out_of:
-        why = ", ".join(f"{name} is {_bound(designs['AB'.index(name)])}" for name in out_of)
+        why = ", ".join(f"{name} is {what_binds(designs['AB'.index(name)])}" for name in out_of)
         return f"Not comparable: {why}."
     terms = content["terms"]
     sums = {side: sum(term[side] for term in terms.values()) for side in "ab"}
@@ -228,25 +229,14 @@ def _verdict(content: Mapping[str, Any]) -> str:
 
 def _print_metrics(metrics: Mapping[str, Mapping[str, float]]) -> None:
     from infercost.quantities import quantity
-    from infercost.units import show
 
     rows = []
     for name, value in metrics.items():
-        about = quantity(name)
-        unit = "" if about.unit in ("1", "token/s") else about.unit
-        cells = [_shown(value[side], unit, show) for side in "ab"]
-        meaning = re.split(r"[;:,]", about.meaning)[0].rstrip(".")
+        cells = [shown(value[side], name) for side in "ab"]
+        meaning = re.split(r"[;:,]", quantity(name).meaning)[0].rstrip(".")
         if cells != ["-", "-"]:
-            rows.append([meaning, *cells, _change(value)])
+            rows.append([meaning, *cells, change(value["a"], value["b"])])
     print_table("Results", ["", "A", "B", "change"], rows)
-
-
-def _shown(value: float, unit: str, show: Any) -> str:
-    return "-" if value != value else str(show(value, unit))  # noqa: PLR0124  NaN is not itself
-
-
-def _change(value: Mapping[str, float]) -> str:
-    return f"{value['b'] / value['a'] - 1.0:+.1%}" if value["a"] > 0 and value["b"] > 0 else "-"
 
 
 def _print_terms(content: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from infercost.commands.arguments import add_config_dir
 from infercost.commands.mitigation_tables import mitigation_rows, print_mitigations
-from infercost.commands.output import bar, console, print_json, print_table
+from infercost.commands.output import bar, console, print_json, print_table, shown_unit
 from infercost.commands.tier_tables import print_change, print_tiers
 from infercost.errors import SpecError
 from infercost.question import NO_DIRECTION
@@ -237,20 +237,15 @@ def _print_memory(technology: str, memory: dict[str, float]) -> None:
 
 
 def _print_totals(metrics: dict[str, float]) -> None:
-    from infercost.quantities import quantity
     from infercost.units import show
 
     rows = []
     for label, names in HEADLINES:
-        values = [show(metrics[name], _shown_unit(quantity(name).unit)) for name in names.split()]
+        values = [show(metrics[name], shown_unit(name)) for name in names.split()]
         silent = names in ("encoder_time_s", "retrieval_time_s") and metrics[names] == 0
         if not silent and not any(value.startswith("nan") for value in values):
             rows.append([label, " / ".join(values)])
     print_table("Totals", ["", "value"], rows)
-
-
-def _shown_unit(unit: str) -> str:
-    return "" if unit in ("1", "token/s") else unit
 
 
 def _print_stress(metrics: dict[str, float]) -> None:

@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -66,3 +66,30 @@ def _plain(value: Any) -> Any:
 def bar(share: float, width: int = 24) -> str:
     """A share as a bar of blocks."""
     return "█" * round(share * width)
+
+
+def shown_unit(column: str) -> str:
+    """The unit that a column's values are printed with: none for ratios and tokens per second."""
+    from infercost.quantities import quantity
+
+    unit = quantity(column).unit
+    return "" if unit in ("1", "token/s") else unit
+
+
+def shown(value: float, column: str) -> str:
+    """A value of a column with its unit; a dash where there is none."""
+    from infercost.units import show
+
+    return "-" if math.isnan(value) else show(value, shown_unit(column))
+
+
+def change(before: float, after: float) -> str:
+    """By how much a value changes; a dash where that cannot be said."""
+    return f"{after / before - 1.0:+.1%}" if before > 0 and after > 0 else "-"
+
+
+def what_binds(content: Mapping[str, Any]) -> str:
+    """What bounds the cost of a token at a point, or why there is none."""
+    if not content["feasible"]:
+        return f"infeasible: {content['limited_by']}"
+    return str(content["bound"]).replace("_", " ")

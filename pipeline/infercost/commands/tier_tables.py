@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infercost.commands.output import print_table
+from infercost.commands.output import change, print_table, shown, what_binds
 
 COMPARED = (
     ("time to first token or picture, mean", "ttft_s"),
@@ -59,25 +59,11 @@ def print_tiers(tiers: list[dict[str, Any]]) -> None:
 
 def print_change(base: dict[str, Any], patched: dict[str, Any]) -> None:
     """The same point on the device as it is sold, and with its directions."""
-    from infercost.quantities import quantity
-    from infercost.units import show
-
-    rows = [["what binds", _verdict(base), _verdict(patched), ""]]
+    rows = [["what binds", what_binds(base), what_binds(patched), ""]]
     for label, name in COMPARED:
         before, after = base["metrics"][name], patched["metrics"][name]
-        if before != before and after != after:  # noqa: PLR0124  NaN is not itself
-            continue
-        unit = quantity(name).unit
-        unit = "" if unit in ("1", "token/s") else unit
-        change = f"{after / before - 1.0:+.1%}" if before > 0 and after > 0 else "-"
         # Weights that do not fit leave less than no room, which is none.
-        cells = ["-" if v != v else show(max(v, 0.0), unit) for v in (before, after)]  # noqa: PLR0124
-        rows.append([label, *cells, change])
+        cells = [shown(max(value, 0.0), name) for value in (before, after)]
+        if cells != ["-", "-"]:
+            rows.append([label, *cells, change(before, after)])
     print_table("Change against the base system", ["", "base", "with directions", "change"], rows)
-
-
-def _verdict(content: dict[str, Any]) -> str:
-    """What bounds the cost of a token, or why there is none."""
-    if not content["feasible"]:
-        return f"infeasible: {content['limited_by']}"
-    return str(content["bound"]).replace("_", " ")
