@@ -20,8 +20,9 @@ from infercost.compose import Options
 from infercost.errors import SpecError, nearest
 from infercost.places import COMBINING, option_file, place_of
 from infercost.question import ask, option_names
+from infercost.specs.annotations import members
 from infercost.specs.case import GROUPS
-from infercost.witnesses import annotation_of, field_unit, members, witness
+from infercost.witnesses import annotation_of, field_unit, witness
 
 UNCHECKED = ("assumed", "(recalled)")
 """Marks of a witness that nobody checked against its source."""

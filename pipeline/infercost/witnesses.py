@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 
+from infercost.specs.annotations import members
 from infercost.specs.case import Case
 from infercost.specs.claim import Claim
 from infercost.specs.fields import Quantity, SourcedSpec
@@ -122,18 +123,6 @@ def _tag_fits(kind: type[BaseModel], tag: object) -> bool:
         if name in kind.model_fields:
             return tag in get_args(kind.model_fields[name].annotation)
     return True
-
-
-def members(annotation: Any) -> Iterator[Any]:
-    """The specs and dictionaries inside an annotation."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        yield from members(get_args(annotation)[0])
-    elif origin in (Union, types.UnionType):
-        for part in get_args(annotation):
-            yield from members(part)
-    else:
-        yield annotation
 
 
 def field_unit(group: str, steps: list[str]) -> str:

@@ -7,7 +7,6 @@ equations is measured when the page is made, and stated on it.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from markupsafe import Markup
 
 from infercost.explorer.cube import Cube, Part, cube_of
 from infercost.explorer.error import Error, error_of
-from infercost.report.interactive import policy_hash
+from infercost.report.page import environment, in_script, policy_hash
 
 if TYPE_CHECKING:
     from infercost.datasets import Version
@@ -25,27 +24,22 @@ if TYPE_CHECKING:
 
 def render(version: Version) -> str:
     """The page over one published version, a whole grid. Raises `SpecError` where it is none."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     cube = cube_of(version)
     error = error_of(version, cube)
-    environment = Environment(
-        loader=PackageLoader("infercost", "explorer"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     script = resources.files("infercost.explorer").joinpath("explorer.js").read_text("utf-8")
-    return environment.get_template("explorer.html.j2").render(
-        study=version.study,
-        version=version.name,
-        question=version.manifest()["question"],
-        chosen=version.manifest()["chosen"],
-        error=error,
-        content=_in_script(_content(version, cube, error)),
-        script=Markup(script),  # ours: no text of a study is in it
-        script_hash=policy_hash(script),
+    return (
+        environment("explorer")
+        .get_template("explorer.html.j2")
+        .render(
+            study=version.study,
+            version=version.name,
+            question=version.manifest()["question"],
+            chosen=version.manifest()["chosen"],
+            error=error,
+            content=in_script(_content(version, cube, error)),
+            script=Markup(script),  # ours: no text of a study is in it
+            script_hash=policy_hash(script),
+        )
     )
 
 
@@ -112,9 +106,3 @@ def _quantised(part: Part) -> dict[str, Any]:
 
 def _encoded(values: Any) -> str:
     return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
-
-
-def _in_script(content: dict[str, Any]) -> Markup:
-    """JSON that may stand in a script element: '<' is the only way out of it, and is escaped."""
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c"))

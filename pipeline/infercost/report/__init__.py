@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from infercost.report.inline import inline_svg
-from infercost.report.interactive import embedded, policy_hash, runtime
+from infercost.report.interactive import embedded, runtime
+from infercost.report.page import environment, policy_hash
 from infercost.report.tables import Table, number, table_of
 
 if TYPE_CHECKING:
@@ -60,20 +61,12 @@ class ReportData:
 
 def render(report: ReportData) -> str:
     """The page. Every text is escaped; the same report gives the same bytes."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("infercost", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
-    environment.tests["linkable"] = _is_linkable
+    templates = environment("report")
+    templates.filters["number"] = number
+    templates.tests["linkable"] = _is_linkable
     figures = _figures(report)
     script = runtime(any(figure.spec for figure in figures))
-    return environment.get_template("report.html.j2").render(
+    return templates.get_template("report.html.j2").render(
         report=report,
         figures=figures,
         script=script,

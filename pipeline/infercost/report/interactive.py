@@ -6,15 +6,15 @@ its place: values on hover, legend entries that single out what they name, wheel
 
 from __future__ import annotations
 
-import base64
 import copy
-import hashlib
 import json
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from markupsafe import Markup
+
+from infercost.report.page import in_script
 
 Spec = dict[str, Any]
 
@@ -116,11 +116,7 @@ def _has_numeric_axes(unit: Spec) -> bool:
 
 def embedded(spec: str) -> Markup:
     """A specification as JSON that may stand in a script element, whatever its texts hold."""
-    content = json.dumps(
-        interactive(json.loads(spec)), ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
-    # Safe: inside JSON strings '<' is the only way out of the element, and it is escaped.
-    return Markup(content.replace("<", "\\u003c").replace("\u2028", "\\u2028"))
+    return in_script(interactive(json.loads(spec)))
 
 
 _SHOW = """
@@ -168,9 +164,3 @@ def runtime(charts: bool) -> Markup:
     script = vl_convert.javascript_bundle(f"\n{_SHOW}") if charts else _SHOW
     # Safe: written by this project and its packages; no text of a study is in it.
     return Markup(script.replace("</script", "<\\/script"))
-
-
-def policy_hash(script: str) -> str:
-    """The source expression by which a content security policy admits exactly this script."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"'sha256-{digest}'"

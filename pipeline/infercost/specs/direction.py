@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, create_model
 
+from infercost.specs.annotations import members
 from infercost.specs.fields import NonNegativeField, PositiveField, SourcedSpec, Spec
 from infercost.specs.hardware import Hardware
 from infercost.specs.memory import Memory
@@ -16,18 +15,6 @@ MAIN = "main"
 """The name by which a direction speaks of a device's main memory, whatever it is."""
 
 _PATCH = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-def _members(annotation: Any) -> Iterator[Any]:
-    """The parts of an annotation without `Annotated`, unions and None."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        yield from _members(get_args(annotation)[0])
-    elif origin in (Union, types.UnionType):
-        for part in get_args(annotation):
-            yield from _members(part)
-    elif annotation is not type(None):
-        yield annotation
 
 
 def _is_spec(annotation: Any) -> bool:
@@ -41,8 +28,8 @@ def factors_of(spec: type[BaseModel]) -> type[BaseModel]:
     """
     fields: dict[str, Any] = {}
     for name, field in spec.model_fields.items():
-        for part in _members(field.annotation):
-            inner = list(_members(get_args(part)[1])) if get_origin(part) is dict else []
+        for part in members(field.annotation):
+            inner = list(members(get_args(part)[1])) if get_origin(part) is dict else []
             if _is_spec(part):
                 fields[name] = (factors_of(part), None)
             elif inner and _is_spec(inner[0]):
@@ -64,7 +51,7 @@ def values_of(spec: type[BaseModel]) -> type[BaseModel]:
             whole = values_of(annotation)
         elif get_origin(annotation) is dict:
             key, value = get_args(annotation)
-            inner = next(_members(value))
+            inner = next(members(value))
             whole = dict[key, values_of(inner) if _is_spec(inner) else value]  # type: ignore[valid-type,misc]
         fields[name] = (whole, None)
     return create_model(f"{spec.__name__}Values", __config__=_PATCH, **fields)
