@@ -1,33 +1,19 @@
-"""The report in a real browser, from disk and with the network off.
-
-Needs Playwright (in the development extra) and Chromium (Debian's package, or CHROMIUM=path).
-"""
+"""The report in a real browser, from disk and with the network off."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import altair as alt
 import pandas as pd
 import pytest
 
+from chromium import grave_findings, keep_picture, offline_page
 from infercost.plots.frame import framed, rendered
 from infercost.report import Assumption, ReportData, ReportFigure, render
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = (
-    os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="Chromium is not here: apt-get install chromium, or set CHROMIUM"
-)
-
 EVIL = """<script>document.title="taken"</script>"''é<b>"""
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
 def hostile_report() -> ReportData:
@@ -60,37 +46,17 @@ def hostile_report() -> ReportData:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="module")
-def opened(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The report opened from disk, drawn; with what it said and asked for meanwhile."""
     file = tmp_path_factory.mktemp("report") / "report.html"
     file.write_text(render(hostile_report()), encoding="utf-8")
-    page = browser.new_context(offline=True, viewport={"width": 1200, "height": 900}).new_page()
-    page.said, page.asked = [], []
-    page.on("console", lambda message: page.said.append((message.type, message.text)))
-    page.on("pageerror", lambda error: page.said.append(("error", str(error))))
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.goto(file.as_uri())
-    page.wait_for_function(
-        "[...document.querySelectorAll('[data-chart]')].every(card => card.dataset.drawn)"
-    )
-    _keep_picture(page, "report")
-    yield page
-    page.close()
-
-
-def _keep_picture(page: Any, name: str) -> None:
-    """A screenshot where CI collects them, if it says where."""
-    folder = os.environ.get("SCREENSHOTS")
-    if folder:
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+    with offline_page() as page:
+        page.goto(file.as_uri())
+        page.wait_for_function(
+            "[...document.querySelectorAll('[data-chart]')].every(card => card.dataset.drawn)"
+        )
+        keep_picture(page, "report")
+        yield page
 
 
 def test_it_draws_every_figure_without_an_error(opened: Any) -> None:
@@ -147,10 +113,5 @@ def test_paper_gets_the_still_picture(opened: Any) -> None:
 def test_nothing_serious_stands_in_the_way_of_assistive_technology(
     opened: Any, scheme: str
 ) -> None:
-    axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe is not installed"
-    )
     opened.emulate_media(color_scheme=scheme)
-    found = axe.Axe().run(opened).response["violations"]
-    grave = [rule for rule in found if rule["impact"] in ("serious", "critical")]
-    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in grave] == []
+    assert grave_findings(opened) == []

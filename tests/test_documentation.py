@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from chromium import offline_page
 from infercost.__main__ import COMMANDS, parser
 from infercost.lookup import field_meaning
 from infercost.paths import CONF, ROOT
@@ -303,25 +303,12 @@ def test_the_site_has_every_page(site: Path) -> None:
 
 def test_the_site_works_from_disk_with_the_network_off(site: Path) -> None:
     """No request leaves, nothing complains, and the search finds an equation."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not here: apt-get install chromium, or set CHROMIUM")
-    requests: list[str] = []
-    complaints: list[str] = []
-    with sync_api.sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        page = browser.new_context(offline=True).new_page()
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text))
+    with offline_page() as page:
         for name in ("tutorial", "equations/topology", "claims", "index"):
             page.goto((site / f"{name}.html").as_uri())
         page.get_by_placeholder("Search").click()
         page.keyboard.type("bisection")
         page.locator(".md-search-result__item").first.wait_for()
         assert "Topology" in page.locator(".md-search-result__item").first.inner_text()
-        browser.close()
-    assert complaints == []
-    assert all(url.startswith("file:") for url in requests)
+        assert page.said == []
+        assert all(url.startswith("file:") for url in page.asked)

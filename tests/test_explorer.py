@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import infercost
+from chromium import grave_findings, keep_picture, offline_page
 from infercost.__main__ import main
 from infercost.datasets import Version, point_to, publish
 from infercost.errors import SpecError
@@ -147,34 +146,15 @@ def test_the_command_writes_a_page(
 # --- in a browser
 
 
-CHROMIUM = (
-    os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-)
-
-
 @pytest.fixture(scope="module")
 def opened(version: Version, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not here: apt-get install chromium, or set CHROMIUM")
     file = tmp_path_factory.mktemp("page") / "explorer.html"
     file.write_text(render(version), encoding="utf-8")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
-        page.said, page.asked = [], []
-        page.on("console", lambda message: page.said.append((message.type, message.text)))
-        page.on("pageerror", lambda error: page.said.append(("error", str(error))))
-        page.on("request", lambda request: page.asked.append(request.url))
+    with offline_page() as page:
         page.goto(file.as_uri())
         page.wait_for_function("document.documentElement.dataset.ready")
-        if os.environ.get("SCREENSHOTS"):
-            picture = Path(os.environ["SCREENSHOTS"]) / "explorer.png"
-            page.screenshot(path=picture, full_page=True)
+        keep_picture(page, "explorer")
         yield page
-        browser.close()
 
 
 def in_page(page: Any, place: dict[str, Any], metric: str) -> float:
@@ -236,10 +216,7 @@ def test_what_does_not_fit_is_said(opened: Any) -> None:
 
 
 def test_every_control_has_a_name_and_can_be_reached_by_keyboard(opened: Any) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not here")
-    found = axe.Axe().run(opened).response["violations"]
-    grave = [rule for rule in found if rule["impact"] in ("serious", "critical")]
-    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in grave] == []
+    assert grave_findings(opened) == []
     opened.locator("select").first.focus()
     for _ in range(3):
         opened.keyboard.press("Tab")
