@@ -22,10 +22,8 @@ from infercost.places import COMBINING, option_file, place_of
 from infercost.question import ask, option_names
 from infercost.specs.annotations import members
 from infercost.specs.case import GROUPS
-from infercost.witnesses import annotation_of, field_unit, witness
+from infercost.witnesses import annotation_of, field_unit, is_unchecked, witness
 
-UNCHECKED = ("assumed", "(recalled)")
-"""Marks of a witness that nobody checked against its source."""
 _BARE = ("sources", "name")
 
 
@@ -54,7 +52,7 @@ class Stated:
     @property
     def unchecked(self) -> bool:
         """Whether the figure is assumed, or recalled without a look at its source."""
-        return any(mark in self.witness for mark in UNCHECKED)
+        return is_unchecked(self.witness)
 
 
 def entries(dirs: tuple[Path, ...], groups: tuple[str, ...] = GROUPS) -> Iterator[Entry]:

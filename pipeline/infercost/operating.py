@@ -46,7 +46,12 @@ def best_point(
     feasible (`infercost.placement.LIMITS`).
     """
     inner = inner_axes(options, composed, how)
-    (chosen,) = search(composed, (), Search(how.objectives, inner, how.within_slo, "best"))
+    return best_of(composed, Search(how.objectives, inner, how.within_slo, "best"))
+
+
+def best_of(composed: ComposedCase, how: Search) -> tuple[Grid, Evaluation, int]:
+    """As `best_point`, along axes that are there already."""
+    (chosen,) = search(composed, (), how)
     points = chosen.points()
     point = Evaluation(points.bind(composed.case), chosen.capacity_share[:, None])
     return points, point, int(chosen.limit[0])

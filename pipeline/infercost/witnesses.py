@@ -52,6 +52,11 @@ def witness(spec: Any, path: str) -> str:
     return found
 
 
+def is_unchecked(text: object) -> bool:
+    """Whether a witness rests, wholly or in part, on what is assumed or recalled from memory."""
+    return any(mark in str(text) for mark in ("assumed", "(recalled)"))
+
+
 def _covering(sources: Mapping[str, str], path: str) -> str:
     """The entry of the longest parent of `path`, else the default, else nothing."""
     parts = path.split(".")

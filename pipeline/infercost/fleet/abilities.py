@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from infercost.compose import ComposedCase, Options
-from infercost.cost import Evaluation
 from infercost.directions import directed
 from infercost.grid import GridAxis
-from infercost.optimise import Search, joint_axis, search
+from infercost.operating import best_of
+from infercost.optimise import Search, joint_axis
 from infercost.placement import LIMITS
 from infercost.question import Question, ask, checked_options
 from infercost.registry import metrics
@@ -125,11 +125,9 @@ def _serving(composed: ComposedCase, largest: int) -> Ability:
     layout = joint_axis("layout", plan, composed, largest)
     batch = GridAxis("batch", {"batch": np.array(BATCHES, dtype=np.float64)})
     how = Search("cost_per_mtoken_usd", (layout, batch), within_slo=True, keep="best")
-    (chosen,) = search(composed, (), how)
-    if chosen.limit[0] > 0:
-        return Ability(0.0, 0.0, f"infeasible: {LIMITS[int(chosen.limit[0])]}")
-    points = chosen.points()
-    point = Evaluation(points.bind(composed.case))
+    points, point, limit = best_of(composed, how)
+    if limit > 0:
+        return Ability(0.0, 0.0, f"infeasible: {LIMITS[limit]}")
 
     def value(column: str) -> float:
         return float(points.flat(metrics()[column].evaluate(point))[0])

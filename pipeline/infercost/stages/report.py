@@ -21,6 +21,7 @@ from infercost.stages.answer import sentences
 from infercost.stages.publish import drawn_sources
 from infercost.stages.trust import Trust, trust
 from infercost.studies import load_study
+from infercost.witnesses import is_unchecked
 from infercost.workplan import WorkPlan, read_plan
 
 FACTS = ("rows", "version", "logical_digest", "digests", "chosen", "packages", "sources")
@@ -75,7 +76,7 @@ def _figure(stem: Path) -> ReportFigure:
 
 
 def assumptions(options: Mapping[str, Any]) -> Iterator[Assumption]:
-    """Every number of the options used whose witness is an assumption or was not checked."""
+    """Every number of the options used whose witness rests on what nobody checked."""
     for group, named in options.items():
         for name, content in named.items():
             if isinstance(content, Mapping):
@@ -87,7 +88,7 @@ def drawn(study: Study) -> Iterator[Assumption]:
     """What a study itself draws on no document at hand."""
     inputs = {} if study.draws is None else study.draws.inputs
     for path, witness in drawn_sources(study).get("sources", {}).items():
-        if witness.startswith("assumed") or witness.endswith("(recalled)"):
+        if is_unchecked(witness):
             stated = inputs.get(path, {}) if isinstance(inputs, dict) else {}
             value = next((f"{k}: {v}" for k, v in stated.items() if k != "source"), "correlation")
             yield Assumption(f"study/{study.name}", path, value, witness)
@@ -95,7 +96,7 @@ def drawn(study: Study) -> Iterator[Assumption]:
 
 def _doubtful(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
     for key, witness in (node.get("sources") or {}).items():
-        if str(witness).startswith("assumed") or str(witness).endswith("(recalled)"):
+        if is_unchecked(witness):
             yield f"{path}{key}", _value(node, key), str(witness)
     for name, child in node.items():
         if name != "sources" and isinstance(child, Mapping):
