@@ -108,3 +108,23 @@ def test_a_study_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str
     assert told.out == ""
     assert len(told.err.splitlines()) == 1
     assert "Did you mean 'smoke'?" in told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["study", "smoke", "--jobs", "0"], "Take 1 or more"),
+        (["study", "smoke", "--profile", "defualt"], "Did you mean 'default'?"),
+        (["study", "smoke", "--config-dir", "nowhere"], "is not a folder of options"),
+        (["catalogue", "blackwell", "--config-dir", "nowhere"], "is not a folder of options"),
+        (["options", "--config-dir", "nowhere"], "is not a folder of options"),
+        (["doctor", "--config-dir", "nowhere"], "is not a folder of options"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert main(arguments) in (1, 2)
+    told = capsys.readouterr()
+    assert words in told.err + told.out
+    assert "Warning" not in told.err

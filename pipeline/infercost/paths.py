@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from infercost.errors import SpecError
+
 _PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = _PACKAGE.parents[1]
 
@@ -22,10 +24,14 @@ def config_dirs(extra: tuple[str, ...] = ()) -> tuple[Path, ...]:
     """Folders of options in the order of search: the project's, then the user's.
 
     The user's come from `extra` and from the environment variable INFERCOST_CONFIG_PATH, a list
-    with the separator of PATH.
+    with the separator of PATH. Raises `SpecError` for one that is not there.
     """
     listed = os.environ.get("INFERCOST_CONFIG_PATH", "").split(os.pathsep)
-    return (CONF, *(Path(d).expanduser().absolute() for d in (*extra, *listed) if d))
+    folders = [Path(d).expanduser().absolute() for d in (*extra, *listed) if d]
+    for folder in folders:
+        if not folder.is_dir():
+            raise SpecError(str(folder), "", "is not a folder of options", "Name one that exists")
+    return (CONF, *folders)
 
 
 def data_file(name: str) -> Path:

@@ -76,9 +76,6 @@ def ask(overrides: list[str], dirs: tuple[str, ...] = ()) -> Question:
     """The question that overrides pose. Raises `SpecError` for what cannot be read."""
     parsed = _parsed(overrides)
     folders = config_dirs((*dirs, *_search_path(parsed)))
-    for folder in folders:
-        if not folder.is_dir():
-            raise SpecError(str(folder), "", "is not a folder of options", "Name one that exists")
     options: dict[str, tuple[str, ...]] = {}
     fixed: list[str] = []
     labels: list[Axis] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infercost.commands.arguments import add_config_dir
-from infercost.errors import SpecError
+from infercost.errors import SpecError, nearest
 
 
 def add_parser(commands: Any) -> None:
@@ -39,6 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
     if not (ROOT / "Snakefile").is_file():
         remedy = "Clone the project; an installed package has 'infercost evaluate' alone"
         raise SpecError("study", arguments.study, "there is no workflow here", remedy)
+    if arguments.jobs < 1:
+        raise SpecError(f"--jobs {arguments.jobs}", "", "computes nothing", "Take 1 or more")
+    profiles = sorted(file.parent.name for file in ROOT.glob("workflow/profiles/*/config.yaml"))
+    if arguments.profile not in profiles:
+        remedy = nearest(arguments.profile, profiles)
+        raise SpecError(f"--profile {arguments.profile}", "", "there is no such profile", remedy)
     dirs = [str(Path(folder).absolute()) for folder in arguments.config_dir]
     load_study(arguments.study, tuple(dirs))  # a fault is told before Snakemake starts
     settings = [f"study={arguments.study}", *([f"config_dir={dirs}"] if dirs else [])]
