@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -128,3 +130,18 @@ def test_what_would_be_ignored_is_refused(
     told = capsys.readouterr()
     assert words in told.err + told.out
     assert "Warning" not in told.err
+
+
+@pytest.mark.parametrize(
+    ("work", "heavy"),
+    [
+        ("parser()", {"numpy", "pydantic", "hydra", "pyarrow", "pandas"}),
+        ("main(['explain'])", {"pandas", "scipy", "numba", "SALib", "duckdb", "altair"}),
+    ],
+)
+def test_a_command_loads_no_more_than_it_needs(work: str, heavy: set[str]) -> None:
+    """Start-up is mostly imports."""
+    code = f"import sys\nfrom infercost.__main__ import main, parser\n{work}\n"
+    code += f"print(sorted({heavy!r} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"

@@ -163,8 +163,10 @@ def _numbers(path: Path, table: pa.Table, column: str) -> FloatArray:
     import pyarrow.compute as pc
 
     try:
-        numbers = pc.fill_null(table[column].cast(pa.float64()), float("nan")).combine_chunks()
-        # Not to_numpy, which imports pandas.
+        numbers = table[column].cast(pa.float64()).combine_chunks()
+        # Neither fill_null where nothing is null nor to_numpy: both import pandas.
+        if numbers.null_count:
+            numbers = pc.fill_null(numbers, float("nan"))
         return cast(FloatArray, np.from_dlpack(numbers))
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise _unreadable(path, error) from None

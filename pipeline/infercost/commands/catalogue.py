@@ -8,7 +8,6 @@ from typing import Any
 from infercost.commands.arguments import add_config_dir
 from infercost.commands.output import print_json, print_table
 from infercost.errors import SpecError, nearest
-from infercost.specs.case import GROUPS
 
 
 def add_parser(commands: Any) -> None:
@@ -60,6 +59,7 @@ def run_options(arguments: argparse.Namespace) -> int:
     """Print the options of a group, or of all."""
     from infercost.paths import config_dirs
     from infercost.question import option_names
+    from infercost.specs.case import GROUPS
 
     dirs = config_dirs(tuple(arguments.config_dir))
     groups = (*GROUPS, "memory", "link", "topology", "study", "fleet")
@@ -81,6 +81,7 @@ def run_options(arguments: argparse.Namespace) -> int:
 def run_catalogue(arguments: argparse.Namespace) -> int:
     """Print options that match, or one option, or one field."""
     from infercost.paths import config_dirs
+    from infercost.specs.case import GROUPS
 
     dirs = config_dirs(tuple(arguments.config_dir))
     words: list[str] = arguments.words
@@ -111,6 +112,7 @@ def _print_matches(dirs: Any, words: list[str], arguments: argparse.Namespace) -
 
 def _print_option(dirs: Any, named: str, arguments: argparse.Namespace) -> int:
     from infercost.lookup import cited, sources, statements
+    from infercost.specs.case import GROUPS
 
     group, _, name = named.partition("/")
     if group not in GROUPS:

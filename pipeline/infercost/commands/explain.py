@@ -10,7 +10,6 @@ from infercost.commands.mitigation_tables import mitigation_rows, print_mitigati
 from infercost.commands.output import bar, console, print_json, print_table, shown_unit
 from infercost.commands.tier_tables import print_change, print_tiers
 from infercost.errors import SpecError
-from infercost.question import NO_DIRECTION
 
 if TYPE_CHECKING:
     from infercost.compose import ComposedCase, Options
@@ -169,6 +168,8 @@ def explained(
 
 
 def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
+    from infercost.question import NO_DIRECTION
+
     case, plan, metrics = composed.case, content["plan"], content["metrics"]
     out = console()
     degrees = " ".join(f"{k}={plan[k]}" for k in ("tp", "pp", "dp", "ep"))

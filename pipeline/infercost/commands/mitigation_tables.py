@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from infercost.commands.output import print_table
 
@@ -21,6 +20,8 @@ def mitigation_rows(point: Evaluation) -> list[dict[str, Any]]:
     Changes are ratios minus one; a mitigation that does not stand alone, since another makes room
     for it, has none.
     """
+    import numpy as np
+
     base = point.case.unmitigated
     if base is None:
         return []
@@ -40,15 +41,17 @@ def _row(
     key: str, title: str, after: list[float], before: list[float], loss: float, measure: str
 ) -> dict[str, Any]:
     changes = {
-        name: a / b - 1.0 if np.isfinite(a) and np.isfinite(b) else None
+        name: a / b - 1.0 if math.isfinite(a) and math.isfinite(b) else None
         for name, a, b in zip(COMPARED, after, before, strict=True)
     }
-    quality = None if np.isnan(loss) else loss
+    quality = None if math.isnan(loss) else loss
     return {"mitigation": key, "name": title, **changes, "quality_loss": quality, "of": measure}
 
 
 def _values(case: Any) -> list[float]:
     """The compared columns of a case; not a number where it cannot be."""
+    import numpy as np
+
     from infercost.cost import Evaluation
     from infercost.registry import metrics
 
