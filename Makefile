@@ -109,7 +109,7 @@ $(VENV)/.installed: $(VENV)/.locked pyproject.toml
 lock: env ## Resolve pyproject.toml into the lock again (LOCK_FLAGS=--upgrade for the newest)
 	@$(PIP) install uv
 	$(BIN)/uv pip compile pyproject.toml --python $(BIN)/python --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-annotate --no-header --no-emit-index-url -q $(LOCK_FLAGS) -o $(LOCK)
+		--generate-hashes --no-annotate --no-header -q $(LOCK_FLAGS) -o $(LOCK)
 
 clean: ## Remove .venv, caches and work in progress; published datasets stay
 	rm -rf $(VENV) .snakemake data/work data/site build dist \

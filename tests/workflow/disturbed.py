@@ -99,7 +99,7 @@ class Runs:
 
     def part_files(self) -> list[Path]:
         """Computed parts."""
-        return sorted((self.folder / "data/work/parts").glob("*.parquet"))
+        return sorted((self.folder / "data" / "work" / "parts").glob("*.parquet"))
 
 
 def environment() -> dict[str, str]:

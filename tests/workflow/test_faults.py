@@ -86,7 +86,7 @@ def test_two_runs_at_once_land_one_version(tmp_path: Path, undisturbed: dict[str
         runs.complete(*LANDED)
     assert runs.published() == undisturbed
     assert not list((tmp_path / "data/datasets").rglob(".staging*"))
-    assert not list((tmp_path / "data/work/parts").glob(".*"))
+    assert not list((tmp_path / "data" / "work" / "parts").glob(".*"))
 
 
 def test_cores_and_folders_do_not_show_in_the_bytes(
