@@ -20,8 +20,8 @@ from infercost.resolve import content_of
 from infercost.serving import summary
 from infercost.serving.replay import Outcome, Pool, replay
 from infercost.serving.requests import Arrivals, arrivals, poisson
-from infercost.serving.search import Objective, largest_rate
-from infercost.serving.service import service_of
+from infercost.serving.search import Objective, best_split, largest_rate, replicas_for
+from infercost.serving.service import Service, service_of
 from infercost.serving.tables import Passes, StepTables, step_tables
 from infercost.specs.case import Case
 from infercost.specs.serving import Serving
@@ -122,9 +122,17 @@ def test_replay_of_a_pipeline_and_of_faster_devices_is_distserves(rate: float) -
     staged = replay(Pool(steady(1.0), one, 1, 1, 10_000, 1.0, stages=2), asked)
     assert service_times(staged) == pytest.approx(1.0 + rate / (4.0 * (2.0 - rate)), rel=0.02)
     faster = replay(Pool(steady(1.0 / 1.6), one, 1, 1, 10_000, 1.0), asked)
-    assert service_times(faster) == pytest.approx(
-        1.0 / 1.6 + rate / (2.0 * 1.6 * (1.6 - rate)), rel=0.02
-    )
+    expected = 1.0 / 1.6 + rate / (2.0 * 1.6 * (1.6 - rate))
+    assert service_times(faster) == pytest.approx(expected, rel=0.02)
+    assert queueing.parallel_ttft(rate, 1.0, 1.6) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("busy", [0.8, 0.95])
+def test_several_servers_behind_one_queue(busy: float) -> None:
+    """One server is M/G/1 exactly. M/M/2, C² = 1, near its limit: W = S ρ² / (1 - ρ²)."""
+    assert queueing.mgk_wait(busy, 1.0, 0.5, 1) == pytest.approx(queueing.mg1_wait(busy, 1.0, 0.5))
+    two = queueing.mgk_wait(2.0 * busy, 1.0, 1.0, 2)
+    assert two == pytest.approx(busy**2 / (1.0 - busy**2), rel=0.02)
 
 
 def test_littles_law_holds() -> None:
@@ -232,25 +240,45 @@ def test_an_empty_trace_is_refused() -> None:
         arrivals("night", np.zeros(0), np.zeros(0), np.zeros(0))
 
 
-def test_a_search_finds_the_edge_of_an_m_d_1_queue() -> None:
-    """Mean TTFT of 2 D is at ρ = 2/3; here the 90th percentile of TTFT is bisected, and the rate
-    found keeps the limit while 6 % more does not."""
+def served(how: str, asked: Arrivals) -> Service:
+    """Llama-3.1-70B on eight H100, served as an option says."""
     case = case_of("hardware=h100-sxm", "model=llama-3.1-70b", "plan.tp=8")
+    stack = adapter("serving").validate_python(content_of((CONF,), "serving", how))
+    return service_of(case, stack, asked)
+
+
+def test_a_search_finds_the_edge_of_what_keeps_the_objective() -> None:
+    """The rate found keeps the limits, 6 % more does not."""
     asked = same(3_000, 1.0, prompt=2_000, output=50)
-    how = adapter("serving").validate_python(content_of((CONF,), "serving", "chunked"))
-    service, limits = service_of(case, how, asked), Objective(1.0, 0.05)
+    service, limits = served("chunked", asked), Objective(1.0, 0.05)
     found = largest_rate(service, asked, limits)
     assert found.rate > 0
     assert limits.kept(service.run(asked.at_rate(found.rate)))
     assert not limits.kept(service.run(asked.at_rate(found.rate * 1.06)))
 
 
-def test_two_pools_hand_over_and_lose_nothing() -> None:
-    case = case_of("hardware=h100-sxm", "model=llama-3.1-70b", "plan.tp=8")
+def test_a_demand_takes_the_least_replicas_that_keep_the_objective() -> None:
+    asked = same(2_000, 40.0, prompt=2_000, output=50)
+    service, limits = served("chunked", asked), Objective(1.0, 0.05)
+    count = replicas_for(service, asked, limits)
+    assert count > 1
+    assert limits.kept(service.with_replicas(count).run(asked))
+    assert not limits.kept(service.with_replicas(count - 1).run(asked))
+    assert replicas_for(service, asked, limits, most=count - 1) == 0
+
+
+def test_every_split_of_some_replicas_is_searched() -> None:
     asked = same(500, 4.0, prompt=1_000, output=30)
-    how = adapter("serving").validate_python(content_of((CONF,), "serving", "disaggregated"))
-    service = service_of(case, how, asked)
-    found = service.run(asked)
+    service, limits = served("disaggregated", asked), Objective(1.0, 0.05)
+    found = best_split(service, asked, limits, 3, 0.05)
+    assert set(found) == {(1, 2), (2, 1)}
+    for (prefill, decode), rate in found.items():
+        assert limits.kept(service.with_replicas(decode, prefill).run(asked.at_rate(rate)))
+
+
+def test_two_pools_hand_over_and_lose_nothing() -> None:
+    asked = same(500, 4.0, prompt=1_000, output=30)
+    found = served("disaggregated", asked).run(asked)
     assert found.finished.all()
     assert np.all(found.done == 30)
     assert np.all(found.last > found.first)

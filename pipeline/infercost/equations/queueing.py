@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Array, Count, PerSecond, Ratio, Seconds
+from infercost.arrays import Count, PerSecond, Ratio, Seconds
 
 
 def utilisation(rate: PerSecond, service: Seconds, servers: Count = 1.0) -> Ratio:
@@ -70,45 +70,3 @@ def parallel_ttft(rate: PerSecond, service: Seconds, speedup: Ratio) -> Seconds:
     Source: distserve, section 3.1, tensor parallelism with speedup K.
     """
     return service / speedup + md1_wait(rate, service / speedup)
-
-
-def wait_quantile(
-    rate: PerSecond, service: Seconds, squared_variation: Ratio, quantile: Ratio
-) -> Seconds:
-    """Quantile of the wait for one server, by an exponential tail of the right mean.
-
-        W_q = max(0, W / ρ · ln(ρ / (1 - q)))
-
-    Exact for exponential services; the tail of equal services is a little lighter than that of
-    the mean that it is given. Source: M/M/1.
-    """
-    busy = np.maximum(utilisation(rate, service), 1e-12)
-    wait = mg1_wait(rate, service, squared_variation)
-    return wait / busy * np.maximum(np.log(busy / (1.0 - quantile)), 0.0)
-
-
-def in_system(rate: PerSecond, time: Seconds) -> Array:
-    """Little's law: requests in a system that each stays in for `time`. L = λ W."""
-    return rate * time
-
-
-def harmonic_capacity(prefill: Array, decode: Array, total: Count) -> Array:
-    """Request rate of a service of two pools at the best split of its devices.
-
-        R = n p d / (p + d), with a share d / (p + d) of the devices in prefill
-
-    p and d are requests per second that one device prefills and decodes; the best split makes both
-    pools as fast. Derived. Ignores that pools come in whole replicas.
-    """
-    return total * prefill * decode / (prefill + decode)
-
-
-def speculative_tokens(drafted: Count, acceptance: Ratio) -> Array:
-    """Mean tokens of a step that verifies k drafts, each right with chance a.
-
-        (1 - a^(k+1)) / (1 - a);  k + 1 where all are right
-
-    Source: leviathan-2023, equation 1.
-    """
-    a = np.minimum(acceptance, 1.0 - 1e-9)
-    return (1.0 - a ** (drafted + 1.0)) / (1.0 - a)

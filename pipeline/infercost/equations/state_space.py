@@ -12,16 +12,6 @@ from infercost.arrays import Count, Flops
 from infercost.equations.transformer import FLOPS_PER_MAC
 
 
-def convolution_elements(channels: Count, width: Count) -> Count:
-    """Entries of a causal convolution of each channel with itself: c w."""
-    return channels * width
-
-
-def convolution_flops(channels: Count, width: Count) -> Flops:
-    """FLOPs of a causal convolution of each channel: 2 c w per token."""
-    return FLOPS_PER_MAC * channels * width
-
-
 def convolution_state(channels: Count, width: Count) -> Count:
     """Elements of the past that a causal convolution keeps: c (w - 1)."""
     return channels * (width - 1.0)

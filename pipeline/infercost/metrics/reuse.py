@@ -11,9 +11,10 @@ from infercost.registry import metric
 
 @metric("1", "h", always=True)
 def prefix_hit_rate(point: Evaluation) -> Array:
-    """Share of prompt tokens that a prefix cache holds."""
+    """Share of prompt tokens that a prefix cache holds; none where there are no prompts."""
     lengths = point.lengths
-    return lengths.mean(lengths.cached_prompt) / lengths.prompt_mean
+    with np.errstate(invalid="ignore"):
+        return lengths.mean(lengths.cached_prompt) / np.asarray(lengths.prompt_mean)
 
 
 @metric("s", "t_load")
