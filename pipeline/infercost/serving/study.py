@@ -82,7 +82,7 @@ def rows_of(study: Replays, case: str, words: list[str], dirs: tuple[str, ...]) 
             continue
         rate = study.variation_load * reference
         times = poisson(rate, requests.size, study.seed, variation)
-        now = requests.with_arrivals(times)
+        now = requests.with_arrivals(times).at_rate(rate)  # as drawn, a sample is off its mean
         row = _row(base, service, now, study.variation_load, "gamma", study.seed)
         rows.append({**row, "squared_variation": variation})
     if not rows:
