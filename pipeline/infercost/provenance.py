@@ -7,13 +7,19 @@ addressed by these digests. Comments, docstrings and layout of the code do not c
 from __future__ import annotations
 
 import ast
+import atexit
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
+from importlib.util import cache_from_source
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from infercost.landing import land_text
 
 _PACKAGE = Path(__file__).resolve().parent
 PACKAGES = (
@@ -38,8 +44,8 @@ def code_digest(entry: str = "infercost.parts") -> str:
 
     Modules are reached by imports, or by folder where they are found by folder (`DISCOVERED`).
     """
-    sources = {name: _meaning(name) for name in sorted(_closure(entry))}
-    return digest(*(text for pair in sources.items() for text in pair))
+    modules = sorted(_closure(entry).items())
+    return digest(*(text for name, read in modules for text in (name, read.meaning)))
 
 
 def package_versions() -> dict[str, str]:
@@ -55,8 +61,15 @@ DISCOVERED = {
 """Modules that import all modules of a folder."""
 
 
-def _closure(entry: str) -> set[str]:
-    found: set[str] = set()
+class _Read(NamedTuple):
+    """What one module says: the modules that it imports, and its digest without layout."""
+
+    imports: tuple[str, ...]
+    meaning: str
+
+
+def _closure(entry: str) -> dict[str, _Read]:
+    found: dict[str, _Read] = {}
     waiting = [entry]
     while waiting:
         name = waiting.pop()
@@ -65,8 +78,8 @@ def _closure(entry: str) -> set[str]:
         file = _file(name)
         if file is None:
             continue
-        found.add(name)
-        waiting.extend(_imports(file))
+        found[name] = _read(name, file)
+        waiting.extend(found[name].imports)
         if name in DISCOVERED:
             folder = DISCOVERED[name]
             modules = (_PACKAGE / folder).glob("[!_]*.py")
@@ -74,6 +87,7 @@ def _closure(entry: str) -> set[str]:
     return found
 
 
+@cache
 def _file(name: str) -> Path | None:
     relative = Path(*name.split(".")[1:]) if "." in name else Path()
     for file in ((_PACKAGE / relative).with_suffix(".py"), _PACKAGE / relative / "__init__.py"):
@@ -82,28 +96,57 @@ def _file(name: str) -> Path | None:
     return None
 
 
-def _imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text())):
+@cache
+def _read(name: str, file: Path) -> _Read:
+    """A module and the templates that lie beside it; a metric's docstring lands in the results."""
+    source = file.read_text()
+    docstrings = name.startswith("infercost.metrics")
+    key = hashlib.sha256(f"{docstrings} {source}".encode()).hexdigest()
+    known = _known()
+    if key not in known:
+        known[key] = _parse(source, docstrings)
+    imports, meaning = known[key]
+    templates = sorted(file.parent.glob("*.j2")) if file.name == "__init__.py" else []
+    beside = (template.read_text() for template in templates)
+    return _Read(tuple(imports), digest(meaning, *beside))
+
+
+def _parse(source: str, docstrings: bool) -> tuple[list[str], str]:
+    tree = ast.parse(source)
+    imports = list(_imports(tree))
+    if not docstrings:
+        _drop_docstrings(tree)
+    return imports, digest(ast.unparse(tree))
+
+
+@cache
+def _known() -> dict[str, Any]:
+    """What `_parse` gave, by digest of the source; kept where Python keeps compiled modules.
+
+    Taking the whole package apart takes seconds, and Snakemake does it in every job.
+    """
+    kept = Path(cache_from_source(str(_PACKAGE / "provenance.py"))).with_suffix(".json")
+    known: dict[str, Any] = {}
+    with suppress(OSError, ValueError):
+        known.update(json.loads(kept.read_text()))
+    atexit.register(_keep, kept, known, set(known))
+    return known
+
+
+def _keep(target: Path, known: dict[str, Any], before: set[str]) -> None:
+    if set(known) == before or sys.dont_write_bytecode:
+        return
+    with suppress(OSError):
+        land_text(target, json.dumps(known))
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-
-
-def _meaning(name: str) -> str:
-    """Source without comments, layout and docstrings, and the templates that lie beside it.
-
-    A metric's docstring counts: it lands in the results.
-    """
-    file = _file(name)
-    if file is None:
-        return ""
-    templates = sorted(file.parent.glob("*.j2")) if file.name == "__init__.py" else []
-    tree = ast.parse(file.read_text())
-    if not name.startswith("infercost.metrics"):
-        _drop_docstrings(tree)
-    return "\0".join([ast.unparse(tree), *(template.read_text() for template in templates)])
 
 
 def _drop_docstrings(tree: ast.AST) -> None:
