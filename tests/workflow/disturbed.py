@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT = 900
+"""Seconds for a run to end: many times what it needs, for machines that do other things too."""
 
 STUDY = """\
 name: {name}
@@ -81,7 +83,7 @@ class Runs:
 
     def complete(self, *more: str) -> None:
         """A run that must succeed."""
-        code = self.start(*more).wait(timeout=300)
+        code = self.start(*more).wait(timeout=TIMEOUT)
         assert code == 0, self.said()
 
     def said(self) -> str:
@@ -104,4 +106,7 @@ class Runs:
 
 def environment() -> dict[str, str]:
     """As a user's shell: the rules' `python` is the one that runs the tests."""
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    here = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    # Each start would compile its imports again.
+    here.pop("PYTHONDONTWRITEBYTECODE", None)
+    return here

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from disturbed import Runs
+from disturbed import TIMEOUT, Runs
 
 SCRIPT = Path(__file__).with_name("slurm_cluster.sh")
 PARTS = 4
@@ -93,6 +93,12 @@ def until(what: Callable[[], object], seconds: float = 90) -> None:
         time.sleep(0.2)
 
 
+def saved(cluster: Path, since: float) -> bool:
+    """Whether the controller has written its jobs down; it does so every five seconds."""
+    kept = cluster / "state" / "job_state"
+    return kept.is_file() and kept.stat().st_mtime > since
+
+
 def kill(pid_file: Path) -> None:
     os.kill(int(pid_file.read_text()), signal.SIGKILL)
 
@@ -112,7 +118,7 @@ def test_a_job_that_is_cancelled_runs_again(runs: Runs, undisturbed: dict[str, s
     process = runs.start(*QUICK, *LANDED)
     until(running)
     subprocess.run(["scancel", running()[0].split()[0]], check=True)
-    if process.wait(timeout=300):
+    if process.wait(timeout=TIMEOUT):
         runs.complete(*QUICK, *LANDED)
     assert "CANCELLED" in runs.said()
     assert runs.published() == undisturbed
@@ -126,7 +132,7 @@ def test_a_node_daemon_killed_in_the_middle_of_a_job(
     node = running()[0].split()[1]
     kill(cluster / "run" / f"{node}.pid")
     try:
-        if process.wait(timeout=300):
+        if process.wait(timeout=TIMEOUT):
             runs.complete(*QUICK, *LANDED)
     finally:
         start(node, cluster)
@@ -138,10 +144,13 @@ def test_the_controller_killed_and_started_again(
 ) -> None:
     process = runs.start(*QUICK, *LANDED)
     until(running)
+    # A controller killed before that forgets jobs, and Snakemake waits for them until it is stopped.
+    now = time.time()
+    until(lambda: saved(cluster, now))
     kill(cluster / "run" / "slurmctld.pid")
     time.sleep(3)
     start("slurmctld", cluster)
-    if process.wait(timeout=300):
+    if process.wait(timeout=TIMEOUT):
         runs.complete(*QUICK, *LANDED)
     assert runs.published() == undisturbed
 
@@ -159,7 +168,7 @@ def test_snakemake_killed_while_jobs_run(runs: Runs, undisturbed: dict[str, str]
 
 def test_two_runs_at_once_through_slurm(runs: Runs, undisturbed: dict[str, str]) -> None:
     both = [runs.start(*QUICK, *LANDED) for _ in range(2)]
-    codes = [process.wait(timeout=300) for process in both]
+    codes = [process.wait(timeout=TIMEOUT) for process in both]
     if any(codes):
         assert runs.published() in ({}, undisturbed)
         runs.complete(*QUICK, *LANDED)
