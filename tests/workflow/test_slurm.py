@@ -144,7 +144,7 @@ def test_the_controller_killed_and_started_again(
 ) -> None:
     process = runs.start(*QUICK, *LANDED)
     until(running)
-    # A controller killed before that forgets jobs, and Snakemake waits for them until it is stopped.
+    # Killed before that, it forgets jobs, and Snakemake waits for them until it is stopped.
     now = time.time()
     until(lambda: saved(cluster, now))
     kill(cluster / "run" / "slurmctld.pid")
