@@ -73,7 +73,7 @@ def _closure(entry: str) -> dict[str, _Read]:
     waiting = [entry]
     while waiting:
         name = waiting.pop()
-        if name in found or not name.startswith("infercost"):
+        if name in found:
             continue
         file = _file(name)
         if file is None:
@@ -113,7 +113,7 @@ def _read(name: str, file: Path) -> _Read:
 
 def _parse(source: str, docstrings: bool) -> tuple[list[str], str]:
     tree = ast.parse(source)
-    imports = list(_imports(tree))
+    imports = [module for module in _imports(tree) if module.startswith("infercost")]
     if not docstrings:
         _drop_docstrings(tree)
     return imports, digest(ast.unparse(tree))

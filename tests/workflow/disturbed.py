@@ -45,6 +45,8 @@ class Runs:
     parts: int
     profile: str = "default"
     study: str = "disturbed"
+    root: Path = ROOT
+    """The checkout whose code runs."""
 
     def prepare(self) -> Runs:
         """The study's file, where the options of the user's own are."""
@@ -58,8 +60,8 @@ class Runs:
         """The Snakemake command; it works in `folder`."""
         mine = self.folder / "mine"
         return [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
-            *("--workflow-profile", str(ROOT / "workflow/profiles" / self.profile)),
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile")),
+            *("--workflow-profile", str(self.root / "workflow/profiles" / self.profile)),
             *more,
             *(
                 "--config",
@@ -74,7 +76,7 @@ class Runs:
         return subprocess.Popen(
             self.command(*more),
             cwd=self.folder,
-            env=environment(),
+            env=environment(self.root),
             stdout=log,
             stderr=subprocess.STDOUT,
             text=True,
@@ -104,9 +106,13 @@ class Runs:
         return sorted((self.folder / "data" / "work" / "parts").glob("*.parquet"))
 
 
-def environment() -> dict[str, str]:
-    """As a user's shell: the rules' `python` is the one that runs the tests."""
-    here = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+def environment(root: Path) -> dict[str, str]:
+    """As a user's shell: the rules' `python` is the one that runs the tests, on code of `root`."""
+    here = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(root / "pipeline"),
+    }
     # Each start would compile its imports again.
     here.pop("PYTHONDONTWRITEBYTECODE", None)
     return here

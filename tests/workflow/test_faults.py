@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from disturbed import Runs
+from disturbed import TIMEOUT, Runs
 
 pytestmark = pytest.mark.workflow
 PARTS = 3
@@ -32,7 +32,7 @@ def test_a_part_truncated_on_disk_is_computed_again(
     runs.complete("--until", "evaluate")
     first = runs.part_files()[0]
     first.write_bytes(first.read_bytes()[:-1000])
-    assert runs.start(*LANDED).wait(timeout=300) != 0
+    assert runs.start(*LANDED).wait(timeout=TIMEOUT) != 0
     assert f"{first.relative_to(tmp_path)}: was damaged" in runs.said()
     assert runs.published() == {}, "nothing half-written is visible"
     runs.complete(*LANDED)
@@ -66,7 +66,7 @@ def test_a_full_disk_leaves_nothing_and_is_one_line(
     (tmp_path / "data" / "datasets").symlink_to(small_disk)
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"0" * 400_000)
-    assert runs.start(*LANDED).wait(timeout=300) != 0
+    assert runs.start(*LANDED).wait(timeout=TIMEOUT) != 0
     assert "the disk is full" in runs.said()
     assert "Traceback" not in runs.said()
     assert runs.published() == {}
@@ -80,7 +80,7 @@ def test_two_runs_at_once_land_one_version(tmp_path: Path, undisturbed: dict[str
     """Neither fails for the other's sake; what is there in the end is whole and the same."""
     runs = Runs(tmp_path, PARTS).prepare()
     both = [runs.start(*LANDED) for _ in range(2)]
-    codes = [process.wait(timeout=300) for process in both]
+    codes = [process.wait(timeout=TIMEOUT) for process in both]
     if any(codes):  # one may find a file that the other was about to replace
         assert runs.published() in ({}, undisturbed)
         runs.complete(*LANDED)
