@@ -185,7 +185,8 @@ class Evaluation:
         step = pass_cost(self.layout, self.decode_pass, self.routes)
         mechanisms = self.case.mechanisms
         if mechanisms.drafting is not None:
-            step = with_drafts(step, self._draft(mechanisms.drafting), mechanisms.drafting)
+            drafts = self._draft(mechanisms.drafting)
+            step = with_drafts(step, drafts, mechanisms.drafting, self.sequences)
         if np.any(np.asarray(mechanisms.fused) > 0):
             step = riding(self.layout, step, mechanisms.fused * self._chunks_per_step)
         return step

@@ -68,10 +68,16 @@ def draft_pass(step: Pass, drafting: Drafting) -> Pass:
     )
 
 
-def with_drafts(verify: PassCost, draft: PassCost | None, drafting: Drafting) -> PassCost:
-    """A whole step: the drafts one after another, then the pass that verifies them."""
+def with_drafts(
+    verify: PassCost, draft: PassCost | None, drafting: Drafting, sequences: Count
+) -> PassCost:
+    """A whole step: the drafts one after another, then the pass that verifies them, then the host.
+
+    A step without drafts (`drafted` 0 on an axis) needs none of the host's time.
+    """
     whole = verify if draft is None else together(verify, draft, drafting.drafted)
-    extra = drafting.overhead
+    drafts = np.asarray(drafting.drafted) > 0
+    extra = drafts * (drafting.overhead + sequences * drafting.overhead_per_sequence)
     return replace(
         whole,
         time=whole.time.plus(Terms(overhead=extra)),

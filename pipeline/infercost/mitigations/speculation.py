@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from infercost.arrays import Count
 from infercost.equations.speculation import expected_tokens, measured_tokens
 from infercost.specs.feedforward import DenseFeedForward
 from infercost.specs.fields import CountField, CountOrZeroField, FractionField, LatencyField
@@ -48,6 +49,9 @@ class Speculation(BaseMitigation):
     """Hidden states of the model's width that a head joins before its layer."""
     overhead: LatencyField = 0.0
     """Time of a step beside passes: look-up of drafts, sampling, choice of what is accepted."""
+    overhead_per_sequence: LatencyField = 0.0
+    """The same for each sequence of a step: a host that settles its tokens one request after the
+    other, while the device waits for what to draft next."""
 
     def applied(self, case: Case) -> Case:
         """The case with drafting; what a pass settles is expected from acceptance."""
@@ -72,6 +76,7 @@ class Speculation(BaseMitigation):
             settled,
             self._drafter(case),
             self.overhead,
+            self.overhead_per_sequence,
         )
         mechanisms = replace(case.mechanisms, drafting=drafting)
         return case.model_copy(update={"mechanisms": mechanisms})
@@ -87,27 +92,27 @@ class Speculation(BaseMitigation):
                 fault = f"'{self.model.name}' has another vocabulary"
                 raise self.refused(case, fault, "Mount a draft model of the same family")
             return self.model
-        own = int(self.joined * target.d_model**2)
+        own = self.joined * target.d_model**2
         if self.method == "mtp":
             module = target.multi_token_prediction
             if module is None:
                 fault = "it was published without a module that drafts"
                 raise self.refused(case, fault, "Take speculation-eagle or speculation-lookup")
-            group = LayerGroup(count=1, mixer=module.mixer, ffn=module.ffn, own=own)
-            return _alone(target, group, target.ffns, target.vocab)
+            return _alone(target, module.mixer, module.ffn, own, target.ffns, target.vocab)
         mixer = next((n for n, m in target.mixers.items() if m.kind in ATTENTION), None)
         if mixer is None:
             fault = "no layer of it attends, as a head's does"
             raise self.refused(case, fault, "Take speculation-model or speculation-lookup")
         block = DenseFeedForward(kind="dense", d_ff=_dense_width(target), gated=True)
-        group = LayerGroup(count=1, mixer=mixer, ffn="head", own=own)
-        return _alone(target, group, {"head": block}, self.vocab or target.vocab)
+        vocab = target.vocab if self.vocab is None else self.vocab
+        return _alone(target, mixer, "head", own, {"head": block}, vocab)
 
 
-def _alone(target: Model, group: LayerGroup, ffns: Any, vocab: int) -> Model:
-    """A drafter of one layer beside the model's own embeddings."""
-    used = {group.ffn: ffns[group.ffn]}
-    mixers = {group.mixer: target.mixers[group.mixer]}
+def _alone(target: Model, mixer: str, ffn: str, own: Count, ffns: Any, vocab: Count) -> Model:
+    """A drafter of one layer, and `own` further weights, beside the model's own embeddings."""
+    group = LayerGroup(count=1, mixer=mixer, ffn=ffn).model_copy(update={"own": own})
+    used = {ffn: ffns[ffn]}
+    mixers = {mixer: target.mixers[mixer]}
     return target.model_copy(
         update={
             "layers": {"draft": group},

@@ -23,6 +23,8 @@ class Drafting:
     """What drafts; none where drafts are looked up."""
     overhead: Seconds
     """Time of a step that drafting takes beside passes: look-up, sampling."""
+    overhead_per_sequence: Seconds = 0.0
+    """The same for each sequence of a step."""
 
 
 @dataclass(frozen=True)
