@@ -15,7 +15,7 @@ LEVELS = {
     0: "__init__ units arrays allocation errors terms paths",
     1: "equations specs",
     2: "witnesses faults places resolve question patches compose directions grid lengths media"
-    " searches traces prefix_cache uncertain draws mitigations",
+    " searches traces trends prefix_cache uncertain draws mitigations",
     3: "fabric network operators tiering placement tier_map load_power bill passes drafting phases"
     " shares reuse cost",
     4: "registry metrics quantities table evaluation",

@@ -9,7 +9,14 @@ import pandas as pd
 import pytest
 
 import infercost
+from infercost.compose import Options
+from infercost.cost import Evaluation
 from infercost.errors import SpecError
+from infercost.grid import Grid
+from infercost.media import unserved
+from infercost.operators.stack import weight_bytes_per_device
+from infercost.paths import CONF
+from infercost.question import ask, option_names
 
 FLOOR = ("calibration=ideal", "workload=fixed-lengths")
 
@@ -131,4 +138,124 @@ def test_a_dose_scales_what_a_trend_adds(trend: str, path: str, stated: int) -> 
 def test_no_strength_leaves_the_case_as_it_is(trend: str) -> None:
     plain, dosed = first(), first(f"trend={trend}", "trend.dose=0")
     others = [name for name in plain.index if name != "trend"]
+    pd.testing.assert_series_equal(plain[others], dosed[others])
+
+
+# --- every trend on every model
+
+TRENDS = [name for name in option_names((CONF,), "trend") if name != "none"]
+MODELS = option_names((CONF,), "model")
+
+
+@pytest.fixture(scope="module")
+def composed() -> dict[tuple[str, str], Any]:
+    """All models with all trends, the makers of pictures among them asked for pictures."""
+    fixed = [
+        "hardware=b200-sxm",
+        "calibration=ideal",
+        "plan=base",
+        "batch=2",
+        "plan.tp=2",
+        "plan.ep=2",
+    ]
+    fixed += ["model.max_context=1000000000", "workload=fixed-lengths"]
+    sets = [f"model={','.join(MODELS)}", f"trend={','.join(['none', *TRENDS])}"]
+    picture = next(iter(Options(ask(["model=flux.1-dev", "workload=image-1024"])).cases())).case
+    cases = {}
+    for found in Options(ask([*fixed, *sets])).cases():
+        case = found.case
+        if case.model.generation.kind == "media_diffusion":
+            case = case.model_copy(update={"workload": picture.workload})
+        cases[found.options["model"], found.options["trend"]] = case
+    return cases
+
+
+def shown(case: Any) -> tuple[float, ...]:
+    """What a trend may change: price of a request, memory, time and work of passes."""
+    point = Evaluation(Grid(()).bind(case))
+    values = (point.per_token_price * point.lengths.output_mean * point.lengths.branches,)
+    held = (point.memory.kv, weight_bytes_per_device(point.layout), point.prefill.time.total)
+    spent = (*values, *held, point.step_time, point.decode.flops + point.prefill.flops)
+    return tuple(float(np.asarray(v).reshape(-1)[0]) for v in spent)
+
+
+def is_of_that_shape(model: Any) -> bool:
+    """Whether the trend's experts, 256 of which 8 are visited, are the model's own."""
+    return any(
+        (f.n_experts, f.n_active) == (256, 8) for f in model.ffns.values() if f.kind == "moe"
+    )
+
+
+@pytest.mark.parametrize("trend", TRENDS)
+def test_a_trend_composes_with_every_model_that_it_suits_or_says_what_to_take(
+    composed: dict[tuple[str, str], Any], trend: str
+) -> None:
+    """It changes what a request costs, holds or takes; or one line names fault and remedy."""
+    suits = 0
+    for model in MODELS:
+        case = composed[model, trend]
+        reason = unserved(case)
+        if reason:
+            assert "take " in reason and "\n" not in reason, model
+            continue
+        try:
+            changed = shown(case)
+        except SpecError as error:
+            assert f"does not suit '{case.model.name}'" in str(error), model
+            assert error.remedy and "\n" not in str(error), model
+            continue
+        suits += 1
+        assert np.all(np.isfinite(changed)) and changed[0] > 0, model
+        plain = composed[model, "none"]
+        same = trend == "moe" and is_of_that_shape(plain.model)
+        assert same or unserved(plain) or changed != shown(plain), (
+            f"{trend} does nothing to {model}"
+        )
+    assert suits >= {"audio": 1, "denoising": 3, "multimodal": 8, "video": 8}.get(trend, 10)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("model=llama-3.1-8b", "trend=denoising"), "such as model=llada-8b"),
+        (("model=llama-3.1-8b", "trend=imbalance"), "such as model=mixtral-8x7b"),
+        (("model=flux.1-dev", "workload=image-1024", "trend=reasoning"), "workload.steps"),
+        (("model=flux.1-dev", "workload=image-1024", "trend=denoising"), "workload.steps"),
+        (("model=falcon-mamba-7b", "trend=moe"), "such as model=llama-3.1-8b"),
+    ],
+)
+def test_a_trend_that_finds_nothing_to_act_on_is_refused(
+    overrides: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(SpecError, match="does not suit") as caught:
+        infercost.evaluate(list(overrides))
+    assert said in str(caught.value)
+
+
+def test_skew_may_go_with_experts_of_the_same_trend() -> None:
+    """A dense model in 64 experts has something to skew."""
+    even, skewed = (
+        infercost.evaluate(
+            [
+                *FLOOR,
+                "model=llama-3.1-8b",
+                "trend=moe",
+                "trend.experts=64",
+                "plan.ep=8",
+                f"+trend.expert_skew={s}",
+            ]
+        ).iloc[0]
+        for s in (1, 2)
+    )
+    assert skewed.cost_per_mtoken_usd > even.cost_per_mtoken_usd
+
+
+@pytest.mark.parametrize(
+    ("model", "trend"), [("mixtral-8x7b", "imbalance"), ("llada-8b", "denoising")]
+)
+def test_a_dose_of_none_takes_skew_and_steps_away(model: str, trend: str) -> None:
+    """Dose 0 is even routing and the model's own steps."""
+    base = (f"model={model}", "plan.ep=8")
+    plain, dosed = first(*base), first(*base, f"trend={trend}", "+trend.dose=0")
+    others = [name for name in plain.index if name not in ("trend", "trend.dose")]
     pd.testing.assert_series_equal(plain[others], dosed[others])

@@ -18,6 +18,7 @@ from infercost.directions import directed
 from infercost.mitigations.apply import mitigated
 from infercost.places import COMBINING
 from infercost.specs.case import Case
+from infercost.trends import suited
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Grid:
             if steps[0] in COMBINING and steps[1] not in getattr(case, steps[0]):
                 continue
             case = replaced(case, steps, values)
-        return mitigated(directed(case))
+        return mitigated(directed(suited(case)))
 
     def flat(self, values: Any) -> FloatArray:
         """An array over the grid as one value per point, the last axis fastest."""

@@ -112,13 +112,15 @@ def unserved(case: Case) -> str:
     makes, asked = _makes_pictures(case), isinstance(case.workload, Media)
     faults = {
         "the model makes pictures, not tokens: take a workload of kind 'media'": makes > asked,
-        "the workload asks for pictures, and the model makes tokens": asked > makes,
-        "requests hold images or video, and the model has no vision encoder": not _reads(
-            case, "vision"
-        )
+        "the workload asks for pictures, and the model makes tokens: take model=flux.1-dev": (
+            asked > makes
+        ),
+        "requests hold images or video, and the model has no vision encoder: take one that"
+        " has, such as model=qwen2.5-vl-72b": not _reads(case, "vision")
         and bool(np.any(_seen(case) > 0)),
-        "requests hold sound, and the model has no audio encoder": not _reads(case, "audio")
-        and bool(np.any(_heard(case) > 0)),
+        "requests hold sound, and the model has no audio encoder: take model=whisper-large": (
+            not _reads(case, "audio") and bool(np.any(_heard(case) > 0))
+        ),
         "the model reads sound or images, and requests hold none: take trend=audio": (
             case.model.needs_media and not np.any(_seen(case) + _heard(case) > 0)
         ),

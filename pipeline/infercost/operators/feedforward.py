@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infercost.arrays import Array, Count
+from infercost.arrays import Array, Count, Ratio
 from infercost.equations.moe import exchanged_bytes, expected_distinct_experts
 from infercost.equations.transformer import (
     feed_forward_elements,
@@ -142,10 +142,10 @@ def _routed(
     The busiest device has `trend.expert_skew` times the mean load. Each touched expert is read
     whole, once per pass; touched ones are counted as under uniform routing.
     """
-    plan, d_model = layout.case.plan, expert_width(layout, ffn)
+    plan, d_model, skew = layout.case.plan, expert_width(layout, ffn), _skew(layout)
     stage = plan.tp * plan.dp
     tokens = step.tokens * plan.dp
-    visits = shard(tokens * ffn.n_active, stage) * layout.case.trend.expert_skew
+    visits = shard(tokens * ffn.n_active, stage) * skew
     touched = expected_distinct_experts(tokens, ffn.n_experts, ffn.n_active)
     ups = matrices(ffn) - 1.0
     sizes = {
@@ -163,7 +163,7 @@ def _routed(
             },
             layout.peak,
             "experts",
-            rows=tokens * ffn.n_active / touched * layout.case.trend.expert_skew,
+            rows=tokens * ffn.n_active / touched * skew,
             depth=depth,
             run=elements * layout.experts * plan.ep / stage,
             dependent=touched / plan.ep if name == "routed experts up" else None,
@@ -171,6 +171,14 @@ def _routed(
         )
         for name, (elements, width, depth) in sizes.items()
     )
+
+
+def _skew(layout: Layout) -> Ratio:
+    """Load of the busiest device over the mean: with all tokens there, as many as share experts.
+
+    Devices that split every expert among them (`ep` of 1) are busy alike.
+    """
+    return np.minimum(layout.case.trend.expert_skew, layout.case.plan.ep)
 
 
 def ffn_messages(layout: Layout, ffn: FeedForward, count: Array, step: Pass) -> tuple[Message, ...]:
@@ -186,7 +194,7 @@ def ffn_messages(layout: Layout, ffn: FeedForward, count: Array, step: Pass) -> 
         return ()
     expert_tp = plan.tp * plan.dp / plan.ep
     # The busiest rank receives its share times the skew, and all wait for it.
-    sender = step.tokens * expert_tp / plan.tp * layout.case.trend.expert_skew
+    sender = step.tokens * expert_tp / plan.tp * _skew(layout)
     return tuple(
         layout.network.all_to_all(
             name,

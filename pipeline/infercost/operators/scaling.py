@@ -14,8 +14,8 @@ ADDED = ("prompt_tokens", "output_tokens", "images", "video", "audio")
 def scaled(case: Case) -> Case:
     """The case with its trend at its dose; the case itself where the dose is 1.
 
-    Amounts grow in proportion, experts to the nearest whole number, branches from one to those
-    stated, searches in proportion.
+    Amounts and searches grow in proportion, experts to the nearest whole number, branches and skew
+    from one to what is stated; denoising steps by the dose's power of their factor.
     """
     trend = case.trend
     if np.all(np.asarray(trend.dose) == 1.0):
@@ -27,7 +27,10 @@ def _at_dose(trend: Trend) -> Trend:
     dose = np.asarray(trend.dose, dtype=np.float64)
     changed: dict[str, object] = {name: getattr(trend, name) * dose for name in ADDED}
     changed["experts"] = np.rint(trend.experts * dose)
-    changed["branches"] = 1.0 + (np.asarray(trend.branches) - 1.0) * dose
+    for name in ("branches", "expert_skew"):
+        changed[name] = 1.0 + (np.asarray(getattr(trend, name)) - 1.0) * dose
+    if np.any(np.asarray(trend.denoising) != 1):
+        changed["denoising"] = np.asarray(trend.denoising) ** dose
     if trend.retrieval is not None:
         rounds = trend.retrieval.rounds * dose
         changed["retrieval"] = trend.retrieval.model_copy(update={"rounds": rounds})
