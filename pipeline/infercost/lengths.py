@@ -119,7 +119,7 @@ def lengths_of(
         )
     if isinstance(workload, LognormalLengths):
         prompt, output = workload.prompt_mean, workload.output_mean
-        laws = (prompt, workload.prompt_sigma, output, workload.output_sigma)
+        laws = (prompt, workload.prompt_sigma, output, workload.output_sigma, workload.correlation)
         if any(np.size(law) > 1 for law in laws):
             fault = "parameters of a law share no axis"
             raise SpecError("workload", "prompt_mean", fault, "Evaluate them apart")

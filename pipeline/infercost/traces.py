@@ -67,14 +67,24 @@ POINTS = 4096
 
 @lru_cache(maxsize=64)
 def lognormal_trace(
-    prompt_mean: float, prompt_sigma: float, output_mean: float, output_sigma: float
+    prompt_mean: float,
+    prompt_sigma: float,
+    output_mean: float,
+    output_sigma: float,
+    correlation: float = 0.0,
 ) -> Trace:
-    """Requests whose lengths follow two independent lognormal laws, without arrivals or prefixes.
+    """Requests whose lengths follow two lognormal laws, without arrivals or prefixes.
 
-    Not drawn: prompts lie at evenly spaced quantiles, outputs at those of a golden-ratio lattice.
+    Not drawn: prompts lie at evenly spaced quantiles, outputs at those of a golden-ratio lattice,
+    which a Gaussian copula brings to the rank correlation: normal scores of correlation
+    2 sin(pi r / 6) have ranks of correlation r. Both laws stay what they are.
     """
     even = (np.arange(POINTS) + 0.5) / POINTS
     lattice = np.argsort(np.argsort(np.arange(POINTS) * 0.6180339887498949 % 1.0))
+    if correlation:
+        scores, rho = _normal(even), 2.0 * np.sin(np.pi * correlation / 6.0)
+        apart = np.sqrt(max(1.0 - rho**2, 0.0))
+        lattice = np.argsort(np.argsort(rho * scores + apart * scores[lattice], kind="stable"))
     prompt = _lognormal(even, prompt_mean, prompt_sigma)
     output = _lognormal(even[lattice], output_mean, output_sigma)
     nothing = np.zeros(0, np.int64)
@@ -84,10 +94,15 @@ def lognormal_trace(
 
 def _lognormal(at: FloatArray, mean: float, sigma: float) -> FloatArray:
     """Quantiles of a lognormal law, brought to its mean."""
-    quantile = NormalDist().inv_cdf
-    shape = np.exp(sigma * np.array([quantile(q) for q in at.tolist()]))
+    shape = np.exp(sigma * _normal(at))
     scaled: FloatArray = shape * (mean / shape.mean())
     return scaled
+
+
+def _normal(at: FloatArray) -> FloatArray:
+    """Quantiles of the standard normal law."""
+    quantile = NormalDist().inv_cdf
+    return np.array([quantile(q) for q in at.tolist()])
 
 
 def read_trace(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from infercost.specs.fields import (
+    CorrelationField,
     CountField,
     CountOrZeroField,
     DurationField,
@@ -59,7 +60,7 @@ class TraceLengths(SourcedSpec):
 
 
 class LognormalLengths(SourcedSpec):
-    """Prompts and outputs drawn from lognormal laws, independent of one another."""
+    """Prompts and outputs of lognormal laws that go together by a Gaussian copula."""
 
     kind: Literal["lognormal"]
     name: str
@@ -68,6 +69,8 @@ class LognormalLengths(SourcedSpec):
     """Standard deviation of the logarithm; 0 makes all prompts alike."""
     output_mean: OutputTokensField
     output_sigma: NonNegativeField
+    correlation: CorrelationField = 0.0
+    """Rank correlation (Spearman's) of a request's prompt and output; 0: independent."""
     slo: Slo | None = None
 
 
