@@ -53,6 +53,7 @@ NEUTRAL = {
     "disaggregation": "share=0",
     "early-exit": "exits=0",
     "edge-split": "share=0",
+    "latent-reasoning": "steps=1",
     "eviction-h2o": "kept=1",
     "offload": "units=0",
     "prefix-cache": "hit_rate=0",
@@ -539,6 +540,7 @@ def pairs() -> dict[tuple[str, str], Case]:
             "hardware=b200-sxm",
             "plan=base",
             "workload=fixed-lengths",
+            "trend=reasoning",
             "batch=2",
         ]
     )
@@ -576,7 +578,8 @@ def test_applying_twice_changes_nothing() -> None:
 def test_all_pairs_of_mitigations_compose_or_say_why_not() -> None:
     names = [m for m in MITIGATIONS if m not in ("speculation-mtp", "speculation-model-qwen")]
     combined = [f"{a}+{b}" for i, a in enumerate(names) for b in names[i + 1 :]]
-    question = ask([*TARGET, "hardware=b200-sxm", f"mitigation={','.join(combined)}"])
+    asked = [*TARGET, "trend=reasoning", "hardware=b200-sxm"]
+    question = ask([*asked, f"mitigation={','.join(combined)}"])
     refused = 0
     for composed in Options(question).cases():
         try:

@@ -20,6 +20,7 @@ from infercost.mitigations.apply import mitigated
 from infercost.operators.base import Layout, Pass
 from infercost.operators.stack import cache_bytes
 from infercost.passes import PassCost, pass_cost
+from infercost.patching import LocalLayers, local_layers
 from infercost.phases import encoder_passes, paced_lengths, prefill_pass, step_pass
 from infercost.placement import (
     LIMITS,
@@ -75,7 +76,7 @@ class Evaluation:
     @cached_property
     def memory(self) -> Footprint:
         """Bytes that must fit on the busiest device."""
-        own = footprint(self.layout, self.lengths)
+        own = self.local.memory(footprint(self.layout, self.lengths))
         return own if self.drafter is None else own.beside(footprint(self.drafter, self.lengths))
 
     @cached_property
@@ -170,6 +171,11 @@ class Evaluation:
         return draft_layout(self.layout)
 
     @cached_property
+    def local(self) -> LocalLayers:
+        """The light layers of a model of bytes, which add to its own; none of one of tokens."""
+        return local_layers(self.layout, self.lengths)
+
+    @cached_property
     def prefilled(self) -> Count:
         """Tokens of a prompt that have to be computed, by prompt stratum: one at least."""
         prompt = self.lengths.prompt
@@ -182,11 +188,11 @@ class Evaluation:
     @cached_property
     def decode(self) -> PassCost:
         """Cost of one decode pass, which gives every sequence in it its tokens of a step."""
-        step = pass_cost(self.layout, self.decode_pass, self.routes)
+        own = pass_cost(self.layout, self.decode_pass, self.routes)
+        step = self.local.step(own, self.sequences, self.routes)
         mechanisms = self.case.mechanisms
-        if mechanisms.drafting is not None:
-            drafts = self._draft(mechanisms.drafting)
-            step = with_drafts(step, drafts, mechanisms.drafting, self.sequences)
+        if (drafting := mechanisms.drafting) is not None:
+            step = with_drafts(step, self._draft(drafting), drafting, self.sequences)
         if np.any(np.asarray(mechanisms.fused) > 0):
             step = riding(self.layout, step, mechanisms.fused * self._chunks_per_step)
         return step
@@ -226,6 +232,7 @@ class Evaluation:
     def prefill(self) -> PassCost:
         """Cost of one pass of a prefill, by prompt stratum."""
         own = pass_cost(self.layout, self.prefill_pass, self.routes)
+        own = self.local.prefill(own, self.prefilled, self._prompt_chunks, self.routes)
         if self.drafter is None:
             return own
         step = prefill_pass(self.drafter, self.lengths, self.prefilled, self._prompt_chunks)

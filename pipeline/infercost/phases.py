@@ -21,6 +21,7 @@ from infercost.lengths import Lengths, lengths_of
 from infercost.media import loads, prompt_tokens
 from infercost.operators.base import Layout, Pass
 from infercost.placement import kept_context, shared_tokens, shares_context
+from infercost.positions import in_positions, tokens_in_patches
 from infercost.reuse import found_prefixes, pool_of
 from infercost.specs.case import Case
 from infercost.specs.generation import BlockDiffusion, MediaDiffusion, SequenceDiffusion
@@ -44,6 +45,8 @@ def paced_lengths(layout: Layout) -> Lengths:
     if np.any(np.asarray(trend.branches) > 1):
         starts = lengths.prefills_per_step / trend.branches
         lengths = replace(lengths, prefills_per_step=starts, branches=trend.branches)
+    if case.model.patches is not None:
+        lengths = in_positions(lengths, tokens_in_patches(case.model.patches))
     if isinstance(generation, BlockDiffusion | SequenceDiffusion):
         generation = _slowed(generation, case.trend.denoising)
     if isinstance(generation, BlockDiffusion):

@@ -60,6 +60,9 @@ class Speculation(BaseMitigation):
         if case.model.generation.kind != "autoregressive":
             fault = "it settles several tokens a step of itself"
             raise self.refused(case, fault, "Vary model.generation.tokens_per_step instead")
+        if case.model.patches is not None:
+            fault = "it writes bytes within a patch one after the other already"
+            raise self.refused(case, fault, "Vary model.patches.patch instead")
         if case.mechanisms.drafting is not None:
             raise self.refused(case, "another mitigation drafts already", "List one of the two")
         if self.curve and np.any(np.asarray(self.drafted) > len(self.curve)):

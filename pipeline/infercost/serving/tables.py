@@ -119,6 +119,7 @@ def _check_mechanisms(case: Case) -> None:
     how = case.mechanisms
     unseen = {
         "speculation": how.drafting is not None,
+        "bytes within a patch": case.model.patches is not None,
         "prefix caching": how.prefix is not None,
         "eviction": how.budget is not None or np.any(np.asarray(how.kept) < 1),
         "chunked prefill": np.any(np.asarray(how.fused) > 0),

@@ -19,6 +19,7 @@ from infercost.specs.fields import (
 from infercost.specs.formats import known_matrix_format
 from infercost.specs.generation import Autoregression, Generation
 from infercost.specs.mixers import FormatField, Mixer
+from infercost.specs.patches import Patches
 
 MatrixFormatField = Annotated[str, AfterValidator(known_matrix_format)]
 
@@ -95,6 +96,8 @@ class Model(SourcedSpec):
     needs_media: bool = False
     """Whether a request without images or sound makes no sense: speech to text."""
     multi_token_prediction: MultiTokenPrediction | None = None
+    patches: Patches | None = None
+    """Bytes in a position of the layers, where the model reads bytes and no tokens."""
     formats: ModelFormats
     published: Published
 

@@ -1,0 +1,172 @@
+"""Models of bytes, models that think in depth, and thoughts without tokens: by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import infercost
+from infercost.compose import Options
+from infercost.cost import Evaluation
+from infercost.errors import SpecError
+from infercost.evaluation import typed_axis
+from infercost.grid import Grid
+from infercost.lengths import lengths_of
+from infercost.positions import in_positions
+from infercost.question import ask
+from infercost.serving.ask import serving_of
+from infercost.serving.tables import Passes
+
+BYTES = ("model=blt-8b", "plan=base", "hardware=h100-sxm", "calibration=ideal", "batch=1")
+SHORT = ("workload=snapshot", "workload.context=8")
+GLOBAL = 32 * (4 * 4096**2 + 3 * 4096 * 11008)
+LOCAL = 7 * (4 * 1280**2 + 3 * 1280 * 3584) + 260 * 1280
+CORE = 4 * 5280**2 + 3 * 5280 * 17920
+
+
+def point(*overrides: str) -> Evaluation:
+    options = Options(ask(list(overrides)))
+    composed = next(iter(options.cases()))
+    grid = Grid(tuple(typed_axis(options, composed, axis) for axis in options.question.axes))
+    return Evaluation(grid.bind(composed.case))
+
+
+def number(value: Any) -> float:
+    return float(np.asarray(value).reshape(-1)[0])
+
+
+# --- bytes and patches
+
+
+def test_a_patch_takes_the_model_once_and_its_light_layers_once_a_byte() -> None:
+    """(6.476e9 + 4.5 x 0.143e9) weights of 2 B at 3.35 TB/s, where nothing else is large."""
+    expected = 2 * (GLOBAL + 4.5 * LOCAL) / 3.35e12
+    assert number(point(*BYTES, *SHORT).step_time) == pytest.approx(expected, rel=0.02)
+
+
+def test_a_patch_of_bytes_is_a_token_and_more() -> None:
+    """4.5 bytes of a patch over 4.4 of a token: 1.0227 tokens a step."""
+    found = point(*BYTES, *SHORT)
+    assert number(found.tpot) == pytest.approx(number(found.step_time) * 4.4 / 4.5, rel=1e-12)
+
+
+def test_global_and_light_layers_have_the_parameters_that_the_paper_states() -> None:
+    """6.4 B, and 20 M + 120 M of one and six light layers."""
+    assert pytest.approx(6.4e9, rel=0.02) == GLOBAL
+    assert pytest.approx(140e6, rel=0.03) == LOCAL
+
+
+def test_hash_tables_take_memory_and_no_time() -> None:
+    """6 x 500,002 rows of 1280 in 2 B beside the layers; of them a row is read."""
+    found = infercost.evaluate([*BYTES, *SHORT]).iloc[0]
+    tables = 6 * 500_002 * 1280
+    assert found.weight_memory_b == pytest.approx(2 * (GLOBAL + LOCAL + tables), rel=1e-3)
+
+
+def test_longer_patches_halve_what_the_model_does_and_keeps() -> None:
+    """Twice the bytes a patch: half of the positions, so half of the cache (light layers keep 512
+    bytes whatever the patch), and as much for each byte of the light layers."""
+    fixed = (*BYTES, "workload=fixed-lengths", "workload.prompt_tokens=100000")
+    room = ("model.max_context=1000000", "hardware.memory.hbm.capacity=200 GB")
+    short, long = (point(*fixed, *room, f"model.patches.patch={p}") for p in (4.5, 9))
+    kept = 2 * 512 * 7 * 1280 * 2
+    ratio = (number(long.memory.kv) - kept) / (number(short.memory.kv) - kept)
+    assert ratio == pytest.approx(0.5, rel=1e-3)
+    assert number(long.tpot) < number(short.tpot)
+    spent = 2 * 4.4 * LOCAL / 3.35e12
+    assert number(long.tpot) > spent
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5, 4.4])
+def test_requests_in_positions_are_requests_of_that_many_tokens(factor: float) -> None:
+    """1000 tokens in, 401 out, at `factor` positions a token, against lengths stated so."""
+    case = next(iter(Options(ask(["workload=fixed-lengths"])).cases())).case
+
+    def lengths(prompt: float, output: float) -> Any:
+        work = case.workload.model_copy(update={"prompt_tokens": prompt, "output_tokens": output})
+        return lengths_of(work, case.trend)  # type: ignore[arg-type]
+
+    found = in_positions(lengths(1000.0, 401.0), factor)
+    stated = lengths(1000.0 * factor, 401.0 * factor)
+    for window in (100.0, 1e15):
+        assert number(found.context(window)) == pytest.approx(stated.context(window), rel=5e-3)
+        assert number(found.pairs(window)) == pytest.approx(stated.pairs(window), rel=0.02)
+    assert number(found.prefills_per_step) == pytest.approx(stated.prefills_per_step, rel=1e-12)
+    assert number(found.prompt) == stated.prompt
+    assert found.prompt_mean == 1000.0
+    assert number(found.tokens_per_step) == pytest.approx(401.0 / (401.0 * factor - 1), rel=1e-12)
+
+
+def test_bytes_write_no_drafts() -> None:
+    with pytest.raises(SpecError, match=r"Vary model\.patches\.patch instead"):
+        point(*BYTES, *SHORT, "+mitigation=speculation-eagle")
+
+
+def test_a_replay_refuses_bytes() -> None:
+    with pytest.raises(SpecError, match="bytes within a patch"):
+        Passes(point(*BYTES, "workload=fixed-lengths").case, serving_of([]))
+
+
+def test_narrow_weights_narrow_the_light_layers_too() -> None:
+    """4.5 of 16 bits of all that is read."""
+    plain, w4 = (number(point(*BYTES, *SHORT, *m).step_time) for m in ((), ("+mitigation=w4",)))
+    assert w4 / plain == pytest.approx(4.5 / 16, rel=0.05)
+
+
+# --- depth
+
+
+DEEP = ("model=huginn-3.5b", "plan=base", "hardware=h100-sxm", "calibration=ideal", "batch=1")
+
+
+def test_a_core_that_runs_32_times_is_kept_once_and_read_32_times() -> None:
+    """8 layers of 395 M and one adapter are kept; 2 + 128 + 2 layers and 32 adapters are read."""
+    found = infercost.evaluate([*DEEP, *SHORT]).iloc[0]
+    head, adapter = 65536 * 5280, 2 * 5280**2
+    assert found.parameter_count == 8 * CORE + adapter + head
+    read = 2 * (132 * CORE + 32 * adapter + head)
+    assert found.decode_step_s == pytest.approx(read / 3.35e12, rel=0.02)
+
+
+def test_every_run_keeps_keys_and_values_of_its_own() -> None:
+    """132 layers x (K, V) x 5280 x 2 B."""
+    found = infercost.evaluate([*DEEP, *SHORT]).iloc[0]
+    assert found.kv_per_token_b == 132 * 2 * 5280 * 2
+
+
+def test_half_of_the_depth_is_half_of_the_step() -> None:
+    """(2 + 64 + 2) layers and 16 adapters over (2 + 128 + 2) and 32, and one head."""
+    shallow = ("model.layers.core.count=64", "model.layers.adapter.count=16")
+    whole, half = (number(point(*DEEP, *SHORT, *o).step_time) for o in ((), shallow))
+    head, adapter = 65536 * 5280, 2 * 5280**2
+    expected = (68 * CORE + 16 * adapter + head) / (132 * CORE + 32 * adapter + head)
+    assert half / whole == pytest.approx(expected, rel=0.01)
+
+
+# --- thoughts without tokens
+
+
+def test_latent_thoughts_are_fewer_steps() -> None:
+    """1132 thoughts become 1132 x 0.328 = 371.296 steps, whatever stands for them."""
+    base = ["workload=fixed-lengths", "trend=reasoning"]
+    latent = infercost.evaluate([*base, "+mitigation=latent-reasoning"]).iloc[0]
+    fewer = infercost.evaluate([*base, "trend.output_tokens=371.296"]).iloc[0]
+    plain = infercost.evaluate(base).iloc[0]
+    assert latent.cost_per_request_usd == pytest.approx(fewer.cost_per_request_usd, rel=1e-12)
+    assert latent.steps_per_request == pytest.approx(256 + 371.296 - 1, rel=1e-12)
+    assert latent.cost_per_request_usd < 0.5 * plain.cost_per_request_usd
+    assert latent.quality_loss == pytest.approx(1 - 34.1 / 42.9, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [((), "trend=reasoning"), (("model=llada-8b", "trend=reasoning"), "tokens_per_step")],
+)
+def test_what_thinks_no_thoughts_takes_none_in_latent_steps(
+    overrides: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(SpecError, match="does not suit") as caught:
+        infercost.evaluate(["workload=fixed-lengths", "+mitigation=latent-reasoning", *overrides])
+    assert said in str(caught.value)
