@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -647,3 +649,32 @@ def test_the_closed_form_with_draft_cost_against_leviathan(
     """
     predicted = number(expected_tokens(drafted, acceptance)) / (1 + 0.02 * drafted)
     assert (abs(predicted / measured - 1) < 0.15) == agrees
+
+
+def test_a_new_kind_is_one_module_and_its_yaml(tmp_path: Path) -> None:
+    """A module beside the others and an option: nothing else knows of it."""
+    (tmp_path / "shorter.py").write_text(
+        "from typing import Literal\n"
+        "from infercost.specs.fields import FractionField\n"
+        "from infercost.specs.mitigation import BaseMitigation\n"
+        "class Shorter(BaseMitigation):\n"
+        "    kind: Literal['shorter']\n"
+        "    left: FractionField\n"
+        "    def applied(self, case):\n"
+        "        tokens = case.workload.output_tokens * self.left\n"
+        "        work = case.workload.model_copy(update={'output_tokens': tokens})\n"
+        "        return case.model_copy(update={'workload': work})\n"
+    )
+    (tmp_path / "conf" / "mitigation").mkdir(parents=True)
+    (tmp_path / "conf" / "mitigation" / "half.yaml").write_text(
+        "name: Half\nkind: shorter\nleft: 0.5\nquality: {measure: unknown}\n"
+        "sources: {left: 'assumed: half', quality: 'assumed: no figure'}\n"
+    )
+    program = (
+        "import infercost.mitigations as m; m.__path__.append({folder!r}); import infercost;"
+        "print(infercost.evaluate(['workload=fixed-lengths', 'mitigation=none,half,half+w4'],"
+        " dirs=({conf!r},)).steps_per_request.tolist())"
+    ).format(folder=str(tmp_path), conf=str(tmp_path / "conf"))
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[255.0, 127.0, 127.0]", done.stderr

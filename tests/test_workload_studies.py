@@ -21,37 +21,103 @@ def test_every_figure_is_drawn(name: str) -> None:
     draws_every_figure(name)
 
 
-# The paper's primary cells (Ma & Patterson 2026, table 2), and whether a request presses there at
-# dose 1: one image and 2048 retrieved tokens are too few.
-PRIMARY = {
-    ("moe", "capacity"): True,
-    ("moe", "bandwidth"): True,
-    ("moe", "latency"): True,
-    ("reasoning", "capacity"): True,
-    ("reasoning", "bandwidth"): True,
-    ("multimodal", "capacity"): False,
-    ("multimodal", "bandwidth"): False,
-    ("long-context", "capacity"): True,
-    ("long-context", "bandwidth"): True,
-    ("rag", "capacity"): False,
-    ("rag", "bandwidth"): False,
-    ("diffusion", "compute"): True,
-}
+# Weights and caches of six-trends' models, in bytes: 2 B a parameter; 80 layers x 8 KV heads x
+# 128 x (K, V) x 2 B a token; eight requests of 1024 tokens in and 256 out, 1024 + 128 in the mean.
+WEIGHTS, CACHE, REQUESTS = 2 * 70.55e9, 327_680, 8
+VISION_WEIGHTS = 2 * 73.4e9
+FEED_FORWARD = 80 * 3 * 8192 * 28672 * 2
+HELD = WEIGHTS + REQUESTS * 1152 * CACHE
 
 
-@pytest.mark.parametrize("cell", PRIMARY, ids="-".join)
-def test_a_primary_cell_of_the_table_is_pressed(cell: tuple[str, str]) -> None:
-    """At dose 1, or at ten times of it where that is less than a quarter more."""
-    verdicts: Any = aggregates("six-trends")["verdicts"].set_index(["trend", "resource"])
-    found = verdicts.loc[cell]
-    assert found.paper == "x"
-    assert found.agrees == PRIMARY[cell]
-    assert found.pressed_from <= (1 if PRIMARY[cell] else 10)
+def held_by(trend: str, dose: float) -> float:
+    """What a request of a trend holds over one without, bytes times steps, by hand."""
+    cache = REQUESTS * CACHE
+    if trend == "moe":  # 256 d experts of an eighth of the width each
+        return (HELD + (256 * dose / 8 - 1) * FEED_FORWARD) / HELD
+    if trend == "reasoning":  # 1132 d further steps, each beside half of the thoughts
+        steps = (255 + 1132 * dose) / 255
+        return steps * (HELD + 0.5 * 1132 * dose * cache) / HELD
+    if trend == "multimodal":  # 1369 tokens an image: (1024 / 28)^2, rounded up
+        held = VISION_WEIGHTS + 1152 * cache
+        return (held + 1369 * dose * cache) / held
+    added = {"long-context": 100_000, "rag": 2048, "rag-hyperscale": 480}[trend] * dose
+    return (HELD + added * cache) / HELD
+
+
+def pressures() -> Any:
+    return aggregates("six-trends")["pressure"]
+
+
+def test_every_dose_holds_what_arithmetic_says() -> None:
+    """All but diffusion, of which nothing grows with a dose. A twentieth is left to activations,
+    routers and the vision tower."""
+    rows = pressures()
+    rows = rows[rows.trend != "diffusion"]
+    assert len(rows) > 40
+    for row in rows.itertuples():
+        expected = held_by(row.trend, row.dose)
+        assert row.capacity == pytest.approx(expected, rel=0.05), (row.trend, row.dose)
+
+
+def test_what_is_held_is_read_by_every_step() -> None:
+    """On as many devices as without the trend, bandwidth is pressed as capacity is: decode reads
+    all that it holds, a prefill adds to both sides."""
+    rows = pressures()
+    rows = rows[rows.trend.isin(["reasoning", "rag", "rag-hyperscale", "multimodal"])]
+    same = rows[rows.devices == 2]
+    assert len(same) > 15
+    assert (same.decode_bandwidth / same.capacity).between(0.93, 1.07).all()
+
+
+def test_network_latency_is_pressed_where_a_node_does_not_hold_a_request() -> None:
+    """Eight H100s share a switch; more of them wait for slower links. Thoughts wait once a step
+    wherever they run: (1387 + 1) / (255 + 1) passes at dose 1."""
+    rows = pressures()
+    spread = rows[~rows.trend.isin(["reasoning", "diffusion"])]
+    assert ((spread.latency >= 1.25) == (spread.devices > 8)).all()
+    thoughts = rows[(rows.trend == "reasoning") & (rows.devices == 2)]
+    expected = (255 + 1132 * thoughts.dose + 1) / 256
+    assert thoughts.latency.to_numpy() == pytest.approx(expected.to_numpy(), rel=0.01)
+
+
+def test_arithmetic_of_a_request_is_its_prefill() -> None:
+    """2048 tokens more beside 1024: three times the products, and attention beyond. Decode steps of
+    eight requests are bound by memory, with the trend and without."""
+    rows = pressures().set_index(["trend", "dose"])
+    assert rows.compute[("rag", 1.0)] == pytest.approx(3.0, rel=0.05)
+    assert rows.compute[("long-context", 1.0)] > 101_024 / 1024
+    assert rows.compute[("reasoning", 1.0)] == pytest.approx(1.0, rel=0.01)
 
 
 def test_diffusion_presses_on_nothing_but_compute() -> None:
+    """256 steps over 1280 tokens, where a Transformer prefills 1024 and memory binds the rest: 320
+    times, and a tenth more for the larger head's rows."""
     verdicts: Any = aggregates("six-trends")["verdicts"].set_index("trend").loc["diffusion"]
     assert set(verdicts[verdicts.ratio >= 1.25].resource) == {"compute"}
+    compute = verdicts[verdicts.resource == "compute"].ratio.iloc[0]
+    assert compute == pytest.approx(256 * 1280 / 1024, rel=0.15)
+
+
+@pytest.mark.parametrize("trend", ["moe", "reasoning", "multimodal", "long-context", "rag"])
+def test_a_primary_cell_turns_where_arithmetic_says(trend: str) -> None:
+    """Capacity is pressed from the first dose whose bytes are a quarter more; a dose within a
+    twentieth of that may fall on either side."""
+    verdicts: Any = aggregates("six-trends")["verdicts"].set_index(["trend", "resource"])
+    found = verdicts.loc[(trend, "capacity")].pressed_from
+    doses = (0.125, 0.25, 0.5, 1, 2, 4, 10, 30, 100)
+    least, most = (next(d for d in doses if held_by(trend, d) >= x) for x in (1.2, 1.31))
+    assert least <= found <= most
+
+
+def test_what_no_replica_holds_is_said_by_name() -> None:
+    """26 TB of eight contexts of ten million tokens do not fit 64 x 80 GB; one of 3.3 TB does.
+    100,000 thoughts of one request do: 37 GB."""
+    held: Any = aggregates("six-trends")["held"].set_index(["model", "trend", "batch"])
+    assert 8 * 10e6 * CACHE > 64 * 80e9 > 10e6 * CACHE + WEIGHTS
+    many, one = (held.loc[("llama-3.1-70b", "long-context", b)] for b in (8, 1))
+    assert (many.largest_dose, many.first_too_large, many.limited_by) == (10, 30, "memory")
+    assert one.largest_dose == 100
+    assert held.loc[("llama-3.1-70b", "reasoning", 8)].largest_dose == 100
 
 
 def test_a_larger_prefix_cache_never_finds_less() -> None:

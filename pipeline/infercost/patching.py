@@ -66,7 +66,8 @@ def local_layers(layout: Layout, lengths: Lengths) -> LocalLayers:
     patches = layout.case.model.patches
     if patches is None:
         return LocalLayers(None, lengths, 1.0)
-    return LocalLayers(_local(layout, patches.local), in_positions(lengths, patches.patch), patches.patch)
+    light, each = _local(layout, patches.local), in_positions(lengths, patches.patch)
+    return LocalLayers(light, each, patches.patch)
 
 
 def _local(layout: Layout, local: Light) -> Layout:
