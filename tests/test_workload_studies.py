@@ -29,14 +29,15 @@ FEED_FORWARD = 80 * 3 * 8192 * 28672 * 2
 HELD = WEIGHTS + REQUESTS * 1152 * CACHE
 
 
-def held_by(trend: str, dose: float) -> float:
-    """What a request of a trend holds over one without, bytes times steps, by hand."""
+def held_by(trend: str, dose: float, written: float = 0.5) -> float:
+    """What a request of a trend holds over one without, bytes times steps, by hand; `written` is
+    the share of its thoughts that a step finds in the cache, a half in the mean."""
     cache = REQUESTS * CACHE
     if trend == "moe":  # 256 d experts of an eighth of the width each
         return (HELD + (256 * dose / 8 - 1) * FEED_FORWARD) / HELD
-    if trend == "reasoning":  # 1132 d further steps, each beside half of the thoughts
+    if trend == "reasoning":  # 1132 d further steps
         steps = (255 + 1132 * dose) / 255
-        return steps * (HELD + 0.5 * 1132 * dose * cache) / HELD
+        return steps * (HELD + written * 1132 * dose * cache) / HELD
     if trend == "multimodal":  # 1369 tokens an image: (1024 / 28)^2, rounded up
         held = VISION_WEIGHTS + 1152 * cache
         return (held + 1369 * dose * cache) / held
@@ -50,13 +51,14 @@ def pressures() -> Any:
 
 def test_every_dose_holds_what_arithmetic_says() -> None:
     """All but diffusion, of which nothing grows with a dose. A twentieth is left to activations,
-    routers and the vision tower."""
+    routers and the vision tower, and room is kept for more than the mean of eight answers: up to
+    that for whole ones."""
     rows = pressures()
     rows = rows[rows.trend != "diffusion"]
     assert len(rows) > 40
     for row in rows.itertuples():
-        expected = held_by(row.trend, row.dose)
-        assert row.capacity == pytest.approx(expected, rel=0.05), (row.trend, row.dose)
+        mean, whole = (held_by(row.trend, row.dose, written) for written in (0.5, 1.0))
+        assert 0.95 * mean < row.capacity < 1.05 * whole, (row.trend, row.dose)
 
 
 def test_what_is_held_is_read_by_every_step() -> None:
@@ -64,7 +66,7 @@ def test_what_is_held_is_read_by_every_step() -> None:
     all that it holds, a prefill adds to both sides."""
     rows = pressures()
     rows = rows[rows.trend.isin(["reasoning", "rag", "rag-hyperscale", "multimodal"])]
-    same = rows[rows.devices == 2]
+    same = rows[(rows.devices == 2) & (rows.dose <= 10)]
     assert len(same) > 15
     assert (same.decode_bandwidth / same.capacity).between(0.93, 1.07).all()
 
@@ -115,7 +117,7 @@ def test_what_no_replica_holds_is_said_by_name() -> None:
     held: Any = aggregates("six-trends")["held"].set_index(["model", "trend", "batch"])
     assert 8 * 10e6 * CACHE > 64 * 80e9 > 10e6 * CACHE + WEIGHTS
     many, one = (held.loc[("llama-3.1-70b", "long-context", b)] for b in (8, 1))
-    assert (many.largest_dose, many.first_too_large, many.limited_by) == (10, 30, "memory")
+    assert (many.largest_dose, many.first_too_large, many.limited_by) == (10, 30, "capacity")
     assert one.largest_dose == 100
     assert held.loc[("llama-3.1-70b", "reasoning", 8)].largest_dose == 100
 
