@@ -76,8 +76,8 @@ def with_drafts(
     A step without drafts (`drafted` 0 on an axis) needs none of the host's time.
     """
     whole = verify if draft is None else together(verify, draft, drafting.drafted)
-    drafts = np.asarray(drafting.drafted) > 0
-    extra = drafts * (drafting.overhead + sequences * drafting.overhead_per_sequence)
+    drafts: Array = np.asarray(np.asarray(drafting.drafted) > 0, dtype=np.float64)
+    extra: Array = drafts * (drafting.overhead + sequences * drafting.overhead_per_sequence)
     return replace(
         whole,
         time=whole.time.plus(Terms(overhead=extra)),

@@ -178,7 +178,8 @@ def _skew(layout: Layout) -> Ratio:
 
     Devices that split every expert among them (`ep` of 1) are busy alike.
     """
-    return np.minimum(layout.case.trend.expert_skew, layout.case.plan.ep)
+    skew: Ratio = np.minimum(layout.case.trend.expert_skew, layout.case.plan.ep)
+    return skew
 
 
 def ffn_messages(layout: Layout, ffn: FeedForward, count: Array, step: Pass) -> tuple[Message, ...]:
