@@ -1,14 +1,15 @@
 """Speculative decoding against its measured speed-ups, and where its benefit ends.
 
-`data/reference/speculation.csv` has what was published with tokens per pass, model and device:
-eagle-3-paper, vllm-issue-20780 and sglang-pr-4247. Each row is read as decode alone at 500 tokens
-of context under the default calibration; tokens per pass are the row's own, so that it examines
-what drafts, verification and the host cost, not acceptance. The host's time is fitted where `use`
-says so: SGLang 0.4.4, which hides nothing of it under speculation, 2.6 ms a step and 0.09 ms a
-sequence, by least squares of logarithms on its nine EAGLE-3 rows; vLLM 0.9, 0.65 ms a step, on two
-EAGLE-1 rows: 4.37 ms x 2.1 and 4.29 ms x 2.29 tokens are steps of 9.18 and 9.82 ms, less a plain
-one of 7.07 ms and 2 and 3 drafts of 0.73 ms (1.5 GB at 2.1 TB/s), 0.65 and 0.56 ms. Nothing is
-fitted to the code of EAGLE's authors.
+`data/reference/speculation.csv` has what was published: with tokens per pass, model and device by
+eagle-3-paper, vllm-issue-20780 and sglang-pr-4247; of leviathan-2023, eagle-repo, medusa-repo,
+deepseek-v3-report and layerskip-2024 the speed-ups, with what they leave open. A stated row is read
+as decode alone at 500 tokens of context under the default calibration; tokens per pass are its own,
+so that it examines what drafts, verification and the host cost, not acceptance. The host's time is
+fitted where `use` says so: SGLang 0.4.4, which hides nothing of it under speculation, 2.6 ms a step
+and 0.09 ms a sequence, by least squares of logarithms on its nine EAGLE-3 rows; vLLM 0.9, 0.65 ms a
+step, on two EAGLE-1 rows: 4.37 ms x 2.1 and 4.29 ms x 2.29 tokens are steps of 9.18 and 9.82 ms,
+less a plain one of 7.07 ms and 2 and 3 drafts of 0.73 ms (1.5 GB at 2.1 TB/s), 0.65 and 0.56 ms.
+Nothing is fitted to the code of EAGLE's authors.
 """
 
 from __future__ import annotations
@@ -105,17 +106,15 @@ def test_most_of_what_is_held_out_is_met() -> None:
 
 
 def test_rows_that_leave_something_open_say_what() -> None:
-    assert {row["open"] for row in OPEN} == {
-        "how many A100 and how split",
-        "tokens of the tree",
-        "version of vLLM",
-    }
+    assert len(STATED) == 85
+    assert len(OPEN) == 53
+    assert all(row["missed"] == "" and row["use"] != "fit" for row in OPEN)
 
 
 def test_no_tokens_per_pass_exceed_what_was_drafted() -> None:
-    for row in ROWS:
+    for row in (row for row in ROWS if row["tokens"]):
         assert 1 < float(row["tokens"]) <= int(row["drafted"]) + 1, row["id"]
-        assert float(row["speed_up"]) <= float(row["tokens"]), row["id"]
+    assert all(float(row["speed_up"]) <= float(row["tokens"]) for row in STATED)
 
 
 # --- where the benefit ends
