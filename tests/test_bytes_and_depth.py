@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import infercost
+from infercost.breakdown import operator_rows
 from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.errors import SpecError
@@ -170,3 +171,15 @@ def test_what_thinks_no_thoughts_takes_none_in_latent_steps(
     with pytest.raises(SpecError, match="does not suit") as caught:
         infercost.evaluate(["workload=fixed-lengths", "+mitigation=latent-reasoning", *overrides])
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [(*BYTES, *SHORT), ("model=llama-3.1-8b", *BYTES[1:], *SHORT, "+mitigation=speculation-eagle")],
+)
+def test_operators_of_a_step_are_those_of_all_of_its_passes(asked: tuple[str, ...]) -> None:
+    """Light layers and drafts beside the model's own: the whole step, less the host's 0.65 ms."""
+    found = point(*asked)
+    host = 0.65e-3 if found.case.mechanisms.drafting else 0.0
+    rows = [row["time_s"] for row in operator_rows(found) if row["phase"] == "decode"]
+    assert sum(rows) == pytest.approx(number(found.step_time) - host, rel=1e-9)

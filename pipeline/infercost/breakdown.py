@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from infercost.arrays import Array
 from infercost.cost import Evaluation
+from infercost.drafting import draft_pass
 from infercost.network import Message
 from infercost.operators.base import Block, Layout, Operator, Pass
 from infercost.operators.stack import blocks
@@ -17,22 +19,37 @@ from infercost.passes import (
     message_terms,
     operator_time,
 )
-from infercost.phases import encoder_passes
+from infercost.phases import encoder_passes, step_pass
 
 Row = dict[str, Any]
 
 
 def operator_rows(point: Evaluation) -> list[Row]:
-    """One row per operator and message of a decode step, of the median prompt's prefill, and of
-    the encoders in front of it.
+    """One row per operator and message of a decode step, drafts and light layers included, of the
+    median prompt's prefill, and of the encoders in front of it.
 
     Amounts are per device and for all layers of a block together; the median prompt is one of
     `lengths.QUANTILES`.
     """
     decode = _phase(point, "decode", point.decode_pass, 1.0)
+    for name, layout, step, passes in _beside(point):
+        decode += _phase(point, "decode", step, passes, layout, f"{name} ")
     prefill = _phase(point, "prefill", point.prefill_pass, point.prompt_passes)
     encoders = (_phase(point, "encode", step, 1.0) for step in encoder_passes(point.layout))
     return sum(encoders, start=decode + prefill)
+
+
+def _beside(point: Evaluation) -> list[tuple[str, Layout, Pass, Array]]:
+    """Passes of a decode step beside the model's own: name, layout, pass, and how often it runs."""
+    found: list[tuple[str, Layout, Pass, Array]] = []
+    light, drafting = point.local, point.case.mechanisms.drafting
+    if light.layout is not None:
+        each = step_pass(light.layout, light.lengths, point.sequences)
+        found.append(("bytes,", light.layout, each, light.patch))
+    if drafting is not None and point.drafter is not None:
+        each = draft_pass(step_pass(point.drafter, point.lengths, point.sequences), drafting)
+        found.append(("drafts,", point.drafter, each, drafting.drafted))
+    return found
 
 
 CLASSES = {
@@ -83,17 +100,26 @@ def tier_rows(point: Evaluation) -> list[Row]:
     return rows
 
 
-def _phase(point: Evaluation, phase: str, step: Pass, passes: Array) -> list[Row]:
+def _phase(
+    point: Evaluation,
+    phase: str,
+    step: Pass,
+    passes: Array,
+    layout: Layout | None = None,
+    prefix: str = "",
+) -> list[Row]:
     def number(value: Array, count: Array) -> float:
         scaled = np.asarray(value) * np.asarray(count) * passes
         return float(np.asarray(point.lengths.quantile(scaled, 0.5)).reshape(-1)[0])
 
     rows: list[Row] = []
-    for block in blocks(point.layout, step):
+    layout = layout or point.layout
+    for block in blocks(layout, step):
+        block = replace(block, name=prefix + block.name)
         for operator in block.operators:
             rows.append(_operator_row(point, phase, step, block, operator, number))
         for message in block.messages:
-            rows.append(_message_row(point.layout, phase, block, message, number))
+            rows.append(_message_row(layout, phase, block, message, number))
     return [row for row in rows if row["time_s"] > 0]
 
 
