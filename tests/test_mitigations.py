@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -562,6 +563,7 @@ def test_a_mitigation_composes_with_every_model_that_it_suits(
         except SpecError as error:
             assert "does not suit" in str(error), model
             assert "\n" not in str(error), model
+            assert re.match("(Take|Vary|Mount|Draft|Route|Add) ", error.remedy), error.remedy
             continue
         suited += 1
         assert evaluation.case.unmitigated is not None, model

@@ -27,7 +27,7 @@ class ChunkedPrefill(BaseMitigation):
         if not np.any(np.asarray(self.chunk) > 0):
             return case
         if case.model.generation.kind != "autoregressive":
-            raise self.refused(case, "its steps are no single tokens", "Leave it out")
+            raise self.refused(case, "its steps are no single tokens", self.instead(case))
         if case.plan.phases != "colocated":
             fault = "its prefill runs on a pool of its own, with no decode to share a pass"
             raise self.refused(case, fault, "Take plan.phases=colocated")

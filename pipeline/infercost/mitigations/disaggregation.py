@@ -45,7 +45,7 @@ class Disaggregation(BaseMitigation):
         if not np.any(np.asarray(self.share) > 0):
             return case
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
-            raise self.refused(case, "it has no prefill", "Leave it out")
+            raise self.refused(case, "it has no prefill", self.instead(case))
         if np.any(np.asarray(case.mechanisms.fused) > 0):
             fault = "chunked prefill shares passes of prefill and decode, which part here"
             raise self.refused(case, fault, "List one of the two")

@@ -34,12 +34,12 @@ class EarlyExit(BaseMitigation):
             return case
         if case.model.generation.kind != "autoregressive":
             fault = "its steps take many tokens, which see each other's last layers"
-            raise self.refused(case, fault, "Leave it out")
+            raise self.refused(case, fault, self.instead(case))
         if any(
             case.model.mixers[layer.mixer].kind not in ("gqa", "mla", "none")
             for layer in case.model.layers.values()
         ):
             fault = "states of layers passed over would miss the token"
-            raise self.refused(case, fault, "Leave it out")
+            raise self.refused(case, fault, self.instead(case))
         mechanisms = replace(case.mechanisms, exits=self.exits, exit_at=self.exit_at)
         return case.model_copy(update={"mechanisms": mechanisms})

@@ -33,13 +33,13 @@ class KvEviction(BaseMitigation):
         mixers = [case.model.mixers[layer.mixer] for layer in case.model.layers.values()]
         open_ended = [m for m in mixers if m.kind in ("gqa", "mla") and m.window is None]
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
-            raise self.refused(case, "it keeps no cache", "Leave it out")
+            raise self.refused(case, "it keeps no cache", self.instead(case))
         if not open_ended:
             fault = "all its caches have a window or a fixed size"
-            raise self.refused(case, fault, "Leave it out")
+            raise self.refused(case, fault, self.instead(case))
         if any(getattr(m, "indexer", None) is not None for m in open_ended):
             fault = "its indexer chooses among all tokens, which must stay"
-            raise self.refused(case, fault, "Leave it out: it reads few of them already")
+            raise self.refused(case, fault, "Take kv8 instead: it reads few of them already")
         budget = case.mechanisms.budget if self.budget is None else self.budget
         if self.budget is not None and case.mechanisms.budget is not None:
             budget = np.minimum(self.budget, case.mechanisms.budget)

@@ -44,7 +44,7 @@ class PrefixCaching(BaseMitigation):
         if not np.any(np.asarray(self.hit_rate) > 0):
             return case
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
-            raise self.refused(case, "it keeps no cache of a prompt", "Leave it out")
+            raise self.refused(case, "it keeps no cache of a prompt", self.instead(case))
         self._check_alone(case)
         hardware = case.hardware
         capacity = sum((m.total_capacity for m in hardware.memory.values()), start=0.0)

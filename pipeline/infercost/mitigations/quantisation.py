@@ -55,7 +55,9 @@ class Quantisation(BaseMitigation):
             del narrower["kv"]
         if not narrower:
             fault = f"its {' and '.join(asked)} are as narrow already, or not there"
-            raise self.refused(case, fault, "Leave it out, or take a narrower format")
+            raise self.refused(
+                case, fault, "Take a narrower format, or speculation-lookup, instead"
+            )
         if self.compute != NATIVE:
             narrower["compute"] = self.compute
         formats = case.plan.formats.model_copy(update=narrower)

@@ -43,7 +43,7 @@ class Routing(BaseMitigation):
         if not np.any(np.asarray(self.share) > 0):
             return case
         if case.model.generation.kind == "media_diffusion" or case.model.needs_media:
-            raise self.refused(case, "it reads or makes no text alone", "Leave it out")
+            raise self.refused(case, "it reads or makes no text alone", self.instead(case))
         if _size(self.model) >= _size(case.model):
             fault = f"'{self.model.name}' is no lighter"
             raise self.refused(case, fault, "Route to a smaller model, or leave it out")
@@ -84,10 +84,12 @@ class Distillation(BaseMitigation):
         if not self.active:
             return case
         if case.model.generation.kind != "autoregressive" or case.model.needs_media:
-            raise self.refused(case, "the student was taught by a language model", "Leave it out")
+            raise self.refused(
+                case, "the student was taught by a language model", self.instead(case)
+            )
         if _size(self.model) >= _size(case.model):
             fault = f"'{self.model.name}' is no smaller"
-            raise self.refused(case, fault, "Leave it out")
+            raise self.refused(case, fault, "Mount a smaller model at 'model'")
         plan = case.plan
         if not any(ffn.kind == "moe" for ffn in self.model.ffns.values()):
             plan = plan.model_copy(update={"ep": 1})

@@ -34,7 +34,7 @@ class SparseAttention(BaseMitigation):
             return case
         model = case.model
         if model.generation.kind not in ("autoregressive", "block_diffusion"):
-            raise self.refused(case, "it keeps no cache to choose from", "Leave it out")
+            raise self.refused(case, "it keeps no cache to choose from", self.instead(case))
         indexer = Indexer.model_construct(
             n_heads=self.n_heads, d_index=self.d_index, top_k=self.top_k, key=self.key
         )
@@ -45,6 +45,6 @@ class SparseAttention(BaseMitigation):
         }
         if not changed:
             fault = "no layer of it attends to the whole context without choosing"
-            raise self.refused(case, fault, "Leave it out")
+            raise self.refused(case, fault, self.instead(case))
         sparse = model.model_copy(update={"mixers": {**model.mixers, **changed}})
         return case.model_copy(update={"model": sparse})

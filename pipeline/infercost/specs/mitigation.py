@@ -42,6 +42,15 @@ class BaseMitigation(SourcedSpec):
         """Share of a benchmark's score that is lost at this dose; not a number: unknown."""
         return float("nan") if self.quality.loss is None else self.quality.loss
 
+    def instead(self, case: Case) -> str:
+        """What else helps a model of the case's kind."""
+        kind = case.model.generation.kind
+        if kind == "media_diffusion":
+            return "Take fp8, or fewer workload.steps, instead"
+        if kind != "autoregressive":
+            return "Take fp8, or more model.generation.tokens_per_step, instead"
+        return "Take fp8 or speculation-lookup instead"
+
     def refused(self, case: Case, fault: str, remedy: str) -> SpecError:
         """Why it does not apply to a case."""
         return SpecError(
