@@ -7,6 +7,7 @@ equations is measured when the page is made, and stated on it.
 from __future__ import annotations
 
 import base64
+import zlib
 from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -54,15 +55,19 @@ def _content(version: Version, cube: Cube, error: Error) -> dict[str, Any]:
                 "stepped": axis.stepped,
                 "numeric": axis.numeric,
                 "reciprocal": axis.reciprocal,
+                "heated": axis.heated,
+                "length": axis.length,
             }
             for axis in cube.axes
         ],
+        "hot": sorted(cube.hot),
         "limits": list(cube.limits),
         "limit": _encoded(cube.limit.astype(np.uint8)),
         "metrics": {
             name: {
                 "dims": list(part.dims),
                 "reciprocal": part.reciprocal,
+                "curved": part.curved,
                 "unit": part.unit,
                 "meaning": part.meaning,
                 **_quantised(part),
@@ -100,9 +105,11 @@ def _quantised(part: Part) -> dict[str, Any]:
     low, high = float(np.nanmin(scaled)), float(np.nanmax(scaled))
     width = (high - low) or 1.0
     codes = np.where(np.isnan(scaled), STEPS + 1.0, np.round((scaled - low) / width * STEPS))
-    data = _encoded(codes.astype("<u2"))
+    # Low bytes apart from high ones: these repeat, and compress.
+    data = _encoded(codes.astype("<u2").reshape(-1, 1).view(np.uint8).T)
     return {"log": log, "low": low, "step": width / STEPS, "data": data}
 
 
 def _encoded(values: Any) -> str:
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+    """Bytes, deflated, as text."""
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(values).tobytes(), 9)).decode()
