@@ -21,7 +21,7 @@ SHELL := bash
 # Without compiled modules each process would compile its imports again: seconds instead of tenths.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help study claims calibrate kernels silicon readme docs dry-run test cluster-test lint format benchmark env lock clean
+.PHONY: help study claims calibrate kernels silicon readme docs dry-run tutorial test cluster-test lint format benchmark env lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ dry-run: env ## Say what the study STUDY would still compute
 
 test: lint ## Lint, then run all tests but the benchmarks
 	$(BIN)/pytest -n $(JOBS)
+
+tutorial: env ## Type the tutorial's commands as they are printed, and tell how long each takes
+	$(BIN)/pytest -n 0 -s tests/test_documentation.py -k the_tutorial_answers
 
 cluster-test: env ## Run the workflow through a real Slurm on this host, faults included (as root, on Debian)
 	@if ! command -v slurmctld >/dev/null && ! tests/workflow/slurm_cluster.sh install; then \
