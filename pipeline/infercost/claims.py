@@ -108,9 +108,14 @@ def judged(name: str, claim: Claim, root: Path, dirs: tuple[str, ...] = ()) -> V
     try:
         version = open_version(root, claim.study)
     except SpecError:
-        nothing = [float("nan")] * 5
-        return Verdict(name, claim, UNTESTED, "", 0, 0, 0, *nothing, "")
+        return verdict_untested(name, claim)
     return verdict_of(name, claim, cases_of(name, claim, version, dirs), version)
+
+
+def verdict_untested(name: str, claim: Claim) -> Verdict:
+    """That nothing can be said of a claim here."""
+    none = float("nan")
+    return Verdict(name, claim, UNTESTED, "", 0, 0, 0, none, none, none, none, none, "")
 
 
 @lru_cache(maxsize=64)

@@ -54,6 +54,7 @@ def overrides(prefix: str, parsed_args: Any, **_: Any) -> list[str]:
     """
     before, space, word = prefix.rpartition(" ")
     key, equals, value = word.partition("=")
+    found: Iterator[str]
     if equals:
         found = (f"{key}={text}" for text in _values(key, value, _dirs(parsed_args)))
     elif "." in word:

@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the shell's code."""
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
-    print(argcomplete.shellcode(["infercost"], shell=arguments.shell))  # type: ignore[no-untyped-call]
+    print(shellcode(["infercost"], shell=arguments.shell))
     return 0

@@ -146,7 +146,7 @@ def _points(shown: pd.DataFrame, x: alt.X, y: alt.Y, names: dict[str, str]) -> a
         legend=alt.Legend(title=None, orient="top"),
     )
     told = [alt.Tooltip(f"{key}:N", title=name) for key, name in names.items()]
-    return (
+    points: alt.Chart = (
         alt.Chart(shown)
         .mark_point(filled=True, size=45, opacity=0.75)
         .encode(
@@ -162,3 +162,4 @@ def _points(shown: pd.DataFrame, x: alt.X, y: alt.Y, names: dict[str, str]) -> a
             tooltip=[*told, alt.Tooltip("value:Q", format=".4~g")],
         )
     )
+    return points

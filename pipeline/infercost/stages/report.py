@@ -14,7 +14,8 @@ from infercost.calibrate.record import read_record
 from infercost.datasets import point_to
 from infercost.landing import land_text
 from infercost.measurements import read_table
-from infercost.report import Assumption, ReportData, ReportFigure, render
+from infercost.report import Assumption, ReportData, render
+from infercost.report.figures import ReportFigure
 from infercost.specs.study import Study
 from infercost.stages.aggregate import OPERATORS, published
 from infercost.stages.answer import sentences
