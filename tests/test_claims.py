@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from infercost.__main__ import main
+from infercost.claim_options import claims_of, digest_of, load_claim
 from infercost.claims import (
     DEPENDS,
     REFUTED,
@@ -22,7 +23,6 @@ from infercost.claims import (
     error_scale,
     judged,
     ledger,
-    load_claim,
     margins_of,
     news,
     record,
@@ -315,3 +315,18 @@ def test_a_changed_verdict_fails_with_claim_verdicts_and_remedy(
     capsys.readouterr()
     assert main(["claims", "mine", "--check", *where]) == 0
     assert "1 verdicts are as recorded" in capsys.readouterr().out
+
+
+def test_a_study_knows_the_claims_that_it_decides(tmp_path: Path) -> None:
+    """A changed claim is a reason to write the study's report again."""
+    assert set(claims_of("topology")) == {
+        "fewer-hops-help-one-user",
+        "reduction-in-the-network-helps",
+    }
+    (tmp_path / "claim").mkdir()
+    file = tmp_path / "claim" / "mine.yaml"
+    file.write_text(yaml.safe_dump({**CLAIM, "at_least": 2.0}))
+    before = digest_of("numbers", (str(tmp_path),))
+    file.write_text(yaml.safe_dump({**CLAIM, "at_least": 3.0}))
+    assert digest_of("numbers", (str(tmp_path),)) != before
+    assert digest_of("topology", (str(tmp_path),)) == digest_of("topology")

@@ -14,7 +14,8 @@ import yaml
 
 from chromium import grave_findings, keep_picture, offline_page
 from infercost.__main__ import main
-from infercost.claims import judged, load_claim
+from infercost.claim_options import load_claim
+from infercost.claims import judged
 from infercost.datasets import point_to, publish
 from infercost.plots.cases import Rule, span, telling
 from infercost.report import render_ledger

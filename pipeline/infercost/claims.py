@@ -9,7 +9,6 @@ inputs, a case is the median of its draws, and the ledger tells the share of dra
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,12 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infercost.arrays import BoolArray, FloatArray
-from infercost.errors import SpecError, nearest
-from infercost.faults import file_fault, spec_faults
+from infercost.claim_options import GROUP, load_claim
+from infercost.errors import SpecError
 from infercost.paths import ROOT, config_dirs
-from infercost.places import place_of
 from infercost.question import option_names
-from infercost.resolve import content_of
 from infercost.specs.claim import Claim
 
 if TYPE_CHECKING:
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
     from infercost.datasets import Version
     from infercost.specs.study import Study
 
-GROUP = "claim"
 DRAW, LOW, HIGH = "draw", "value_p10", "value_p90"
 """Column that tells draws apart in a query's answer; quantiles of the values of a case's draws."""
 SUPPORTED, REFUTED, DEPENDS, UNTESTED = "supported", "refuted", "depends", "untested"
@@ -78,21 +74,6 @@ class Verdict:
     def share(self) -> float:
         """Share of decided cases that support the claim."""
         return self.holding / self.cases if self.cases else float("nan")
-
-
-def load_claim(name: str, dirs: tuple[str, ...] = ()) -> Claim:
-    """A claim by name, checked. Raises `SpecError`."""
-    folders = config_dirs(dirs)
-    known = option_names(folders, GROUP)
-    if name not in known:
-        raise SpecError(GROUP, name, "there is no such claim", nearest(name, known))
-    content = content_of(folders, GROUP, name)
-    if content is None:
-        fault = file_fault(folders, GROUP, name)
-        raise fault or SpecError(f"{GROUP}/{name}", "", "cannot be read", "Write plain YAML")
-    for key, fault_text, remedy in spec_faults(GROUP, content):
-        raise SpecError(*place_of(folders, GROUP, name, key), fault_text, remedy)
-    return Claim.model_validate(content)
 
 
 def ledger(root: Path, dirs: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> list[Verdict]:
@@ -318,19 +299,3 @@ def news(verdicts: list[Verdict], known: Mapping[str, tuple[str, str]]) -> Itera
             yield f"{verdict.name}: {before} before, {verdict.verdict} now ({in_cases(verdict)})"
     for name in known.keys() - {verdict.name for verdict in verdicts}:
         yield f"{name}: recorded, but there is no such claim any more"
-
-
-def claims_of(study: str, dirs: tuple[str, ...] = ()) -> dict[str, Claim]:
-    """The claims that a study decides, by name."""
-    folders = config_dirs(dirs)
-    names = option_names(folders, GROUP)
-    named = {
-        name for name in names if (content_of(folders, GROUP, name) or {}).get("study") == study
-    }
-    return {name: load_claim(name, dirs) for name in names if name in named}
-
-
-def digest_of(study: str, dirs: tuple[str, ...] = ()) -> str:
-    """Digest of the claims that a study decides: whether its report has to be written again."""
-    told = "".join(f"{name}{claim!r}" for name, claim in claims_of(study, dirs).items())
-    return hashlib.sha256(told.encode()).hexdigest()

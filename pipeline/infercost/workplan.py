@@ -60,7 +60,7 @@ def prepare(
 def _fresh(
     study: str, overrides: tuple[str, ...], dirs: tuple[str, ...], work: Path, target: Path
 ) -> WorkPlan:
-    from infercost.claims import digest_of
+    from infercost.claim_options import digest_of
     from infercost.measured import files_of
     from infercost.studies import plan_study, write_specs
 

@@ -107,7 +107,7 @@ def _write_page(target: Path, verdicts: list[Verdict], root: Path, dirs: tuple[s
 
 
 def _print_studies(dirs: tuple[str, ...], as_json: bool) -> int:
-    from infercost.claims import GROUP, load_claim
+    from infercost.claim_options import GROUP, load_claim
     from infercost.paths import config_dirs
     from infercost.question import option_names
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from infercost.claim_options import claims_of
 from infercost.claims import (
     UNTESTED,
     Verdict,
     cases_of,
-    claims_of,
     margins_of,
     rule_of,
     summed_up,
