@@ -186,7 +186,7 @@ def opened(version: Version, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     file.write_text(render(version), encoding="utf-8")
     with offline_page() as page:
         page.goto(file.as_uri())
-        page.wait_for_function("document.documentElement.dataset.ready")
+        page.wait_for_selector("html[data-ready]", state="attached")  # the page admits no eval
         keep_picture(page, "explorer")
         yield page
 

@@ -239,7 +239,7 @@ def regions(labels: pd.DataFrame, holds: BoolArray) -> Iterator[str]:
     """Values of each label at which a claim always or never holds, for labels that part cases."""
     for column in labels.columns:
         shares = {
-            str(value): float(holds[(labels[column] == value).to_numpy()].mean())
+            plainly(value): float(holds[(labels[column] == value).to_numpy()].mean())
             for value in labels[column].dropna().unique()
         }
         always = [value for value, share in shares.items() if share == 1.0]
@@ -248,6 +248,11 @@ def regions(labels: pd.DataFrame, holds: BoolArray) -> Iterator[str]:
             told = [f"holds at {', '.join(always)}"] if always else []
             told += [f"not at {', '.join(never)}"] if never else []
             yield f"{column}: {', '.join(told)}"
+
+
+def plainly(value: Any) -> str:
+    """A label's value; whole numbers without a point."""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def recorded(file: Path = RECORD) -> Mapping[str, tuple[str, str]]:

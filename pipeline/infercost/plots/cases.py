@@ -47,7 +47,8 @@ def cases_figure(
     by = telling(cases[labels], holds)
     named = {name: f"label {place}" for place, name in enumerate(labels)}
     shown = cases.rename(columns=named)
-    shown[list(named.values())] = shown[list(named.values())].astype(str)
+    for name in named.values():
+        shown[name] = [f"{v:.10g}" if isinstance(v, float) else str(v) for v in shown[name]]
     shown["verdict"] = np.where(holds, SUPPORTS, AGAINST)
     shown["row"] = shown[named[by]] if by else ""
     shown["lane"] = shown.groupby("row").cumcount() % LANES
