@@ -19,7 +19,7 @@ from infercost.datasets import Version, point_to, publish
 from infercost.errors import SpecError
 from infercost.evaluation import evaluate_arrow
 from infercost.explorer import render
-from infercost.explorer.cube import Axis, _parabola, cube_of
+from infercost.explorer.cube import Axis, Cube, Part, _parabola, cube_of
 from infercost.explorer.error import overrides_at
 
 CHOSEN = ["plan=tensor-parallel-8", "workload=fixed-lengths", "model=llama-3.1-70b"]
@@ -119,6 +119,15 @@ def test_a_parabola_is_found_again_between_its_points() -> None:
     known = [3 + 2 * s + s * s for s in axis.values]
     for at, exact in ((3.0, 18.0), (12.0, 171.0), (8.0, 83.0)):
         assert sum(w * known[i] for i, w in _parabola(axis, at)) == pytest.approx(exact)
+
+
+def test_a_parabola_that_leaves_its_points_is_not_taken() -> None:
+    """Through 10, 1 and 1 at 1, 2 and 8 it falls to -10.6 at 5: the chord from 1 to 1 stays."""
+    axis = Axis("workload.prompt_tokens", "prompt tokens", (1.0, 2.0, 8.0), True)
+    part = Part((0,), False, True, "s", "", np.array([10.0, 1.0, 1.0]))
+    cube = Cube((axis,), ("",), np.zeros(3), {"ttft_s": part})
+    assert sum(w * part.values[i] for i, w in _parabola(axis, 5.0)) < 0
+    assert cube.at({axis.name: 5.0}, "ttft_s") == pytest.approx(1.0)
 
 
 def test_nothing_is_told_between_bandwidths_where_heat_takes_the_clock(version: Version) -> None:

@@ -36,7 +36,7 @@ RATE_AXES = ("bandwidth", "bandwidth_out")
 """Last steps of axes of rates: times go with their reciprocals."""
 STEPPED = ("batch", "tp", "pp", "dp", "ep", "capacity", "dose")
 """Last steps of axes of which only the points of the grid can be chosen."""
-HEATED = ("bandwidth",)
+HEATED = ("bandwidth", "prompt_tokens")
 """Last steps of axes of which the same holds where heat takes the clock away: it falls too fast
 between two points."""
 HEAT = "decode_stress_thermal"
@@ -118,9 +118,10 @@ class Cube:
         v = Σ w v over the corners around the place, w the product of distances along each axis;
         times are about linear in lengths, latencies, prices and one over rates. Times to the first
         token have a part that goes with the square of the prompt: along its length w are those of
-        the parabola through the three nearest points, where these are feasible.
+        the parabola through the three nearest points, where these are feasible and it stays between
+        the two next to the place.
         """
-        part, total = self.metrics[metric], 0.0
+        part = self.metrics[metric]
         corners = [_corners(axis, place[axis.name]) for axis in self.axes]
         if place.get("direction") in self.hot and any(
             axis.heated and len(found) > 1 for axis, found in zip(self.axes, corners, strict=True)
@@ -133,14 +134,31 @@ class Cube:
                 _parabola(axis, place[axis.name]) if axis.length else found
                 for axis, found in zip(self.axes, corners, strict=True)
             ]
-            corners = corners if self._any_infeasible(curved) else curved
-        for index, weight in _combined(corners):
-            value = float(part.values[tuple(index[d] for d in part.dims)])
-            total += weight * (1.0 / value if part.reciprocal else value)
-        return 1.0 / total if part.reciprocal else total
+            if not self._any_infeasible(curved):
+                found = _mean(part, curved)
+                low, high = (_mean(part, self._ended(corners, end)) for end in (0, -1))
+                if min(low, high) <= found <= max(low, high):
+                    return found
+        return _mean(part, corners)
+
+    def _ended(self, corners: list[Corners], end: int) -> list[Corners]:
+        """Corners with lengths at the point before or behind the place."""
+        return [
+            [(near[end][0], 1.0)] if axis.length else near
+            for axis, near in zip(self.axes, corners, strict=True)
+        ]
 
     def _any_infeasible(self, corners: list[Corners]) -> bool:
         return any(self.limit[index] > 0 for index, _ in _combined(corners))
+
+
+def _mean(part: Part, corners: list[Corners]) -> float:
+    """Weighted mean of a metric over corners; harmonic where its reciprocals are interpolated."""
+    total = 0.0
+    for index, weight in _combined(corners):
+        value = float(part.values[tuple(index[d] for d in part.dims)])
+        total += weight * (1.0 / value if part.reciprocal else value)
+    return 1.0 / total if part.reciprocal else total
 
 
 def _combined(corners: list[Corners]) -> Iterator[tuple[tuple[int, ...], float]]:

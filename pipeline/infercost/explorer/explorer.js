@@ -102,9 +102,16 @@ function evaluate(place) {
   const between = isHot(place) && content.axes.some((axis, i) => axis.heated && near[i].length > 1);
   const found = {limit: limitAt(points), between};
   const laid = combined(near.map((list, i) => content.axes[i].length ? parabola(content.axes[i], place[i]) : list));
-  const curved = limitAt(laid) ? points : laid;
+  const ends = [0, -1].map(end => combined(near.map((list, i) =>
+    content.axes[i].length ? [[list.at(end)[0], 1]] : list)));
+  const bent = limitAt(laid) ? null : laid;
   for (const [name, metric] of Object.entries(content.metrics)) {
-    found[name] = found.limit || between ? NaN : valueAt(metric, metric.curved ? curved : points);
+    found[name] = found.limit || between ? NaN : valueAt(metric, points);
+    if (metric.curved && bent && !found.limit && !between) {
+      // A parabola that leaves the two points next to the place follows no time.
+      const value = valueAt(metric, bent), [a, b] = ends.map(end => valueAt(metric, end));
+      if (Math.min(a, b) <= value && value <= Math.max(a, b)) found[name] = value;
+    }
   }
   found.carbon = found.operational_carbon_per_mtoken_kgco2e + found.embodied_carbon_per_mtoken_kgco2e;
   return found;
