@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from infercost.__main__ import main
+from infercost.claim_options import claims_of, digest_of, load_claim
 from infercost.claims import (
     DEPENDS,
     REFUTED,
@@ -22,11 +23,11 @@ from infercost.claims import (
     error_scale,
     judged,
     ledger,
-    load_claim,
     margins_of,
     news,
     record,
     recorded,
+    summed_up,
 )
 from infercost.datasets import point_to, publish
 from infercost.errors import SpecError
@@ -210,7 +211,9 @@ def test_every_claim_has_a_recorded_verdict_with_a_reason() -> None:
 def test_a_verdict_that_changed_is_news(published: Callable[..., Path]) -> None:
     found = judged("large", claim(), published([3.0, 4.0]))
     assert list(news([found], {"large": (SUPPORTED, "")})) == []
-    assert list(news([found], {"large": (REFUTED, "")})) == ["large: refuted before, supported now"]
+    assert list(news([found], {"large": (REFUTED, "")})) == [
+        "large: refuted before, supported now (2 of 2 cases >= 2, median 3.5)"
+    ]
     assert list(news([], {"gone": (REFUTED, "")})) == [
         "gone: recorded, but there is no such claim any more"
     ]
@@ -223,10 +226,14 @@ def test_a_reason_stays_as_long_as_its_verdict_does(
     file.write_text("claim,verdict,why\nlarge,supported,as somebody wrote\n")
     record([judged("large", claim(), published([3.0, 4.0]))], file)
     assert recorded(file) == {"large": (SUPPORTED, "as somebody wrote")}
-    record([judged("large", claim(), published([3.0, 1.0]))], file)
+    changed = judged("large", claim(), published([3.0, 1.0]))
+    with pytest.raises(SpecError, match=r"was supported and is depends now.*--why"):
+        record([changed], file)
+    record([changed], file, "sizes were wrong")
     verdict, why = recorded(file)["large"]
     assert verdict == DEPENDS
-    assert why == "1 of 2 cases >= 2, median 2; kind: holds at a, not at b"
+    told = "1 of 2 cases >= 2, median 2; kind: holds at a, not at b"
+    assert why == f"{told}; sizes were wrong"
 
 
 def test_the_command_prints_ledger_and_claim(
@@ -248,3 +255,78 @@ def test_the_command_prints_ledger_and_claim(
 
 def test_the_ledger_of_a_place_without_datasets_is_untested(tmp_path: Path) -> None:
     assert {verdict.verdict for verdict in ledger(tmp_path)} == {UNTESTED}
+
+
+# --- draws, and what CI says
+
+
+def drawn_rows(values: dict[str, list[float]]) -> pa.Table:
+    pairs = [(kind, draw, v) for kind, found in values.items() for draw, v in enumerate(found)]
+    kinds, draws, sizes = zip(*pairs, strict=True)
+    return pa.table({"kind": list(kinds), "draw": list(draws), "value": list(sizes)})
+
+
+def test_a_case_of_draws_is_their_median_and_tells_how_many_support_it() -> None:
+    """Of a, two of three draws are 2 or more; of b, one of three. Medians: 3 and 1."""
+    frame = drawn_rows({"a": [1.0, 3.0, 4.0], "b": [0.5, 1.0, 9.0]}).to_pandas()
+    told, held = summed_up(claim(), frame)
+    assert list(told["kind"]) == ["a", "b"]
+    assert list(told["value"]) == [3.0, 1.0]
+    assert held == pytest.approx([2 / 3, 1 / 3])
+    assert told["value_p10"][0] == pytest.approx(1.4)  # a tenth of the way from 1 over 3 to 4
+
+
+def test_the_probability_under_uncertain_inputs_is_the_share_of_draws(
+    published: Callable[..., Path],
+) -> None:
+    """Six sizes as six draws of one case: four are 2 or more."""
+    one = claim(query="SELECT batch AS draw, size AS value FROM rows")
+    found = judged("large", one, published([3.0, 1.0, 4.0, 1.0, 5.0, 6.0]))
+    assert (found.cases, found.verdict) == (1, SUPPORTED)
+    assert found.drawn == pytest.approx(4 / 6)
+    assert found.error == error_scale(("typical",))
+    assert math.isnan(judged("large", claim(), published([3.0, 1.0])).drawn)
+
+
+def test_a_changed_verdict_fails_with_claim_verdicts_and_remedy(
+    published: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record_file = tmp_path / "claims.csv"
+    record_file.write_text("claim,verdict,why\nmine,supported,before\n")
+    monkeypatch.setattr("infercost.claims.RECORD", record_file)
+    monkeypatch.setattr(recorded, "__defaults__", (record_file,))
+    monkeypatch.setattr(record, "__defaults__", (record_file, ""))
+    (tmp_path / "claim").mkdir()
+    (tmp_path / "claim" / "mine.yaml").write_text(yaml.safe_dump({**CLAIM, "at_least": 2.0}))
+    root = published([3.0, 1.0])
+    where = ["--root", str(root), "--config-dir", str(tmp_path)]
+    assert main(["claims", "mine", "--check", *where]) == 1
+    said = capsys.readouterr().out
+    assert "changed: claim mine: supported before, depends now (1 of 2 cases >= 2" in said
+    assert "infercost claims --record --why" in said
+    assert main(["claims", "--record", *where]) == 2
+    assert "was supported and is depends now" in capsys.readouterr().err
+    assert main(["claims", "--record", "--why", "sizes were wrong", *where]) == 0
+    assert recorded(record_file)["mine"][0] == DEPENDS
+    assert recorded(record_file)["mine"][1].endswith("; sizes were wrong")
+    capsys.readouterr()
+    assert main(["claims", "mine", "--check", *where]) == 0
+    assert "1 verdicts are as recorded" in capsys.readouterr().out
+
+
+def test_a_study_knows_the_claims_that_it_decides(tmp_path: Path) -> None:
+    """A changed claim is a reason to write the study's report again."""
+    assert set(claims_of("topology")) == {
+        "fewer-hops-help-one-user",
+        "reduction-in-the-network-helps",
+    }
+    (tmp_path / "claim").mkdir()
+    file = tmp_path / "claim" / "mine.yaml"
+    file.write_text(yaml.safe_dump({**CLAIM, "at_least": 2.0}))
+    before = digest_of("numbers", (str(tmp_path),))
+    file.write_text(yaml.safe_dump({**CLAIM, "at_least": 3.0}))
+    assert digest_of("numbers", (str(tmp_path),)) != before
+    assert digest_of("topology", (str(tmp_path),)) == digest_of("topology")

@@ -150,15 +150,27 @@ def test_the_claim_on_its_page_is_a_claim_about_a_known_study() -> None:
 @pytest.mark.workflow
 def test_the_tutorial_answers_its_question(tmp_path: Path) -> None:
     told = ""
+    took: list[str] = []
     for block in blocks(PAGES["tutorial.md"]):
         if block.language == "console":
-            told = "".join(typed(command, tmp_path) for command in block.commands)
+            told = "".join(timed(command, tmp_path, took) for command in block.commands)
         elif block.language == "yaml":
             change(tmp_path / block.title, block.text)
         elif block.language == "output":
             for line in block.text.splitlines():
                 assert re.search(pattern(line), squeezed(told)), f"no '{line}' in:\n{told}"
     assert (tmp_path / "my-chip.csv").stat().st_size > 0
+    print("", *took, sep="\n")
+    if "TIMINGS" in os.environ:
+        Path(os.environ["TIMINGS"]).write_text("\n".join(took) + "\n")
+
+
+def timed(command: str, folder: Path, took: list[str]) -> str:
+    """What a command prints; how long it took is kept."""
+    start = time.monotonic()
+    told = typed(command, folder)
+    took.append(f"{time.monotonic() - start:6.1f} s  {command}")
+    return told
 
 
 def typed(command: str, folder: Path) -> str:

@@ -19,15 +19,18 @@ from infercost.datasets import Version, point_to, publish
 from infercost.errors import SpecError
 from infercost.evaluation import evaluate_arrow
 from infercost.explorer import render
-from infercost.explorer.cube import Axis, cube_of
+from infercost.explorer.cube import Axis, Cube, Part, _parabola, cube_of
 from infercost.explorer.error import overrides_at
 
 CHOSEN = ["plan=tensor-parallel-8", "workload=fixed-lengths", "model=llama-3.1-70b"]
 AXES: dict[str, list[Any]] = {
     "hardware": ["h100-sxm", "tpu-v5e"],
-    "direction": ["tuned"],
+    "direction": ["tuned", "tuned+3d-stack"],
+    "trend": ["reasoning", "rag"],
+    "trend.dose": [0, 1],
+    "mitigation": ["none", "w4+kv8"],
     "batch": [8, 512],
-    "workload.prompt_tokens": [512, 4096],
+    "workload.prompt_tokens": [512, 2048, 4096],
     "direction.tuned.bandwidth": [1, 2],
     "direction.tuned.price": [1, 2],
 }
@@ -36,11 +39,25 @@ PRICE = "direction.tuned.multiply.price"
 PLACE = {
     "hardware": "h100-sxm",
     "direction": "tuned",
+    "trend": "reasoning",
+    "trend.dose": 0.0,
+    "mitigation": "none",
     "batch": 8.0,
     "workload.prompt_tokens": 512.0,
     BANDWIDTH: 1.0,
     PRICE: 1.0,
 }
+
+
+ON_THE_GRID: tuple[dict[str, Any], ...] = (
+    {},
+    {"batch": 512.0},
+    {BANDWIDTH: 2.0, PRICE: 2.0},
+    {"trend.dose": 1.0},
+    {"trend": "rag", "trend.dose": 1.0},
+    {"mitigation": "w4+kv8", "batch": 512.0},
+    {"direction": "tuned+3d-stack", BANDWIDTH: 2.0, "workload.prompt_tokens": 4096.0},
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +94,7 @@ def truth(place: dict[str, Any]) -> Any:
 
 def test_points_of_the_grid_are_as_evaluated(version: Version) -> None:
     cube = cube_of(version)
-    for changes in ({}, {"batch": 512.0}, {BANDWIDTH: 2.0, PRICE: 2.0}):
+    for changes in ON_THE_GRID:
         place = {**PLACE, **changes}
         for name in ("tpot_s", "ttft_s", "cost_per_mtoken_usd", "throughput_per_device_per_s"):
             assert cube.at(place, name) == pytest.approx(truth(place)[name], rel=1e-12)
@@ -94,6 +111,32 @@ def test_times_are_close_between_bandwidths(version: Version) -> None:
     """Memory-bound times go with one over bandwidth; other terms do not change."""
     place = {**PLACE, BANDWIDTH: 1.4}
     assert cube_of(version).at(place, "tpot_s") == pytest.approx(truth(place)["tpot_s"], rel=0.02)
+
+
+def test_a_parabola_is_found_again_between_its_points() -> None:
+    """t = 3 + 2 S + S^2 at S = 1, 2, 8 and 20: at 3 it is 18, at 12 it is 171."""
+    axis = Axis("workload.prompt_tokens", "prompt tokens", (1.0, 2.0, 8.0, 20.0), True)
+    known = [3 + 2 * s + s * s for s in axis.values]
+    for at, exact in ((3.0, 18.0), (12.0, 171.0), (8.0, 83.0)):
+        assert sum(w * known[i] for i, w in _parabola(axis, at)) == pytest.approx(exact)
+
+
+def test_a_parabola_that_leaves_its_points_is_not_taken() -> None:
+    """Through 10, 1 and 1 at 1, 2 and 8 it falls to -10.6 at 5: the chord from 1 to 1 stays."""
+    axis = Axis("workload.prompt_tokens", "prompt tokens", (1.0, 2.0, 8.0), True)
+    part = Part((0,), False, True, "s", "", np.array([10.0, 1.0, 1.0]))
+    cube = Cube((axis,), ("",), np.zeros(3), {"ttft_s": part})
+    assert sum(w * part.values[i] for i, w in _parabola(axis, 5.0)) < 0
+    assert cube.at({axis.name: 5.0}, "ttft_s") == pytest.approx(1.0)
+
+
+def test_nothing_is_told_between_bandwidths_where_heat_takes_the_clock(version: Version) -> None:
+    cube = cube_of(version)
+    assert cube.hot == {"tuned+3d-stack"}
+    stacked = {**PLACE, "direction": "tuned+3d-stack"}
+    assert np.isnan(cube.at({**stacked, BANDWIDTH: 1.4}, "tpot_s"))
+    assert cube.at({**stacked, PRICE: 1.4}, "tpot_s") > 0
+    assert cube.at({**PLACE, BANDWIDTH: 1.4}, "tpot_s") > 0
 
 
 def test_a_metric_keeps_the_axes_that_it_depends_on(version: Version) -> None:
@@ -152,7 +195,7 @@ def opened(version: Version, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     file.write_text(render(version), encoding="utf-8")
     with offline_page() as page:
         page.goto(file.as_uri())
-        page.wait_for_function("document.documentElement.dataset.ready")
+        page.wait_for_selector("html[data-ready]", state="attached")  # the page admits no eval
         keep_picture(page, "explorer")
         yield page
 
@@ -172,7 +215,7 @@ def test_the_page_opens_without_error_or_request(opened: Any) -> None:
 
 def test_the_page_gives_the_numbers_of_evaluate_on_the_grid(opened: Any) -> None:
     """16 bits over the range of the grid: a 65,534th of some six orders of magnitude."""
-    for changes in ({}, {"batch": 512.0}, {BANDWIDTH: 2.0, PRICE: 2.0}):
+    for changes in ON_THE_GRID:
         place = {**PLACE, **changes}
         for name in ("tpot_s", "ttft_s", "cost_per_mtoken_usd"):
             assert in_page(opened, place, name) == pytest.approx(truth(place)[name], rel=3e-4)
@@ -181,7 +224,7 @@ def test_the_page_gives_the_numbers_of_evaluate_on_the_grid(opened: Any) -> None
 def test_the_page_interpolates_as_the_package_does(opened: Any, version: Version) -> None:
     cube = cube_of(version)
     place = {**PLACE, BANDWIDTH: 1.3, PRICE: 1.7, "workload.prompt_tokens": 1000.0}
-    for name in ("tpot_s", "cost_per_mtoken_usd", "throughput_per_device_per_s"):
+    for name in ("tpot_s", "ttft_s", "cost_per_mtoken_usd", "throughput_per_device_per_s"):
         assert in_page(opened, place, name) == pytest.approx(cube.at(place, name), rel=3e-4)
 
 
@@ -209,6 +252,30 @@ def test_a_design_is_pinned_and_compared(opened: Any) -> None:
     opened.locator("#unpin").click()
 
 
+MOVED = "(input, to) => { input.value = to; input.dispatchEvent(new Event('input')); }"
+
+
+def test_bandwidth_steps_where_heat_takes_the_clock(opened: Any) -> None:
+    place = {**PLACE, "direction": "tuned+3d-stack", BANDWIDTH: 1.4}
+    script = """place => {
+      const {axes, evaluate} = window.infercostExplorer;
+      return evaluate(axes.map(axis => place[axis.name]));
+    }"""
+    told = opened.evaluate(script, place)
+    assert told["between"]
+    assert told["tpot_s"] is None or told["tpot_s"] != told["tpot_s"]
+    slider = opened.get_by_label("bandwidth")
+    slider.evaluate(MOVED, 100)
+    assert not opened.locator("#hot").is_visible()
+    assert slider.get_attribute("aria-valuetext") not in ("1", "2")
+    opened.select_option("select:has(option[value='tuned+3d-stack'])", "tuned+3d-stack")
+    assert opened.locator("#hot").is_visible()
+    assert slider.get_attribute("aria-valuetext") in ("1", "2")
+    opened.select_option("select:has(option[value='tuned+3d-stack'])", "tuned")
+    slider.evaluate(MOVED, 0)
+    assert slider.get_attribute("aria-valuetext") == "1"
+
+
 def test_what_does_not_fit_is_said(opened: Any) -> None:
     opened.select_option("select:has(option[value='tpu-v5e'])", "tpu-v5e")
     opened.select_option("select:has(option[value='512'])", "512")
@@ -227,4 +294,4 @@ def test_content_is_json(version: Version) -> None:
     page = render(version)
     start = page.index('id="content">') + len('id="content">')
     content = json.loads(page[start : page.index("</script>", start)])
-    assert [axis["name"] for axis in content["axes"]][:2] == ["hardware", "direction"]
+    assert [axis["name"] for axis in content["axes"]][:2] == ["hardware", "trend"]

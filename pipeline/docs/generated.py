@@ -21,7 +21,7 @@ import yaml
 
 import infercost.equations
 from infercost.arrays import Unit
-from infercost.claims import load_claim
+from infercost.claim_options import load_claim
 from infercost.lookup import entries
 from infercost.question import option_names
 from infercost.registry import metrics

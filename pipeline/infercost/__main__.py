@@ -16,6 +16,7 @@ from infercost.commands import (
     catalogue,
     claims,
     compare,
+    completion,
     datasets,
     doctor,
     evaluate,
@@ -47,6 +48,7 @@ COMMANDS = (
     claims,
     explorer,
     doctor,
+    completion,
     stage,
 )
 """In the order of --help."""
@@ -60,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="infercost",
         description="What a token of LLM inference costs, and which resource sets the price.",
+        epilog='tab completion: eval "$(infercost completion bash)", or zsh',
     )
     top.add_argument("--version", action="version", version=f"infercost {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -70,7 +73,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; a fault that the user can mend is one line per fault and exit code 2."""
-    chosen = parser().parse_args(arguments)
+    top = parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what might follow
+        from infercost.completions import complete
+
+        complete(top)
+    chosen = top.parse_args(arguments)
     try:
         code: int = chosen.run(chosen)
     except SpecError as error:

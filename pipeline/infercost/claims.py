@@ -2,7 +2,8 @@
 
 A claim's query gives a number per case. A case supports the claim on the right side of its
 threshold; the claim is supported or refuted where (nearly) all cases agree, and depends where they
-differ: then the ledger names the region.
+differ: then the ledger names the region. Where a query gives the cases draw by draw of uncertain
+inputs, a case is the median of its draws, and the ledger tells the share of draws that support it.
 """
 
 from __future__ import annotations
@@ -18,12 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infercost.arrays import BoolArray, FloatArray
-from infercost.errors import SpecError, nearest
-from infercost.faults import file_fault, spec_faults
+from infercost.claim_options import GROUP, load_claim
+from infercost.errors import SpecError
 from infercost.paths import ROOT, config_dirs
-from infercost.places import place_of
 from infercost.question import option_names
-from infercost.resolve import content_of
 from infercost.specs.claim import Claim
 
 if TYPE_CHECKING:
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
     from infercost.datasets import Version
     from infercost.specs.study import Study
 
-GROUP = "claim"
+DRAW, LOW, HIGH = "draw", "value_p10", "value_p90"
+"""Column that tells draws apart in a query's answer; quantiles of the values of a case's draws."""
 SUPPORTED, REFUTED, DEPENDS, UNTESTED = "supported", "refuted", "depends", "untested"
 _ROWS_ALONE = re.compile(r'(?is)(?!.*\b(?:from|join)\s+(?!rows\b)["\w]).*')
 """A query that reads nothing but `rows`."""
@@ -61,6 +61,12 @@ class Verdict:
     probability: float
     """Chance that a case supports the claim, given how far predictions were off measurements of
     the same calibration; NaN for counts and for what no measurement speaks of."""
+    drawn: float
+    """Share of draws of uncertain inputs in which a case supports the claim; NaN where the study
+    draws none."""
+    error: float
+    """Scale of the log errors of predicted time that the study's calibration made on measurements,
+    which `probability` stands on; NaN where no measurement speaks of it."""
     region: str
     """Where the claim holds and where it does not, if it depends."""
 
@@ -68,21 +74,6 @@ class Verdict:
     def share(self) -> float:
         """Share of decided cases that support the claim."""
         return self.holding / self.cases if self.cases else float("nan")
-
-
-def load_claim(name: str, dirs: tuple[str, ...] = ()) -> Claim:
-    """A claim by name, checked. Raises `SpecError`."""
-    folders = config_dirs(dirs)
-    known = option_names(folders, GROUP)
-    if name not in known:
-        raise SpecError(GROUP, name, "there is no such claim", nearest(name, known))
-    content = content_of(folders, GROUP, name)
-    if content is None:
-        fault = file_fault(folders, GROUP, name)
-        raise fault or SpecError(f"{GROUP}/{name}", "", "cannot be read", "Write plain YAML")
-    for key, fault_text, remedy in spec_faults(GROUP, content):
-        raise SpecError(*place_of(folders, GROUP, name, key), fault_text, remedy)
-    return Claim.model_validate(content)
 
 
 def ledger(root: Path, dirs: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> list[Verdict]:
@@ -98,9 +89,14 @@ def judged(name: str, claim: Claim, root: Path, dirs: tuple[str, ...] = ()) -> V
     try:
         version = open_version(root, claim.study)
     except SpecError:
-        nothing = float("nan")
-        return Verdict(name, claim, UNTESTED, "", 0, 0, 0, nothing, nothing, nothing, "")
+        return verdict_untested(name, claim)
     return verdict_of(name, claim, cases_of(name, claim, version, dirs), version)
+
+
+def verdict_untested(name: str, claim: Claim) -> Verdict:
+    """That nothing can be said of a claim here."""
+    none = float("nan")
+    return Verdict(name, claim, UNTESTED, "", 0, 0, 0, none, none, none, none, none, "")
 
 
 @lru_cache(maxsize=64)
@@ -129,7 +125,8 @@ def cases_of(name: str, claim: Claim, version: Version, dirs: tuple[str, ...] = 
 
 def verdict_of(name: str, claim: Claim, table: pd.DataFrame, version: Version) -> Verdict:
     """What the cases of a claim say."""
-    values = table["value"].to_numpy(dtype=np.float64)
+    told, drawn = summed_up(claim, table)
+    values = told["value"].to_numpy(dtype=np.float64)
     decided = np.isfinite(values)
     margins = margins_of(claim, values[decided])
     holds = margins >= 0
@@ -142,7 +139,7 @@ def verdict_of(name: str, claim: Claim, table: pd.DataFrame, version: Version) -
         verdict = REFUTED
     else:
         verdict = DEPENDS
-    labels = table[decided].drop(columns="value")
+    labels = told[decided].drop(columns=["value", LOW, HIGH], errors="ignore")
     return Verdict(
         name,
         claim,
@@ -154,8 +151,28 @@ def verdict_of(name: str, claim: Claim, table: pd.DataFrame, version: Version) -
         float(np.median(values[decided])) if cases else float("nan"),
         float(np.median(margins)) if cases else float("nan"),
         probability(claim, margins, version),
+        float(np.mean(drawn[decided])) if cases and drawn.size else float("nan"),
+        error_of(version),
         "; ".join(regions(labels, holds)) if verdict == DEPENDS else "",
     )
+
+
+def summed_up(claim: Claim, table: pd.DataFrame) -> tuple[pd.DataFrame, FloatArray]:
+    """One row per case, and the share of its draws that support the claim (empty without draws).
+
+    A case of draws has the median of its numbers, and their 10th and 90th percentile beside it.
+    """
+    if DRAW not in table.columns:
+        return table, np.zeros(0)
+    labels = [column for column in table.columns if column not in ("value", DRAW)]
+    margins = margins_of(claim, table["value"].to_numpy(dtype=np.float64))
+    held = np.where(np.isfinite(margins), margins >= 0, np.nan)
+    keys = labels or np.zeros(len(table), dtype=np.intp)
+    cases = table.assign(held=held).groupby(keys, sort=False, dropna=False, observed=True)
+    ends = {name: cases["value"].quantile(q) for name, q in ((LOW, 0.1), (HIGH, 0.9))}
+    told = cases.agg(value=("value", "median"), held=("held", "mean")).assign(**ends)
+    told = told.reset_index(drop=not labels)
+    return told.drop(columns="held"), told["held"].to_numpy(dtype=np.float64)
 
 
 def margins_of(claim: Claim, values: FloatArray) -> FloatArray:
@@ -184,10 +201,15 @@ def probability(claim: Claim, margins: FloatArray, version: Version) -> float:
     designs have in common cancel in a ratio."""
     from scipy.stats import norm
 
-    scale = error_scale(tuple(version.manifest().get("options", {}).get("calibration", {})))
+    scale = error_of(version)
     if claim.scale == "count" or not margins.size or not np.isfinite(scale):
         return float("nan")
     return float(np.mean(norm.cdf(margins / scale)))
+
+
+def error_of(version: Version) -> float:
+    """The error scale of the calibrations that a version's rows were predicted with."""
+    return error_scale(tuple(version.manifest().get("options", {}).get("calibration", {})))
 
 
 def error_scale(calibrations: tuple[str, ...]) -> float:
@@ -217,7 +239,7 @@ def regions(labels: pd.DataFrame, holds: BoolArray) -> Iterator[str]:
     """Values of each label at which a claim always or never holds, for labels that part cases."""
     for column in labels.columns:
         shares = {
-            str(value): float(holds[(labels[column] == value).to_numpy()].mean())
+            plainly(value): float(holds[(labels[column] == value).to_numpy()].mean())
             for value in labels[column].dropna().unique()
         }
         always = [value for value, share in shares.items() if share == 1.0]
@@ -228,27 +250,50 @@ def regions(labels: pd.DataFrame, holds: BoolArray) -> Iterator[str]:
             yield f"{column}: {', '.join(told)}"
 
 
+def plainly(value: Any) -> str:
+    """A label's value; whole numbers without a point."""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
 def recorded(file: Path = RECORD) -> Mapping[str, tuple[str, str]]:
     """Known verdict of each claim, and why it is what it is."""
     with file.open(newline="", encoding="utf-8") as handle:
         return {row["claim"]: (row["verdict"], row["why"]) for row in csv.DictReader(handle)}
 
 
-def record(verdicts: list[Verdict], file: Path = RECORD) -> None:
-    """Write verdicts as known. A reason stays where the verdict does; a new one tells the cases."""
+def record(verdicts: list[Verdict], file: Path = RECORD, why: str = "") -> None:
+    """Write verdicts as known. A reason stays where the verdict does; a claim's first verdict tells
+    its cases, and one that changed tells `why` too. Raises `SpecError` where it lacks that."""
     known = recorded(file) if file.is_file() else {}
+    rows = [[found.name, *_recorded(found, known.get(found.name), why)] for found in verdicts]
     with file.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(["claim", "verdict", "why"])
-        for found in verdicts:
-            before = known.get(found.name, ("", ""))
-            if found.verdict in (before[0], UNTESTED):
-                writer.writerow([found.name, *before])
-                continue
-            side = ">=" if found.claim.at_least is not None else "<="
-            why = f"{found.holding} of {found.cases} cases {side} {found.claim.threshold:g}"
-            why += f", median {found.median:.3g}" + (f"; {found.region}" if found.region else "")
-            writer.writerow([found.name, found.verdict, why])
+        writer.writerows(rows)
+
+
+def _recorded(found: Verdict, before: tuple[str, str] | None, why: str) -> tuple[str, str]:
+    if before is not None and found.verdict in (before[0], UNTESTED):
+        return before
+    if before is not None and before[0] and not why:
+        fault = f"was {before[0]} and is {found.verdict} now"
+        raise SpecError(f"{GROUP} '{found.name}'", "", fault, "Say why: --record --why '...'")
+    reason = why if before is not None and before[0] else ""
+    return found.verdict, "; ".join(text for text in (in_cases(found), reason) if text)
+
+
+def in_cases(verdict: Verdict) -> str:
+    """What a verdict follows from, in few words."""
+    if verdict.verdict == UNTESTED:
+        return ""
+    told = f"{verdict.holding} of {verdict.cases} cases {rule_of(verdict.claim)}"
+    told += f", median {verdict.median:.3g}"
+    return told + (f"; {verdict.region}" if verdict.region else "")
+
+
+def rule_of(claim: Claim) -> str:
+    """The threshold with its side."""
+    return f"{'>=' if claim.at_least is not None else '<='} {claim.threshold:g}"
 
 
 def news(verdicts: list[Verdict], known: Mapping[str, tuple[str, str]]) -> Iterator[str]:
@@ -256,6 +301,6 @@ def news(verdicts: list[Verdict], known: Mapping[str, tuple[str, str]]) -> Itera
     for verdict in verdicts:
         before = known.get(verdict.name, ("not recorded", ""))[0]
         if verdict.verdict not in (before, UNTESTED):
-            yield f"{verdict.name}: {before} before, {verdict.verdict} now"
+            yield f"{verdict.name}: {before} before, {verdict.verdict} now ({in_cases(verdict)})"
     for name in known.keys() - {verdict.name for verdict in verdicts}:
         yield f"{name}: recorded, but there is no such claim any more"

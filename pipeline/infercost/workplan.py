@@ -30,6 +30,8 @@ class WorkPlan:
     figures: list[str]
     files: dict[str, str]
     """Digests of the data files that the parts stand on, beside configuration and code."""
+    claims: str
+    """Digest of the claims that the study decides: its report shows them."""
     file: str
     """Where this plan is kept."""
 
@@ -44,7 +46,7 @@ def prepare(
     key = digest(
         canonical([study, list(overrides), list(dirs)]),
         _configuration(dirs),
-        code_digest("infercost.studies"),
+        code_digest("infercost.workplan"),
     )
     remembered = work / "plans" / f"{key}.json"
     if remembered.is_file():
@@ -58,6 +60,7 @@ def prepare(
 def _fresh(
     study: str, overrides: tuple[str, ...], dirs: tuple[str, ...], work: Path, target: Path
 ) -> WorkPlan:
+    from infercost.claim_options import digest_of
     from infercost.measured import files_of
     from infercost.studies import plan_study, write_specs
 
@@ -74,6 +77,7 @@ def _fresh(
         points={label: planned.points_of(label) for label in planned.parts},
         figures=list(planned.study.drawn),
         files={str(file): _digest_of(file) for file in data_files},
+        claims=digest_of(study, dirs),
         file=str(target),
     )
     land_text(target, canonical(asdict(plan)))

@@ -16,6 +16,7 @@ rule report:
     params:
         figures=RESULTS / "figures",
         results=RESULTS,
+        claims=PLAN.claims,
         code=code_digest("infercost.stages.report"),
     shell:
         "python -m infercost stage report --published {input.published} --aggregates {input.aggregates}"

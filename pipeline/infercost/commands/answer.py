@@ -7,7 +7,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from infercost.commands.arguments import add_config_dir
+from infercost.commands.arguments import add_config_dir, add_json
+from infercost.commands.output import print_json
 from infercost.errors import SpecError
 
 
@@ -15,6 +16,7 @@ def add_parser(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("answer", help="where a study's results are, and its answer")
     parser.add_argument("study")
+    add_json(parser)
     add_config_dir(parser)
     parser.add_argument("--data", type=Path, default=Path("data"), help="default: data")
     parser.set_defaults(run=run)
@@ -22,7 +24,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the places of dataset, figures and report, then the sentences of the answer."""
-    results: Path = arguments.data / "results" / arguments.study / "latest"
+    results = _results(arguments.data, arguments.study)
     answer = results / "answer.txt"
     if not answer.is_file():
         raise SpecError(
@@ -32,10 +34,21 @@ def run(arguments: argparse.Namespace) -> int:
             f"Run 'make study STUDY={arguments.study}'",
         )
     version, *sentences = answer.read_text().splitlines()
-    print(f"dataset  {arguments.data / 'datasets' / version}")
-    print(f"figures  {results / 'figures'}")
-    print(f"report   {results / 'report.html'}")
+    places = {
+        "dataset": str(arguments.data / "datasets" / version),
+        "figures": str(results / "figures"),
+        "report": str(results / "report.html"),
+    }
+    if arguments.json:
+        print_json({"study": arguments.study, **places, "answers": sentences})
+        return 0
+    for name, place in places.items():
+        print(f"{name}  {place}" if name != "report" else f"report   {place}")
     for sentence in sentences:
         print()
         print(textwrap.fill(sentence, 100))
     return 0
+
+
+def _results(data: Path, study: str) -> Path:
+    return data / "results" / study / "latest"

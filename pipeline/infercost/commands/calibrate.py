@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from infercost.commands.arguments import add_config_dir
+from infercost.commands.arguments import add_config_dir, add_json
+from infercost.commands.output import print_json
 from infercost.errors import SpecError
 
 
@@ -25,6 +26,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--measurements", type=Path, required=True, metavar="FILE.csv")
     parser.add_argument("--name", required=True, help="name of the option, in kebab-case")
     parser.add_argument("--out", type=Path, required=True, help="folder of your own options")
+    add_json(parser)
     add_config_dir(parser)
     parser.set_defaults(run=run)
 
@@ -45,6 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     target = arguments.out / "calibration" / f"{name}.yaml"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text)
+    if arguments.json:
+        print_json({"file": str(target), "rows": used, "not_read": list(unread)})
+        return 0
     print(f"{target}: fitted to {used} rows")
     for line in unread:
         print(f"  not read: {line}")

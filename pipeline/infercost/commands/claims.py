@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--record",
         action="store_true",
-        help="write the verdicts into data/reference/claims.csv; explain there what has changed",
+        help="write the verdicts into data/reference/claims.csv",
+    )
+    parser.add_argument("--why", default="", metavar="TEXT", help="explains changed verdicts there")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the ledger as a page, a figure per claim"
     )
     parser.add_argument("--studies", action="store_true", help="only the studies that claims need")
     parser.add_argument("--json", action="store_true")
@@ -45,12 +50,16 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the ledger, or one claim; `--check` says what has changed."""
-    from infercost.claims import ledger, news, record, recorded
+    from infercost.claims import ledger, record
 
     dirs = tuple(arguments.config_dir)
     if arguments.studies:
-        return _print_studies(dirs)
+        return _print_studies(dirs, arguments.json)
     verdicts = ledger(arguments.root, dirs, tuple(arguments.names))
+    if arguments.record:  # first: what cannot be recorded is said alone
+        record(ledger(arguments.root, dirs), why=arguments.why)
+    if arguments.html is not None:
+        _write_page(arguments.html, verdicts, arguments.root, dirs)
     if arguments.json:
         print_json([_plain(verdict) for verdict in verdicts])
     elif arguments.names:
@@ -58,26 +67,56 @@ def run(arguments: argparse.Namespace) -> int:
             _print_one(verdict, arguments.root, dirs)
     else:
         _print_ledger(verdicts)
-    if arguments.record:
-        record(ledger(arguments.root, dirs))
-    if not arguments.check:
-        return 0
-    changed = list(news(verdicts, recorded()))
+    return _check(verdicts, dirs, arguments) if arguments.check else 0
+
+
+def _check(verdicts: list[Verdict], dirs: tuple[str, ...], arguments: argparse.Namespace) -> int:
+    """Say what differs from the record, and how to go on; on stderr where JSON is asked for."""
+    from infercost.claims import news, recorded
+
+    out = sys.stderr if arguments.json else sys.stdout
+    known = recorded()
+    if arguments.names:
+        known = {name: entry for name, entry in known.items() if name in arguments.names}
+    changed = list(news(verdicts, known))
     untested = [verdict.name for verdict in verdicts if verdict.verdict == "untested"]
     for line in changed:
-        print(f"changed: {line}. Explain it in data/reference/claims.csv")
+        print(
+            f"changed: claim {line}. Find out why; if it is right, infercost claims --record "
+            "--why '...'",
+            file=out,
+        )
     if untested:
-        print(f"untested: {', '.join(untested)}. 'make claims' computes their studies")
+        print(f"untested: {', '.join(untested)}. 'make claims' computes their studies", file=out)
+    if not changed and not untested:
+        print(f"{len(verdicts)} verdicts are as recorded", file=out)
     return int(bool(changed or untested))
 
 
-def _print_studies(dirs: tuple[str, ...]) -> int:
-    from infercost.claims import GROUP, load_claim
+def _write_page(target: Path, verdicts: list[Verdict], root: Path, dirs: tuple[str, ...]) -> None:
+    from infercost.errors import SpecError
+    from infercost.landing import land_text
+    from infercost.report import render_ledger
+    from infercost.stages.ledger import cards
+
+    if not target.absolute().parent.is_dir():
+        raise SpecError(f"--html {target}", "", "its folder is not there", "Make it first")
+    page = render_ledger(cards(root, verdicts, dirs))
+    land_text(target, page)
+    print(f"{target} ({len(page.encode()) / 1e6:.1f} MB)", file=sys.stderr)
+
+
+def _print_studies(dirs: tuple[str, ...], as_json: bool) -> int:
+    from infercost.claim_options import GROUP, load_claim
     from infercost.paths import config_dirs
     from infercost.question import option_names
 
     names = option_names(config_dirs(dirs), GROUP)
-    print("\n".join(sorted({load_claim(name, dirs).study for name in names})))
+    studies = sorted({load_claim(name, dirs).study for name in names})
+    if as_json:
+        print_json(studies)
+    else:
+        print("\n".join(studies))
     return 0
 
 
@@ -97,6 +136,8 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
         "at_most": claim.at_most,
         "margin": verdict.margin,
         "probability": verdict.probability,
+        "drawn": verdict.drawn,
+        "error": verdict.error,
         "region": verdict.region,
         "version": verdict.version,
         "study": claim.study,
@@ -106,28 +147,27 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
 
 
 def _print_ledger(verdicts: list[Verdict]) -> None:
+    from infercost.claims import rule_of
+
     rows = [
         [
             verdict.name,
             verdict.verdict,
             f"{verdict.holding}/{verdict.cases}" if verdict.cases else "",
             _number(verdict.median),
-            _rule(verdict),
+            rule_of(verdict.claim),
+            _number(verdict.margin),
             _number(verdict.probability),
+            _number(verdict.drawn),
+            _number(verdict.error),
             verdict.claim.study,
         ]
         for verdict in verdicts
     ]
-    headings = ["claim", "verdict", "cases", "median", "rule", "probability", "study"]
-    print_table("", headings, rows)
+    headings = ["claim", "verdict", "cases", "median", "rule", "margin", "probability", "drawn"]
+    print_table("", [*headings, "error", "study"], rows)
     counts = {v.verdict: sum(o.verdict == v.verdict for o in verdicts) for v in verdicts}
     print(", ".join(f"{count} {word}" for word, count in sorted(counts.items())))
-
-
-def _rule(verdict: Verdict) -> str:
-    claim = verdict.claim
-    side = ">=" if claim.at_least is not None else "<="
-    return f"{side} {claim.threshold:g}"
 
 
 def _number(value: float) -> str:
@@ -135,7 +175,7 @@ def _number(value: float) -> str:
 
 
 def _print_one(verdict: Verdict, root: Path, dirs: tuple[str, ...]) -> None:
-    from infercost.claims import UNTESTED, cases_of
+    from infercost.claims import UNTESTED, cases_of, rule_of
     from infercost.datasets import open_version
 
     claim = verdict.claim
@@ -145,7 +185,7 @@ def _print_one(verdict: Verdict, root: Path, dirs: tuple[str, ...]) -> None:
         return
     print(
         f"{verdict.verdict}: {verdict.holding} of {verdict.cases} cases have {claim.value}"
-        f" {_rule(verdict)} (median {_number(verdict.median)}); {verdict.version}"
+        f" {rule_of(claim)} (median {_number(verdict.median)}); {verdict.version}"
     )
     for text in (verdict.region, claim.note):
         if text:

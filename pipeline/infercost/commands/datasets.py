@@ -193,7 +193,11 @@ def run_export(arguments: argparse.Namespace) -> int:
         remedy = "Name it .csv, .parquet, or .zip for an archive"
         raise SpecError(str(arguments.target), "", f"'{suffix}' is no format", remedy)
     kinds[suffix](open_version(arguments.root, arguments.version), arguments.target)
-    print(f"{arguments.target}: {arguments.target.stat().st_size:,} bytes")
+    size = arguments.target.stat().st_size
+    if arguments.json:
+        print_json({"file": str(arguments.target), "bytes": size})
+    else:
+        print(f"{arguments.target}: {size:,} bytes")
     return 0
 
 
@@ -202,11 +206,17 @@ def run_tag(arguments: argparse.Namespace) -> int:
     from infercost.datasets import open_version, tag, untag
 
     if arguments.delete:
-        untag(arguments.root, arguments.version.partition("/")[0], arguments.name)
+        study = arguments.version.partition("/")[0]
+        untag(arguments.root, study, arguments.name)
+        if arguments.json:
+            print_json({"study": study, "tag": arguments.name, "version": None})
         return 0
     version = open_version(arguments.root, arguments.version)
     tag(arguments.root, version, arguments.name)
-    print(f"{version.study}/{arguments.name} is {version.name}")
+    if arguments.json:
+        print_json({"study": version.study, "tag": arguments.name, "version": version.name})
+    else:
+        print(f"{version.study}/{arguments.name} is {version.name}")
     return 0
 
 
@@ -217,9 +227,14 @@ def run_gc(arguments: argparse.Namespace) -> int:
     found = unreachable(arguments.root, arguments.study, arguments.keep)
     size = sum(e["bytes"] for v in found for e in v.manifest()["files"])
     for version in found:
-        print(f"{version.study}/{version.name}")
+        if not arguments.json:
+            print(f"{version.study}/{version.name}")
         if not arguments.dry_run:
             remove(version)
+    if arguments.json:
+        named = [f"{version.study}/{version.name}" for version in found]
+        print_json({"versions": named, "bytes": size, "removed": not arguments.dry_run})
+        return 0
     verb = "would go" if arguments.dry_run else "are gone"
     print(f"{len(found)} versions, {size:,} bytes {verb}")
     return 0
@@ -230,5 +245,8 @@ def run_rebuild(arguments: argparse.Namespace) -> int:
     from infercost.recompute import rebuild
 
     version = rebuild(arguments.manifest, arguments.root)
-    print(f"{version.study}/{version.name}: as published, in {version.folder}")
+    if arguments.json:
+        print_json({"version": f"{version.study}/{version.name}", "folder": str(version.folder)})
+    else:
+        print(f"{version.study}/{version.name}: as published, in {version.folder}")
     return 0

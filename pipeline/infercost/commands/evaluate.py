@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from infercost.commands.arguments import add_config_dir
-from infercost.commands.output import print_table
+from infercost.commands.arguments import add_config_dir, add_json
+from infercost.commands.output import print_json, print_table
 from infercost.errors import SpecError
 
 VERDICT = ("feasible", "limited_by", "bound")
@@ -31,6 +31,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--out", type=Path, help="write all columns to this .parquet or .csv file")
+    add_json(parser, "all columns of every point as JSON; of draws, median and 80 % interval")
     add_config_dir(parser)
     parser.set_defaults(run=run)
 
@@ -47,7 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     if out is not None and not out.absolute().parent.is_dir():
         raise SpecError(f"--out {out}", "", "its folder is not there", "Make it first")
     table = evaluate_arrow(arguments.overrides, tuple(arguments.config_dir))
-    if out is None and "draw" in table.column_names:
+    if out is None and arguments.json:
+        print_json(_records(table.to_pandas()))
+    elif out is None and "draw" in table.column_names:
         _print_intervals(table.to_pandas())
     elif out is None:
         _print(table.to_pandas())
@@ -59,7 +62,19 @@ def run(arguments: argparse.Namespace) -> int:
         pq.write_table(table, out)
     if out is not None:
         print(f"{table.num_rows} points -> {out}", file=sys.stderr)
+        if arguments.json:
+            print_json({"file": str(out), "points": table.num_rows})
     return 0
+
+
+def _records(frame: Any) -> list[dict[str, Any]]:
+    """Rows with all columns; of draws, a row per design."""
+    if "draw" in frame:
+        from infercost.over_draws import intervals
+
+        frame = intervals(frame, [name for name in _measures(frame) if name in frame])
+    found: list[dict[str, Any]] = frame.to_dict("records")
+    return found
 
 
 def _print(frame: Any) -> None:

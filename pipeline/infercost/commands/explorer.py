@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from infercost.commands.arguments import add_json
+from infercost.commands.output import print_json
 from infercost.errors import SpecError
 
 STUDY = "explorer"
@@ -25,6 +27,7 @@ def add_parser(commands: Any) -> None:
         "--out", type=Path, default=Path("explorer.html"), help="default: explorer.html"
     )
     parser.add_argument("--root", type=Path, default=Path("data/datasets"))
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -38,5 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise SpecError(f"--out {out}", "", "its folder is not there", "Make it first")
     page = render(open_version(arguments.root, arguments.study))
     out.write_text(page, encoding="utf-8")
+    if arguments.json:
+        print_json({"file": str(out), "bytes": out.stat().st_size})
+        return 0
     print(f"{out} ({len(page) / 1e6:.1f} MB)")
     return 0

@@ -8,6 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from infercost.commands.arguments import add_json
+from infercost.commands.output import print_json
 from infercost.errors import SpecError
 
 KINDS = {
@@ -40,6 +42,7 @@ def add_parser(commands: Any) -> None:
         metavar="DIR",
         help="folder of your own options (default: mine)",
     )
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -59,5 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     template = resources.files("infercost.templates").joinpath(f"{kind}.yaml")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(template.read_text(encoding="utf-8").replace("NAME", name), encoding="utf-8")
-    print(f"{shown(target.absolute())}\nnext: {usage.format(name=name, folder=folder)}")
+    then = usage.format(name=name, folder=folder)
+    if arguments.json:
+        print_json({"file": shown(target.absolute()), "next": then})
+    else:
+        print(f"{shown(target.absolute())}\nnext: {then}")
     return 0

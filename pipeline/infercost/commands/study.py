@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from infercost.commands.arguments import add_config_dir
+from infercost.commands.arguments import add_config_dir, add_json
+from infercost.commands.output import print_json
 from infercost.errors import SpecError, nearest
 
 
@@ -26,6 +27,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--jobs", type=int, default=2, help="jobs at once (default: 2)")
     parser.add_argument("--profile", default="default", help="workflow profile (default: default)")
     parser.add_argument("--dry-run", action="store_true", help="say what would be computed")
+    add_json(parser, "the answer as JSON; progress goes to stderr")
     add_config_dir(parser)
     parser.set_defaults(run=run)
 
@@ -56,9 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     beside = str(Path(sys.executable).parent)  # rules call python: let them find this one
     path = os.pathsep.join([beside, os.environ.get("PATH", "")])
-    code = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PATH": path}, check=False
-    ).returncode
+    env = {**os.environ, "PATH": path}
+    out = sys.stderr if arguments.json else None
+    code = subprocess.run(command, cwd=ROOT, env=env, check=False, stdout=out).returncode
     if code or arguments.dry_run:
+        if arguments.json:
+            print_json({"study": arguments.study, "dry_run": arguments.dry_run, "exit_code": code})
         return code
-    return answer.run(argparse.Namespace(study=arguments.study, data=ROOT / "data"))
+    wanted = {"study": arguments.study, "data": ROOT / "data", "json": arguments.json}
+    return answer.run(argparse.Namespace(**wanted))

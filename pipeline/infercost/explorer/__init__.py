@@ -7,6 +7,7 @@ equations is measured when the page is made, and stated on it.
 from __future__ import annotations
 
 import base64
+import zlib
 from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -54,15 +55,19 @@ def _content(version: Version, cube: Cube, error: Error) -> dict[str, Any]:
                 "stepped": axis.stepped,
                 "numeric": axis.numeric,
                 "reciprocal": axis.reciprocal,
+                "heated": axis.heated,
+                "length": axis.length,
             }
             for axis in cube.axes
         ],
+        "hot": sorted(cube.hot),
         "limits": list(cube.limits),
         "limit": _encoded(cube.limit.astype(np.uint8)),
         "metrics": {
             name: {
                 "dims": list(part.dims),
                 "reciprocal": part.reciprocal,
+                "curved": part.curved,
                 "unit": part.unit,
                 "meaning": part.meaning,
                 **_quantised(part),
@@ -86,23 +91,28 @@ def _roof(device: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-STEPS = 65534
+STEPS, NOTHING = 65534, 65535
 """Steps of a 16-bit scale; the number above them stands for no value."""
+SHARE_STEPS = 1000
+"""Steps of shares, which are shown to a tenth of a percent."""
 
 
 def _quantised(part: Part) -> dict[str, Any]:
-    """Values in 16 bits on a log scale between their ends, or on a linear one for shares.
+    """Values in 16 bits on a log scale between their ends, or in a thousand steps for shares.
 
     The step is a 65,534th of the range: for values over ten orders of magnitude, 0.04 % of each.
     """
-    log = bool(np.nanmin(part.values) > 0)
+    log = part.unit != "1" and bool(np.nanmin(part.values) > 0)
+    steps = STEPS if log else SHARE_STEPS
     scaled = np.log(part.values) if log else part.values
     low, high = float(np.nanmin(scaled)), float(np.nanmax(scaled))
     width = (high - low) or 1.0
-    codes = np.where(np.isnan(scaled), STEPS + 1.0, np.round((scaled - low) / width * STEPS))
-    data = _encoded(codes.astype("<u2"))
-    return {"log": log, "low": low, "step": width / STEPS, "data": data}
+    codes = np.where(np.isnan(scaled), NOTHING, np.round((scaled - low) / width * steps))
+    # Low bytes apart from high ones: these repeat, and compress.
+    data = _encoded(codes.astype("<u2").reshape(-1, 1).view(np.uint8).T)
+    return {"log": log, "low": low, "step": width / steps, "data": data}
 
 
 def _encoded(values: Any) -> str:
-    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+    """Bytes, deflated, as text."""
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(values).tobytes(), 9)).decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,20 @@ RATES = ("throughput_per_device_per_s",)
 """Metrics whose reciprocals, times, are interpolated."""
 RATE_AXES = ("bandwidth", "bandwidth_out")
 """Last steps of axes of rates: times go with their reciprocals."""
-STEPPED = ("batch", "tp", "pp", "dp", "ep", "capacity")
+STEPPED = ("batch", "tp", "pp", "dp", "ep", "capacity", "dose")
 """Last steps of axes of which only the points of the grid can be chosen."""
+HEATED = ("bandwidth", "prompt_tokens")
+"""Last steps of axes of which the same holds where heat takes the clock away: it falls too fast
+between two points."""
+HEAT = "decode_stress_thermal"
+CURVED = ("ttft_s",)
+"""Metrics that are about a parabola of the length of the prompt: floor, products, attention."""
+LENGTHS = ("prompt_tokens",)
+"""Last steps of axes of such lengths."""
+
+
+Corners = list[tuple[int, float]]
+"""Positions along an axis, with their weights."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,16 @@ class Axis:
         return self.numeric and self.last in RATE_AXES
 
     @property
+    def heated(self) -> bool:
+        """Whether nothing lies between its values where heat takes the clock away."""
+        return self.last in HEATED
+
+    @property
+    def length(self) -> bool:
+        """Whether some metrics are a parabola of its values."""
+        return self.last in LENGTHS
+
+    @property
     def stepped(self) -> bool:
         """Whether nothing lies between its values."""
         return not self.numeric or self.last in STEPPED
@@ -70,6 +92,8 @@ class Part:
     dims: tuple[int, ...]
     reciprocal: bool
     """Whether one over its values is interpolated."""
+    curved: bool
+    """Whether a parabola is laid through its points along lengths."""
     unit: str
     meaning: str
     values: FloatArray
@@ -84,26 +108,66 @@ class Cube:
     limit: FloatArray
     """Code of what runs out, over all axes; 0 where feasible."""
     metrics: Mapping[str, Part]
+    hot: frozenset[str] = frozenset()
+    """Directions in which heat takes the clock away somewhere."""
 
     def at(self, place: Mapping[str, Any], metric: str) -> float:
-        """A metric at a place on or between points; NaN where a point around it is infeasible.
+        """A metric at a place on or between points; NaN where a point around it is infeasible, or
+        where heat leaves nothing between the points.
 
         v = Σ w v over the corners around the place, w the product of distances along each axis;
-        times are about linear in lengths, latencies, prices and one over rates.
+        times are about linear in lengths, latencies, prices and one over rates. Times to the first
+        token have a part that goes with the square of the prompt: along its length w are those of
+        the parabola through the three nearest points, where these are feasible and it stays between
+        the two next to the place.
         """
+        part = self.metrics[metric]
         corners = [_corners(axis, place[axis.name]) for axis in self.axes]
-        part, total = self.metrics[metric], 0.0
-        for combination in itertools.product(*corners):
-            index = tuple(i for i, _ in combination)
-            if self.limit[index] > 0:
-                return float("nan")
-            value = float(part.values[tuple(index[d] for d in part.dims)])
-            weight = float(np.prod([w for _, w in combination]))
-            total += weight * (1.0 / value if part.reciprocal else value)
-        return 1.0 / total if part.reciprocal else total
+        if place.get("direction") in self.hot and any(
+            axis.heated and len(found) > 1 for axis, found in zip(self.axes, corners, strict=True)
+        ):
+            return float("nan")
+        if self._any_infeasible(corners):
+            return float("nan")
+        if part.curved:
+            curved = [
+                _parabola(axis, place[axis.name]) if axis.length else found
+                for axis, found in zip(self.axes, corners, strict=True)
+            ]
+            if not self._any_infeasible(curved):
+                found = _mean(part, curved)
+                low, high = (_mean(part, self._ended(corners, end)) for end in (0, -1))
+                if min(low, high) <= found <= max(low, high):
+                    return found
+        return _mean(part, corners)
+
+    def _ended(self, corners: list[Corners], end: int) -> list[Corners]:
+        """Corners with lengths at the point before or behind the place."""
+        return [
+            [(near[end][0], 1.0)] if axis.length else near
+            for axis, near in zip(self.axes, corners, strict=True)
+        ]
+
+    def _any_infeasible(self, corners: list[Corners]) -> bool:
+        return any(self.limit[index] > 0 for index, _ in _combined(corners))
 
 
-def _corners(axis: Axis, value: Any) -> list[tuple[int, float]]:
+def _mean(part: Part, corners: list[Corners]) -> float:
+    """Weighted mean of a metric over corners; harmonic where its reciprocals are interpolated."""
+    total = 0.0
+    for index, weight in _combined(corners):
+        value = float(part.values[tuple(index[d] for d in part.dims)])
+        total += weight * (1.0 / value if part.reciprocal else value)
+    return 1.0 / total if part.reciprocal else total
+
+
+def _combined(corners: list[Corners]) -> Iterator[tuple[tuple[int, ...], float]]:
+    """Every combination of corners, with the product of their weights."""
+    for combination in itertools.product(*corners):
+        yield tuple(i for i, _ in combination), float(np.prod([w for _, w in combination]))
+
+
+def _corners(axis: Axis, value: Any) -> Corners:
     """Positions around a value and their weights; one where it is on the grid."""
     if axis.stepped:
         return [(axis.values.index(value), 1.0)]
@@ -114,6 +178,23 @@ def _corners(axis: Axis, value: Any) -> list[tuple[int, float]]:
     share = float((at - known[upper - 1]) / (known[upper] - known[upper - 1]))
     both = [(upper - 1, 1.0 - share), (upper, share)]
     return [(i, w) for i, w in both if w > 1e-12]
+
+
+def _parabola(axis: Axis, value: Any) -> Corners:
+    """Lagrange's weights of the three points around a value, the third the nearer by ratio."""
+    known, at = np.array(axis.values, dtype=np.float64), float(value)
+    near = _corners(axis, value)
+    if len(near) == 1 or len(known) < 3:
+        return near
+    lower, upper = near[0][0], near[1][0]
+    below = at / known[lower - 1] if lower > 0 else np.inf
+    above = known[upper + 1] / at if upper + 1 < len(known) else np.inf
+    first = lower - 1 if below < above else lower
+    three = range(first, first + 3)
+    return [
+        (i, float(np.prod([(at - known[j]) / (known[i] - known[j]) for j in three if j != i])))
+        for i in three
+    ]
 
 
 def cube_of(version: Version) -> Cube:
@@ -139,11 +220,20 @@ def cube_of(version: Version) -> Cube:
         if np.nansum(values) > 0:
             about = quantity(name)
             dims, kept = _needed(values)
-            metrics[name] = Part(dims, name in RATES, about.unit, about.meaning, kept)
+            metrics[name] = Part(
+                dims, name in RATES, name in CURVED, about.unit, about.meaning, kept
+            )
     # The empty word, of feasible points, sorts first; without one every point is infeasible.
     if limits[0] != "":
         raise SpecError(place, "", "has no feasible point", "Choose smaller models or more devices")
-    return Cube(axes, tuple(map(str, limits)), codes.reshape(shape).astype(np.float64), metrics)
+    found = codes.reshape(shape).astype(np.float64)
+    return Cube(axes, tuple(map(str, limits)), found, metrics, _hot(rows))
+
+
+def _hot(rows: Any) -> frozenset[str]:
+    if HEAT not in rows.columns or "direction" not in rows.columns:
+        return frozenset()
+    return frozenset(map(str, rows.loc[rows[HEAT] > 0, "direction"].unique()))
 
 
 def _axis(rows: Any, path: str, values: list[Any]) -> Axis:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from infercost.explorer.cube import Cube
+from infercost.explorer.cube import Axis, Cube
 
 if TYPE_CHECKING:
     from infercost.datasets import Version
@@ -41,6 +41,8 @@ def error_of(version: Version, cube: Cube) -> Error:
     places = 0
     for _ in range(PLACES):
         place = {axis.name: _drawn(axis, random) for axis in cube.axes}
+        if place.get("direction") in cube.hot:  # between whose bandwidths the page says nothing
+            place |= {a.name: _drawn_step(a, random) for a in cube.axes if a.heated}
         told = {name: cube.at(place, name) for name in CHECKED if name in cube.metrics}
         if any(np.isnan(value) for value in told.values()):
             continue
@@ -61,8 +63,14 @@ def overrides_at(place: dict[str, Any]) -> list[str]:
     ]
 
 
-def _drawn(axis: Any, random: np.random.Generator) -> Any:
+def _drawn(axis: Axis, random: np.random.Generator) -> Any:
     if axis.stepped:
-        return axis.values[int(random.integers(len(axis.values)))]
+        return _drawn_step(axis, random)
+    if axis.values[0] <= 0:
+        return float(random.uniform(axis.values[0], axis.values[-1]))
     low, high = np.log(axis.values[0]), np.log(axis.values[-1])
     return float(np.exp(random.uniform(low, high)))
+
+
+def _drawn_step(axis: Axis, random: np.random.Generator) -> Any:
+    return axis.values[int(random.integers(len(axis.values)))]

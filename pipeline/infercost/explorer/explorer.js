@@ -13,25 +13,32 @@ const COLOURS = ["#e69f00", "#0072b2", "#56b4e9", "#999999", "#cc79a7", "#009e73
 
 /* --- numbers: the grid, and what lies between its points (as infercost.explorer.cube) --- */
 
-function bytes(text) {
-  return Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+async function bytes(text) {
+  const packed = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 const sizes = content.axes.map(axis => axis.values.length);
-const limit = bytes(content.limit);
-for (const metric of Object.values(content.metrics)) {
-  const codes = new Uint16Array(bytes(metric.data).buffer);
-  metric.values = Float64Array.from(codes, code => {
-    if (code === 65535) return NaN;
-    const scaled = metric.low + code * metric.step;
-    return metric.log ? Math.exp(scaled) : scaled;
-  });
-  metric.strides = [];
-  let stride = 1;
-  for (const dim of [...metric.dims].reverse()) {
-    metric.strides.unshift(stride);
-    stride *= sizes[dim];
-  }
+let limit;
+
+async function unpack() {
+  limit = await bytes(content.limit);
+  await Promise.all(Object.values(content.metrics).map(async metric => {
+    const found = await bytes(metric.data), count = found.length / 2;
+    metric.values = new Float64Array(count);
+    for (let i = 0; i < count; i++) {
+      const code = found[i] + 256 * found[count + i], scaled = metric.low + code * metric.step;
+      metric.values[i] = code === 65535 ? NaN : metric.log ? Math.exp(scaled) : scaled;
+    }
+    metric.strides = [];
+    let stride = 1;
+    for (const dim of [...metric.dims].reverse()) {
+      metric.strides.unshift(stride);
+      stride *= sizes[dim];
+    }
+    delete metric.data;
+  }));
 }
 
 function corners(axis, value) {
@@ -44,13 +51,28 @@ function corners(axis, value) {
   return [[upper - 1, 1 - share], [upper, share]].filter(([, weight]) => weight > 1e-12);
 }
 
-function around(place) {
+/* Lagrange's weights of the three points around a value, the third the nearer by ratio. */
+function parabola(axis, value) {
+  const near = corners(axis, value), known = axis.values;
+  if (near.length === 1 || known.length < 3) return near;
+  const lower = near[0][0], upper = near[1][0];
+  const below = lower > 0 ? value / known[lower - 1] : Infinity;
+  const above = upper + 1 < known.length ? known[upper + 1] / value : Infinity;
+  const first = below < above ? lower - 1 : lower, three = [first, first + 1, first + 2];
+  return three.map(i => [i, three.filter(j => j !== i).reduce((w, j) => w * (value - known[j]) / (known[i] - known[j]), 1)]);
+}
+
+function combined(lists) {
   let found = [[[], 1]];
-  content.axes.forEach((axis, position) => {
-    found = found.flatMap(([index, weight]) =>
-      corners(axis, place[position]).map(([at, share]) => [[...index, at], weight * share]));
-  });
+  for (const list of lists) {
+    found = found.flatMap(([index, weight]) => list.map(([at, share]) => [[...index, at], weight * share]));
+  }
   return found;
+}
+
+function isHot(place) {
+  const position = content.axes.findIndex(axis => axis.name === "direction");
+  return position >= 0 && content.hot.includes(place[position]);
 }
 
 function limitAt(points) {
@@ -61,23 +83,35 @@ function limitAt(points) {
   return "";
 }
 
-function valueAt(points, name) {
-  const metric = content.metrics[name];
-  if (!metric) return NaN;
+function read(metric, index) {
+  return metric.values[metric.dims.reduce((sum, dim, i) => sum + index[dim] * metric.strides[i], 0)];
+}
+
+function valueAt(metric, points) {
   let total = 0;
   for (const [index, weight] of points) {
-    const flat = metric.dims.reduce((sum, dim, i) => sum + index[dim] * metric.strides[i], 0);
-    const value = metric.values[flat];
+    const value = read(metric, index);
     total += weight * (metric.reciprocal ? 1 / value : value);
   }
   return metric.reciprocal ? 1 / total : total;
 }
 
 function evaluate(place) {
-  const points = around(place);
-  const found = {limit: limitAt(points)};
-  for (const name of Object.keys(content.metrics)) {
-    found[name] = found.limit ? NaN : valueAt(points, name);
+  const near = content.axes.map((axis, i) => corners(axis, place[i]));
+  const points = combined(near);
+  const between = isHot(place) && content.axes.some((axis, i) => axis.heated && near[i].length > 1);
+  const found = {limit: limitAt(points), between};
+  const laid = combined(near.map((list, i) => content.axes[i].length ? parabola(content.axes[i], place[i]) : list));
+  const ends = [0, -1].map(end => combined(near.map((list, i) =>
+    content.axes[i].length ? [[list.at(end)[0], 1]] : list)));
+  const bent = limitAt(laid) ? null : laid;
+  for (const [name, metric] of Object.entries(content.metrics)) {
+    found[name] = found.limit || between ? NaN : valueAt(metric, points);
+    if (metric.curved && bent && !found.limit && !between) {
+      // A parabola that leaves the two points next to the place follows no time.
+      const value = valueAt(metric, bent), [a, b] = ends.map(end => valueAt(metric, end));
+      if (Math.min(a, b) <= value && value <= Math.max(a, b)) found[name] = value;
+    }
   }
   found.carbon = found.operational_carbon_per_mtoken_kgco2e + found.embodied_carbon_per_mtoken_kgco2e;
   return found;
@@ -91,6 +125,7 @@ const state = content.axes.map(axis => {
   return axis.name === "batch" ? axis.values[Math.floor(axis.values.length / 2)] : axis.values[0];
 });
 let pinned = null;
+const settlers = [];
 const controls = document.getElementById("controls");
 
 function shown(value) {
@@ -107,7 +142,9 @@ content.axes.forEach((axis, position) => {
   if (axis.numeric && !axis.stepped) {
     input = document.createElement("input");
     input.type = "range";
-    const low = Math.log(axis.values[0]), high = Math.log(axis.values.at(-1));
+    // Ratios alike, where no value is zero.
+    const [to, from] = axis.values[0] > 0 ? [Math.log, Math.exp] : [x => x, x => x];
+    const low = to(axis.values[0]), high = to(axis.values.at(-1));
     Object.assign(input, {min: 0, max: 200, step: 1});
     const output = document.createElement("output");
     output.htmlFor = input.id = `axis-${position}`;
@@ -115,11 +152,19 @@ content.axes.forEach((axis, position) => {
       output.textContent = shown(state[position]);
       input.setAttribute("aria-valuetext", output.textContent);
     };
-    input.value = Math.round(200 * (Math.log(state[position]) - low) / (high - low));
+    const tick = () => { input.value = Math.round(200 * (to(state[position]) - low) / (high - low)); };
+    tick();
+    settlers.push(() => {
+      if (!axis.heated || !isHot(state)) return;
+      const away = point => Math.abs(to(point) - to(state[position]));
+      state[position] = axis.values.reduce((best, point) => away(point) < away(best) ? point : best);
+      tick();
+      tell();
+    });
     input.addEventListener("input", () => {
-      const exact = Math.exp(low + (high - low) * input.value / 200);
+      const exact = from(low + (high - low) * input.value / 200);
       // The points of the grid are easy to hit.
-      const near = axis.values.find(point => Math.abs(Math.log(point / exact)) < (high - low) / 250);
+      const near = axis.values.find(point => Math.abs(to(point) - to(exact)) < (high - low) / 250);
       state[position] = near ?? exact;
       tell();
       draw();
@@ -181,6 +226,8 @@ function element(name, attributes, text) {
 }
 
 function draw() {
+  settlers.forEach(settle => settle());
+  document.getElementById("hot").hidden = !isHot(state);
   const found = evaluate(state), other = pinned && evaluate(pinned);
   const verdict = document.getElementById("verdict");
   verdict.textContent = found.limit ? `Infeasible here: ${found.limit} runs out.`
@@ -268,5 +315,7 @@ function drawRoofline(found) {
   }
 }
 
-draw();
-document.documentElement.dataset.ready = "yes";
+unpack().then(() => {
+  draw();
+  document.documentElement.dataset.ready = "yes";
+});

@@ -19,7 +19,7 @@ LINE = 130
 """Characters of a subtitle's line."""
 
 
-def framed(chart: ChartType, title: str, subtitle: str, corner: str) -> ChartType:
+def framed(chart: ChartType, title: str | list[str], subtitle: str, corner: str) -> ChartType:
     """The chart under its title, with the dataset's version in the corner."""
     head = alt.Title(
         title,

@@ -5,28 +5,18 @@ Everything can be read without scripts; with them, figures answer to the pointer
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from infercost.report.inline import inline_svg
-from infercost.report.interactive import embedded, runtime
+from infercost.report.figures import Card, ReportFigure, ready, ready_cards
+from infercost.report.interactive import runtime
 from infercost.report.page import environment, policy_hash
 from infercost.report.tables import Table, number, table_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class ReportFigure(NamedTuple):
-    """A figure as saved: its question, how to read it, its SVG, and the file of its numbers."""
-
-    title: str
-    caption: str
-    svg: str
-    csv: str
-    spec: str = ""
-    """The chart as Vega-Lite, where it can answer to the pointer."""
 
 
 class Assumption(NamedTuple):
@@ -52,6 +42,8 @@ class ReportData:
     """How far to trust it, in sentences."""
     trust_table: pd.DataFrame | None = None
     """The numbers behind these."""
+    claims: Sequence[Card] = ()
+    """Claims that rest on the study, each with its verdict and figure."""
     manifest: Mapping[str, Any] = field(default_factory=dict)
     """`sources` (key -> title and url) is listed by itself, all else as it stands."""
     assumptions: Sequence[Assumption | tuple[str, str, str, str]] = ()
@@ -61,16 +53,15 @@ class ReportData:
 
 def render(report: ReportData) -> str:
     """The page. Every text is escaped; the same report gives the same bytes."""
-    templates = environment("report")
-    templates.filters["number"] = number
-    templates.tests["linkable"] = _is_linkable
-    figures = _figures(report)
-    script = runtime(any(figure.spec for figure in figures))
-    return templates.get_template("report.html.j2").render(
+    figures = [
+        ready(ReportFigure(*entry), f"figure-{place}")
+        for place, entry in enumerate(report.figures, start=1)
+    ]
+    return _filled(
+        "report",
+        figures,
+        report.claims,
         report=report,
-        figures=figures,
-        script=script,
-        script_hash=policy_hash(script),
         tables=_tables(report),
         trusted=None if report.trust_table is None else table_of("trust", report.trust_table),
         assumptions=[Assumption(*entry) for entry in report.assumptions],
@@ -79,15 +70,33 @@ def render(report: ReportData) -> str:
     )
 
 
-def _figures(report: ReportData) -> list[ReportFigure]:
-    """Figures with their pictures ready to stand in the page."""
-    found = []
-    for place, entry in enumerate(report.figures, start=1):
-        shown = ReportFigure(*entry)
-        svg = inline_svg(shown.svg, f"figure-{place}", shown.title)
-        spec = embedded(shown.spec) if shown.spec else ""
-        found.append(shown._replace(svg=svg, spec=spec))
-    return found
+def render_ledger(cards: Sequence[Card]) -> str:
+    """The page of all claims, each with its verdict, its figure and its query."""
+    counts = Counter(card.verdict for card in cards)
+    told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+    versions = sorted({card.version for card in cards if card.version})
+    return _filled("ledger", [], cards, counts=told, versions=versions)
+
+
+def _filled(
+    template: str, figures: list[ReportFigure], cards: Sequence[Card], **content: Any
+) -> str:
+    """A template with its figures and the one script that draws them."""
+    templates = environment("report")
+    templates.filters["number"] = number
+    templates.tests["linkable"] = _is_linkable
+    claims = ready_cards(cards)
+    shown = [*figures, *(card.figure for card in claims if card.figure)]
+    live = any(figure.spec for figure in shown)
+    script = runtime(live)
+    return templates.get_template(f"{template}.html.j2").render(
+        figures=figures,
+        claims=claims,
+        live=live,
+        script=script,
+        script_hash=policy_hash(script),
+        **content,
+    )
 
 
 def _tables(report: ReportData) -> list[Table]:

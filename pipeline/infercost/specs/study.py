@@ -81,6 +81,7 @@ class Answer(Spec):
     gives its values in one row."""
 
     text: str
+    """`{name:.2f}` takes a value; `{name:.2f~}` tells the range of measurements behind it too."""
     values: str
 
 

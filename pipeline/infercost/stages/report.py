@@ -14,10 +14,12 @@ from infercost.calibrate.record import read_record
 from infercost.datasets import point_to
 from infercost.landing import land_text
 from infercost.measurements import read_table
-from infercost.report import Assumption, ReportData, ReportFigure, render
+from infercost.report import Assumption, ReportData, render
+from infercost.report.figures import ReportFigure
 from infercost.specs.study import Study
 from infercost.stages.aggregate import OPERATORS, published
 from infercost.stages.answer import sentences
+from infercost.stages.ledger import cards_of
 from infercost.stages.publish import drawn_sources
 from infercost.stages.trust import Trust, trust
 from infercost.studies import load_study
@@ -45,6 +47,7 @@ def run(
         answers=told,
         figures=[_figure(figures / name) for name in study.drawn],
         aggregates={name: pd.read_csv(aggregates / f"{name}.csv") for name in study.aggregates},
+        claims=cards_of(version, tuple(plan.dirs)),
         trust=regime.sentences,
         trust_table=regime.table,
         manifest={key: manifest[key] for key in FACTS},

@@ -26,6 +26,8 @@ UNFITTED = (FLOOR, "typical")
 COMMON = "common"
 CASE = ("hardware", "model", "workload", "plan", "economics", "calibration", "reference", ".")
 """Groups whose options measurements can be of; the others change what was measured."""
+SPANNED = 0.8
+"""Share of measurements between the ends that an answer tells."""
 NEUTRAL = "none"
 """The option of a group that changes nothing."""
 
@@ -55,6 +57,47 @@ class _Examined:
     def size(self) -> FloatArray:
         """Absolute errors of time."""
         return np.asarray(np.abs(np.expm1(self.errors)))
+
+
+@dataclass(frozen=True)
+class Span:
+    """Between which factors of a prediction most measurements of a study's regime lie."""
+
+    low: float
+    high: float
+    readings: int
+
+    @property
+    def told(self) -> str:
+        """What the brackets of an answer mean."""
+        return (
+            f"In brackets: where {SPANNED:.0%} of {self.readings:,} published measurements on the "
+            f"families of this study lie, {self.low:.2f} to {self.high:.2f} times what its "
+            "calibration predicts. Ratios are surer: errors that systems share cancel in them."
+        )
+
+
+def span(options: Mapping[str, Mapping[str, Any]], record: Record) -> Span | None:
+    """The span of a study's regime; nothing for a floor, or where no measurement speaks of it.
+
+    Stated over predicted time is exp(-e), e the log error; prices go with times.
+    """
+    systems, names = options.get("hardware", {}), options.get("calibration", {})
+    families = {str(content["family"]) for content in systems.values() if "family" in content}
+    found = [
+        examined
+        for name in names
+        for family in sorted(families)
+        for examined in _examinations(record, name, family)
+        if name != FLOOR
+    ]
+    if not found:
+        return None
+    place = np.concatenate([examined.place for examined in found])
+    errors = np.concatenate([examined.errors for examined in found])
+    _, once = np.unique(place, return_index=True)
+    ends = np.quantile(np.exp(-errors[once]), [(1 - SPANNED) / 2, (1 + SPANNED) / 2])
+    return Span(float(ends[0]), float(ends[1]), len(once))
 
 
 def trust(
