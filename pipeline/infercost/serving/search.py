@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from infercost.serving import summary
 from infercost.serving.replay import Outcome
@@ -18,10 +19,11 @@ class Objective:
     ttft: float
     tpot: float
     share: float = 0.9
+    e2e: float = float("inf")
 
     def kept(self, outcome: Outcome) -> bool:
-        """Whether enough requests keep both limits."""
-        return summary.attainment(outcome, self.ttft, self.tpot) >= self.share
+        """Whether enough requests keep all limits."""
+        return summary.attainment(outcome, self.ttft, self.tpot, self.e2e) >= self.share
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,19 @@ class Largest:
     replays: int
 
 
+class Runs(Protocol):
+    """What replays requests."""
+
+    @property
+    def replicas(self) -> int:
+        """Replicas of all pools."""
+
+    def run(self, requests: Arrivals, seed: int = 0) -> Outcome:
+        """Replay requests."""
+
+
 def largest_rate(
-    service: Service,
+    service: Runs,
     requests: Arrivals,
     objective: Objective,
     tolerance: float = 0.02,

@@ -127,8 +127,8 @@ class Replays(Spec):
     """Loads to replay."""
     variations: list[PositiveField] = []
     """Squared coefficients of variation of gaps, to replay the same requests at gamma arrivals."""
-    variation_load: PositiveField = 0.8
-    """Load at which they are replayed."""
+    variation_loads: list[PositiveField] = [0.8]
+    """Loads at which they are replayed."""
     seed: CountOrZeroField = 0
     """Of arrivals and accepted drafts."""
 
