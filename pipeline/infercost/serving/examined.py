@@ -66,8 +66,12 @@ def examined(table: Path = MEASURED, workers: int = 1) -> list[Examined]:
     blocks: dict[str, list[Run]] = {}
     for run in runs:
         blocks.setdefault(run.rows[0]["block"], []).append(run)
-    with ProcessPoolExecutor(workers) as pool:
-        found = list(pool.map(partial(_block, public, whole), blocks, blocks.values()))
+    one = partial(_block, public, whole)
+    if workers == 1:
+        found = list(map(one, blocks, blocks.values()))
+    else:
+        with ProcessPoolExecutor(workers) as pool:
+            found = list(pool.map(one, blocks, blocks.values()))
     return sorted((row for rows in found for row in rows), key=lambda row: row.id)
 
 

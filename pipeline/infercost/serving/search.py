@@ -52,12 +52,13 @@ def largest_rate(
     objective: Objective,
     tolerance: float = 0.02,
     seed: int = 0,
+    start: float | None = None,
 ) -> Largest:
     """The largest rate of a trace, its gaps stretched alike, at which the objective is kept.
 
-    Bracketed by doubling from the bound of one request at a time, then bisected on a logarithm
-    until the bracket is within `tolerance`. Attainment may rise again beyond a fall; the search
-    takes the edge that it brackets.
+    Bracketed by doubling from `start` (a request in four seconds per replica where nothing is
+    stated), then bisected on a logarithm until the bracket is within `tolerance`. Attainment may
+    rise again beyond a fall; the search takes the edge that it brackets.
     """
     replays, best = 0, Largest(0.0, None, 0)
 
@@ -68,7 +69,7 @@ def largest_rate(
         return outcome if objective.kept(outcome) else None
 
     low, high = 0.0, float("inf")
-    rate = service.replicas * 0.25
+    rate = service.replicas * 0.25 if start is None else start
     for _ in range(40):
         outcome = good(rate)
         if outcome is not None:
