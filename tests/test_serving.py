@@ -396,7 +396,7 @@ def test_measured_services_are_replayed_as_their_record_says() -> None:
     kept = {row.id: row for row in read_rows()}
     runs = list(runs_of(server_rows(MEASURED)))
     assert {row["id"] for run in runs for row in run.rows} == set(kept)
-    for run in runs[::12]:
+    for run in runs[::16]:
         for name, value in replayed(run, calibration("typical")).items():
             assert value == pytest.approx(kept[name].typical, rel=1e-3, nan_ok=True)
 

@@ -6,6 +6,8 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from infercost.compose import Options
 from infercost.errors import SpecError
 from infercost.parts import write_table
@@ -64,6 +66,7 @@ def write_replays(plain: Plain, dirs: tuple[str, ...], target: Path) -> int:
 def rows_of(study: Replays, case: str, words: list[str], dirs: tuple[str, ...]) -> list[Plain]:
     """The largest rate within the objective, then replays at shares of it."""
     service, requests = asked_service(words, dirs, study.requests, study.rate, study.seed)
+    requests = _thinned(requests, study)
     cloud = service.cloud if isinstance(service, EdgeAndCloud) else service
     slo = getattr(cloud.case.workload, "slo", None)
     if slo is None:
@@ -88,7 +91,7 @@ def rows_of(study: Replays, case: str, words: list[str], dirs: tuple[str, ...]) 
         if load * reference <= 0:
             continue
         now = requests.at_rate(load * reference)
-        rows.append(_row(base, service, now, load, "trace", study.seed))
+        rows.append(_row(base, service, now, load, study.arrivals, study.seed))
     for variation, load in product(study.variations, study.variation_loads):
         rate = load * reference
         if rate <= 0:
@@ -102,6 +105,16 @@ def rows_of(study: Replays, case: str, words: list[str], dirs: tuple[str, ...]) 
         rows.append({**base, "kind": "none", "load": 0.0, "rate_per_s": 0.0, **_NO_FORM,
                      "squared_variation": float("nan"), **nothing})  # fmt: skip
     return rows
+
+
+def _thinned(requests: Arrivals, study: Replays) -> Arrivals:
+    """Each so many-th request, at its own time or at Poisson arrivals of the same rate."""
+    if study.every > 1:
+        requests = requests.chosen(np.arange(0, requests.size, study.every))
+    if study.arrivals == "poisson":
+        times = poisson(requests.rate, requests.size, study.seed)
+        requests = requests.with_arrivals(times).at_rate(requests.rate)
+    return requests
 
 
 _NO_FORM = dict.fromkeys(("closed_ttft_s", "closed_tpot_s", "closed_batch"), float("nan"))
@@ -138,7 +151,7 @@ def _row(
 MEANINGS = {
     "case": "Design and trace, by the study's name for it",
     "policy": "How it serves (conf/serving)",
-    "kind": "Arrivals: trace (its own, gaps stretched alike), gamma, none (no rate keeps the SLO)",
+    "kind": "Arrivals: trace (its own, stretched), poisson, gamma, none (no rate keeps the SLO)",
     "load": "Rate as a share of the largest within the SLO, or as stated",
     "rate_per_s": "Requests per second, offered",
     "requests_per_s": "Requests per second, finished",

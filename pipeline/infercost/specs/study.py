@@ -115,6 +115,10 @@ class Replays(Spec):
     """Overrides of all cases."""
     requests: CountOrZeroField = 0
     """Requests of each trace, from its start; 0 is all."""
+    every: CountField = 1
+    """Of these each so many-th: a long trace thinned evenly, its hours as they were mixed."""
+    arrivals: Literal["trace", "poisson"] = "trace"
+    """Times of a trace, or Poisson arrivals at its mean rate."""
     rate: PositiveField | None = None
     """Requests per second where a trace has no arrivals of its own; they are Poisson then."""
     share: FractionField = 0.9
