@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -143,10 +144,13 @@ def read_rows(file: Path = REPLAYED) -> list[Examined]:
         fault = f"cannot be read: {error.strerror}"
         remedy = "Run 'infercost stage replays'"
         raise SpecError(shown(file), "", fault, remedy) from None
-    return [
-        Examined(*(row[name] for name in TEXTS), *(float(row[name]) for name in NUMBERS))
-        for row in rows
-    ]
+    return [_row_of(row) for row in rows]
+
+
+def _row_of(row: dict[str, str]) -> Examined:
+    values: dict[str, Any] = {name: row[name] for name in TEXTS}
+    values |= {name: float(row[name]) for name in NUMBERS}
+    return Examined(**values)
 
 
 TARGETS = {"tpot_s": 0.15, "ttft_s": 0.30, "output_tokens_per_s": 0.20}
