@@ -89,6 +89,7 @@ format: env ## Format code and workflow
 benchmark: env ## Time the cost model
 	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,iqr,rounds
 	$(BIN)/python tests/benchmarks/measure.py 2e8
+	$(BIN)/python tests/benchmarks/measure_serving.py
 
 env: $(VENV)/.installed ## Set up .venv from the lock; nothing to do if it is up to date
 

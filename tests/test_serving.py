@@ -18,14 +18,22 @@ from infercost.paths import CONF
 from infercost.question import ask
 from infercost.resolve import content_of
 from infercost.serving import summary
-from infercost.serving.replay import Outcome, Pool, replay
+from infercost.serving.closed import bilinear, steady_state
+from infercost.serving.edge import edge_of
+from infercost.serving.replay import HandOver, Outcome, Pool, replay, replay_pools
 from infercost.serving.requests import Arrivals, arrivals, poisson
 from infercost.serving.search import Objective, best_split, largest_rate, replicas_for
 from infercost.serving.service import Service, service_of
-from infercost.serving.tables import Passes, StepTables, step_tables
+from infercost.serving.tables import Passes, StepTables, axis, step_tables
 from infercost.specs.case import Case
 from infercost.specs.serving import Serving
+from infercost.specs.workload import FixedLengths
 from infercost.witnesses import adapter
+
+FIXED = FixedLengths(
+    kind="fixed", name="t", prompt_tokens=1000.0, output_tokens=200.0,
+    sources={"default": "assumed: a test"},
+)  # fmt: skip
 
 
 def case_of(*overrides: str) -> Case:
@@ -187,25 +195,49 @@ def test_one_request_is_the_analytical_point(overrides: tuple[str, ...]) -> None
         assert summary.tpot(found)[0] == pytest.approx(step, rel=1e-3)
 
 
-def test_tables_are_within_two_per_cent_of_the_cost_model_between_their_points() -> None:
-    """Largest error over random passes of a dense and a sparse model; the mean is far below."""
-    from infercost.serving.kernel import place, plane
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("hardware=h200-sxm", "model=llama-3.1-70b", "plan.tp=8"),
+        ("hardware=h200-sxm", "model=deepseek-v3", "plan.tp=8", "plan.ep=8"),
+        ("hardware=mi300x", "model=llama-3.1-8b", "plan.tp=1"),
+        ("hardware=h100-sxm", "model=gpt-oss-120b", "plan.tp=4"),
+        ("hardware=b200-sxm", "model=gemma-3-27b", "plan.tp=1"),
+        ("hardware=h100-sxm", "model=jamba-1.5-large", "plan.tp=8"),
+        ("hardware=b200-sxm", "model=qwen3-235b-a22b", "plan.ep=8", "calibration=ideal"),
+        ("hardware=h100-sxm", "model=llama-3.1-70b", "plan.tp=8", "direction=pnm"),
+        ("hardware=b200-sxm", "model=deepseek-v3.2", "plan.tp=8", "plan.ep=8"),
+        ("hardware=h100-sxm", "model=llama-3.1-405b", "plan.tp=8", "plan.pp=2"),
+    ],
+    ids=lambda words: " ".join(word.partition("=")[2] for word in words[:2]),
+)
+def test_tables_are_within_their_bound_of_the_cost_model(overrides: tuple[str, ...]) -> None:
+    """Random passes of many designs: times and energies of decode steps, chunks of prompts, and
+    mixed passes without attention.
 
+    A line across the kink of max(1, x), between points 2^(1/16) = 1.044 apart, is off by
+    0.044 / 4 = 1.1 % at most: so much where a pass is a single operator. Most points lie on lines.
+    """
+    case, how = case_of(*overrides), serving(token_budget=8192, max_sequences=512)
+    tables, passes = step_tables(case, how, 32_000.0), Passes(case, how)
     random = np.random.default_rng(3)
-    for overrides in (("model=llama-3.1-70b",), ("model=deepseek-v3", "plan.ep=8")):
-        case = case_of("hardware=h200-sxm", "plan.tp=8", *overrides)
-        how = serving(token_budget=8192, max_sequences=512)
-        tables, passes = step_tables(case, how, 32_000.0), Passes(case, how)
-        n = random.integers(1, 512, 300).astype(float)
-        c = np.exp(random.uniform(0, np.log(32_000), 300))
-        exact = passes.decode(n, c)[0]
-        told = [
-            plane(tables.decode[0], *place(tables.n, a), *place(tables.c, b))
-            for a, b in zip(n, c, strict=True)
-        ]
-        error = np.abs(np.array(told) / exact - 1)
-        assert error.max() < 0.02
-        assert error.mean() < 0.003
+    n = np.floor(np.exp(random.uniform(0, np.log(513), 1000)))
+    c = np.exp(random.uniform(np.log(2), np.log(32_000), 1000))
+    m = np.floor(np.exp(random.uniform(0, np.log(8193), 1000)))
+    h = np.floor(random.random(1000) ** 3 * (32_000 - m))
+    exact = (passes.decode(n, c), passes.prefill(m, h), passes.bare(n, m))
+    for kind in (0, 1):
+        chunk = np.interp(m, tables.m, tables.prefill[kind])
+        chunk = chunk + bilinear(tables.prefill_attention[kind], tables.m, tables.h, m, h)
+        told = (
+            bilinear(tables.decode[kind], tables.n, tables.c, n, c),
+            chunk,
+            bilinear(tables.mixed[kind], tables.n, tables.m, n, m),
+        )
+        for table, true in zip(told, exact, strict=True):
+            error = np.abs(table / true[kind] - 1.0)
+            assert error.max() < 0.011
+            assert error.mean() < 0.0002
 
 
 def test_a_mixed_pass_takes_no_less_than_either_and_no_more_than_both() -> None:
@@ -284,16 +316,155 @@ def test_two_pools_hand_over_and_lose_nothing() -> None:
     assert np.all(found.last > found.first)
 
 
-@pytest.mark.slow
-def test_measured_open_loops_are_replayed_within_their_targets() -> None:
-    """In sample: medians of absolute errors at most 15 % of TPOT, 30 % of TTFT, 20 % of rates."""
-    from infercost.paths import ROOT
-    from infercost.serving.measured import compared, open_loop_rows
+def test_a_table_of_one_sequence_has_its_point() -> None:
+    """The axis of a service for one sequence is 1, 2: it interpolates, and is exact at 1."""
+    assert axis(1, 16, 32).tolist() == [1.0, 2.0]
+    assert axis(5, 16, 32).tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    found = replay(
+        Pool(steady(1.0), serving(max_sequences=1), 1, 1, 100, 1.0), same(3, 1e-3, 31, 4)
+    )
+    np.testing.assert_allclose(found.last - found.arrival, 4.0)
 
-    found = compared(open_loop_rows(ROOT / "data" / "reference" / "measured.csv"))
-    for metric, most in (("tpot_s", 0.15), ("ttft_s", 0.30), ("output_tokens_per_s", 0.20)):
-        errors = [abs(row.error) for row in found if row.metric == metric]
-        assert np.median(errors) <= most
+
+@given(
+    seed=st.integers(0, 2**20),
+    pools=st.sampled_from([(1, 1), (2, 1), (1, 2), (3, 2)]),
+    rooms=st.sampled_from([(60, 60), (45, 200), (200, 45), (60, 30)]),
+    cached=st.booleans(),
+    stages=st.sampled_from([1, 3]),
+)
+@settings(max_examples=60, deadline=None)
+def test_two_pools_conserve_tokens_and_blocks(
+    seed: int, pools: tuple[int, int], rooms: tuple[int, int], cached: bool, stages: int
+) -> None:
+    """After every pass of either pool each block is free, held, cached or waits with a prompt that
+    is to be handed over; at the end all are free or cached, and every token asked is made."""
+    random = np.random.default_rng(seed)
+    count = int(random.integers(1, 80))
+    prompt, output = random.integers(1, 620, count), random.integers(1, 80, count)
+    blocks = [np.arange(p // 64) + 100 * random.integers(0, 5) for p in prompt]
+    starts = np.concatenate([[0], np.cumsum([b.size for b in blocks])])
+    times = np.sort(random.random(count)) * random.choice([0.0, 1.0, 40.0])
+    asked = arrivals("t", times, prompt, output, np.concatenate(blocks), starts, 64)
+    first = Pool(steady(0.05), serving(prefix_cache=cached), pools[0], 1, rooms[0], 16.0, stages)
+    later = Pool(steady(0.02), serving(max_sequences=3), pools[1], 1, rooms[1], 16.0)
+    over = HandOver(20_000.0, 0.01)
+    made, whole, handed = replay_pools(first, later, over, asked, 0, checked=True)
+    assert made.totals["violations"] == whole.totals["violations"] == 0
+    for pool in (made, whole):
+        assert pool.totals["kv_blocks_left"] == pool.totals["kv_blocks"]
+    assert np.all(whole.finished ^ whole.rejected)
+    long = -(-(prompt + 2) // 16) > rooms[0]
+    longer = (-(-(prompt + output + 1) // 16) > rooms[1]) & (output > 1)
+    np.testing.assert_array_equal(whole.rejected, long | longer)
+    np.testing.assert_array_equal(whole.done[whole.finished], output[whole.finished])
+    sent = ~whole.rejected & (output > 1)
+    np.testing.assert_array_equal(np.isfinite(handed), sent)
+    least = prompt[sent] * 16.0 / over.bandwidth + over.latency
+    assert np.all(handed[sent] >= least * (1 - 1e-12))
+    calm = sent & (whole.preempted == 0)  # others may compute anew what is still on its way
+    assert np.all(whole.last[calm] >= whole.first[calm] + handed[calm] + 0.02 - 1e-9)
+
+
+def test_a_full_decode_pool_holds_back_prefill() -> None:
+    """Prompts of 31 tokens take 2 blocks with their next token, and the prefill pool has 4: two
+    prompts. Passes of either pool take 1 s, a hand-over 0.5 s. The decode pool takes one request of
+    5 tokens at a time: 4 steps.
+
+    A and B are made in the pass from 0 to 1. A is sent from 1 to 1.5 and decodes until 5.5: only at
+    1.5 is there memory for C, which is made at 2.5. B is sent from 5.5 to 6 and decodes until 10; D
+    finds memory at 6 and is made at 7. C is sent from 10 to 10.5, until 14.5, D to 15, until 19.
+    """
+    asked = arrivals("t", np.zeros(4), np.full(4, 31), np.full(4, 5))
+    first = Pool(steady(1.0), serving(), 1, 1, 4, 1.0)
+    later = Pool(steady(1.0), serving(max_sequences=1), 1, 1, 100, 1.0)
+    made, whole, handed = replay_pools(first, later, HandOver(62.0, 0.0), asked, 0, checked=True)
+    np.testing.assert_allclose(made.started, [0.0, 0.0, 1.5, 6.0])
+    np.testing.assert_allclose(whole.first, [1.0, 1.0, 2.5, 7.0])
+    np.testing.assert_allclose(whole.last, [5.5, 10.0, 14.5, 19.0])
+    np.testing.assert_allclose(handed, [0.5, 5.0, 8.0, 8.0])
+
+
+@pytest.mark.slow
+def test_measured_services_are_replayed_as_their_record_says() -> None:
+    """A few runs of each kind anew, under `typical`: no fit has to be made for these."""
+    from infercost.calibrate.cases import calibration
+    from infercost.calibrate.public import MEASURED
+    from infercost.serving.examined import read_rows
+    from infercost.serving.measured import replayed, runs_of, server_rows
+
+    kept = {row.id: row for row in read_rows()}
+    runs = list(runs_of(server_rows(MEASURED)))
+    assert {row["id"] for run in runs for row in run.rows} == set(kept)
+    for run in runs[::16]:
+        for name, value in replayed(run, calibration("typical")).items():
+            assert value == pytest.approx(kept[name].typical, rel=1e-3, nan_ok=True)
+
+
+def test_the_table_of_replayed_services_stands_in_the_documentation() -> None:
+    from infercost.paths import ROOT
+    from infercost.serving.examined import read_rows, table
+
+    assert table(read_rows()) in (ROOT / "pipeline" / "README.md").read_text()
+
+
+def test_a_fit_without_a_stack_keeps_the_levels_above() -> None:
+    """Labels that a fit lacks add nothing: the calibration is the family's."""
+    from infercost.calibrate.fit import LEVELS, Fit, Groups, transformed
+    from infercost.serving.examined import fitted_for
+    from infercost.specs.calibration import PARAMETERS
+
+    labels = {level.name: ["a", "b"] for level in LEVELS}
+    common = np.array([transformed(name, 0.5) for name in PARAMETERS])
+    deviations = {level.name: np.zeros((2, len(level.parameters))) for level in LEVELS}
+    deviations["family"][1] += 1.0
+    fit = Fit(Groups.of(labels), common, deviations)
+    base = case_of("calibration=ideal").calibration
+    known = {level.name: "b" for level in LEVELS}
+    whole, less = (fitted_for(fit, base, {**known, "stack": name}) for name in ("b", "new"))
+    assert whole == less
+    # One more on the line of a logit: 1 / (1 + e^-1) = 0.731; of a logarithm: 0.5 e = 1.359.
+    assert whole.memory_efficiency == pytest.approx(0.7311, abs=1e-4)
+    assert whole.decode_overhead == pytest.approx(1.3591, abs=1e-4)
+    assert fitted_for(fit, base, dict.fromkeys(known, "c")).memory_efficiency == pytest.approx(0.5)
+
+
+def test_a_prompts_way_through_an_edge_is_the_analytical_point() -> None:
+    """An answer on the user's machine takes one prefill and n - 1 steps at the growing context."""
+    edge = case_of("hardware=apple-m4-max-40c", "model=llama-3.1-8b", "plan.tp=1", "batch=1")
+    asked = arrivals("t", np.zeros(1), np.array([1000]), np.array([200]))
+    how = serving(token_budget=8192, edge={"share": 0.5, "order": "cascade"})
+    cloud = service_of(case_of("model=llama-3.1-70b"), how, asked)
+    first, whole, joules = edge_of(cloud, edge, how, asked).times(asked)
+    point = replaced(edge, ["workload"], FIXED)
+    exact = Evaluation(point)
+    assert first[0] == pytest.approx(float(np.max(exact.prefill_time)), rel=1e-3)
+    step = float(np.max(exact.step_time))
+    assert whole[0] - first[0] == pytest.approx(199 * step, rel=2e-3)
+    assert joules[0] > whole[0] * 20  # a computer of 20 W and its chip
+
+
+def test_edge_and_cloud_share_the_requests() -> None:
+    """Each request is answered once; a cascade asks the cloud after the machine's whole answer, a
+    router at once; accepted answers of a cascade appear as a whole."""
+    asked = same(400, 4.0, prompt=500, output=30)
+    case = case_of("hardware=apple-m4-max-40c", "model=llama-3.1-8b", "plan.tp=1")
+    found = {}
+    for order in ("router", "cascade"):
+        how = serving(token_budget=2048, max_sequences=64, edge={"share": 0.6, "order": order})
+        cloud = service_of(case_of("hardware=h100-sxm", "model=llama-3.1-70b"), how, asked)
+        both = edge_of(cloud, case, how, asked)
+        seen = both.seen(asked)
+        assert np.all(seen.done == 30)
+        found[order] = (both, seen, both.run(asked))
+        assert found[order][2].arrival.size == 400 - round(400 * both.answered(asked)["edge_share"])
+    both, seen, cloud_seen = found["cascade"]
+    whole = both.times(asked)[1]
+    local = seen.first == seen.last
+    assert 0.5 < local.mean() < 0.7
+    np.testing.assert_allclose((seen.last - seen.arrival)[local], whole[local])
+    assert np.all((seen.first - seen.arrival)[~local] > whole[~local])
+    assert cloud_seen.arrival.min() >= whole.min()
 
 
 def test_commands_that_replay_nothing_do_not_import_numba() -> None:
@@ -310,8 +481,6 @@ def test_commands_that_replay_nothing_do_not_import_numba() -> None:
 
 def test_the_closed_form_is_the_replay_under_poisson_load() -> None:
     """At a third of capacity: TPOT within 10 %, TTFT within 25 %."""
-    from infercost.serving.closed import steady_state
-
     case = case_of("hardware=h100-sxm", "model=llama-3.1-70b", "plan.tp=8")
     asked = same(3_000, 3.0, prompt=1_000, output=200)
     how = adapter("serving").validate_python(content_of((CONF,), "serving", "prefill-first"))

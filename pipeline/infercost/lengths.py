@@ -125,7 +125,10 @@ def lengths_of(
             raise SpecError("workload", "prompt_mean", fault, "Evaluate them apart")
         return _trace(lognormal_trace(*(float(np.ravel(law)[0]) for law in laws)), trend, None)
     rows = tuple(sorted(workload.rows.items()))
-    named = _Named(data_file(workload.file), workload.sha256, rows, int(workload.empty_prompts))
+    named = _Named(
+        data_file(workload.file), workload.sha256, rows, int(workload.empty_prompts),
+        workload.thoughts, workload.answers_alone,
+    )  # fmt: skip
     trace = _recorded(named)
     if pool is not None and not trace.has_prefixes:
         raise SpecError(
@@ -243,11 +246,18 @@ class _Named(NamedTuple):
     sha256: str
     rows: tuple[tuple[str, str], ...]
     empty_prompts: int
+    thoughts: str = ""
+    answers_alone: bool = False
 
 
 @lru_cache(maxsize=16)
 def _recorded(workload: _Named) -> Trace:
-    trace = read_trace(workload.path, workload.sha256, dict(workload.rows), workload.empty_prompts)
+    trace = read_trace(
+        workload.path, workload.sha256, dict(workload.rows), workload.empty_prompts,
+        workload.thoughts,
+    )  # fmt: skip
+    if workload.answers_alone:
+        trace = trace.without_thoughts()
     if trace.output.max() < 2:
         fault = "holds no request with two output tokens"
         raise SpecError(str(workload.path), "input_tokens, output_tokens", fault)

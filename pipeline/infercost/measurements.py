@@ -181,9 +181,12 @@ def _dataset(row: Row) -> dict[str, str] | None:
     return None
 
 
-def service_limits(row: Row) -> tuple[float, float]:
-    """TTFT and TPOT that a benchmark of a service admits, in s; infinite where it sets none."""
+def service_limits(row: Row) -> tuple[float, float, float]:
+    """TTFT, TPOT and latency of a whole request that a benchmark of a service admits, in s.
+
+    Infinite where it sets none."""
     for limit in _limits():
         if limit["model"] == row["model"] and limit["scenario"] == row["scenario"]:
-            return float(limit["ttft_s"] or math.inf), float(limit["tpot_s"] or math.inf)
+            ttft, tpot, e2e = (float(limit[k] or math.inf) for k in ("ttft_s", "tpot_s", "e2e_s"))
+            return ttft, tpot, e2e
     raise Fault(f"limits of scenario '{row['scenario']}' on {row['model']} are not known")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -50,6 +50,15 @@ class Trace:
     """Where the blocks of each request begin in `blocks`, and where the last one's end."""
     block_tokens: int
     """Tokens of a prefix block; 0 where none are published."""
+    thought: FloatArray | None = None
+    """Output tokens that are thought, before the answer; none where not published."""
+
+    def without_thoughts(self) -> Trace:
+        """The same requests, their answers alone."""
+        if self.thought is None:
+            fault = "has no thoughts to leave out"
+            raise SpecError(self.file, "answers_alone", fault, "Name their column: thoughts")
+        return replace(self, output=self.output - self.thought, thought=0.0 * self.thought)
 
     @property
     def has_prefixes(self) -> bool:
@@ -106,13 +115,18 @@ def _normal(at: FloatArray) -> FloatArray:
 
 
 def read_trace(
-    path: Path, sha256: str = "", rows: Mapping[str, str] | None = None, empty_prompts: int = 0
+    path: Path,
+    sha256: str = "",
+    rows: Mapping[str, str] | None = None,
+    empty_prompts: int = 0,
+    thoughts: str = "",
 ) -> Trace:
     """The trace in `path`; of the rows alone that have the text stated in `rows` per column.
 
     `sha256` is the file's stated checksum, if any. `empty_prompts` is the number of rows, known
-    beforehand, whose prompt was not logged: they are left out, more or fewer are a fault. Raises
-    `SpecError` that names the file, the column, and how many rows are wrong.
+    beforehand, whose prompt was not logged: they are left out, more or fewer are a fault.
+    `thoughts` is the column of thought tokens among the output's. Raises `SpecError` that names the
+    file, the column, and how many rows are wrong.
     """
     table = _table(path, sha256)
     for column, text in (rows or {}).items():
@@ -129,9 +143,24 @@ def read_trace(
         raise SpecError(str(path), ", ".join(TOKENS), fault)
     session = _sessions(path, table)
     blocks, starts, size = _blocks(path, table, prompt)
+    thought = _thoughts(path, table, thoughts, output) if thoughts else None
     return Trace(
-        path.stem, prompt, output, _arrivals(path, table, session), session, blocks, starts, size
-    )
+        path.stem, prompt, output, _arrivals(path, table, session), session, blocks, starts, size,
+        thought,
+    )  # fmt: skip
+
+
+def _thoughts(path: Path, table: pa.Table, column: str, output: FloatArray) -> FloatArray:
+    """Thought tokens of each output; a thought that never came to an answer leaves one token."""
+    if column not in table.column_names:
+        fault = f"there is no column {column}"
+        raise SpecError(str(path), column, fault, f"There are {', '.join(table.column_names)}")
+    thought = _numbers(path, table, column)
+    faulty = ~((thought >= 0) & (thought <= output))
+    if faulty.any():
+        fault = f"{int(faulty.sum())} of {output.size} rows are no part of the output"
+        raise SpecError(str(path), column, fault)
+    return np.minimum(thought, output - 1.0)
 
 
 def _table(path: Path, sha256: str) -> pa.Table:

@@ -47,7 +47,7 @@ def settled(
     """Readings alike in names with every number settled, and those that cannot be."""
     lost: list[Unread] = []
     if any(r.devices for r in readings):
-        readings = _spread(readings, bind)
+        readings = spread(readings, bind)
     readings = _filled(readings, bind, lost)
     slow = [r for r in readings if math.isfinite(r.tpot_limit)]
     if slow:
@@ -71,7 +71,7 @@ def _capacity(case: Case) -> float:
     return float(case.hardware.tier.capacity * binary)
 
 
-def _spread(readings: Sequence[Reading], bind: Bind) -> list[Reading]:
+def spread(readings: Sequence[Reading], bind: Bind) -> list[Reading]:
     """The least power of two of devices on which weights leave room, repeated over the system."""
     alone = [replace(r, tp=1, pp=1) if r.devices else r for r in readings]
     case = bind(alone, np.ones(len(alone)))

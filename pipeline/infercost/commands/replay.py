@@ -52,9 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.seed,
     )
     if arguments.slo:
-        slo = getattr(service.case.workload, "slo", None)
+        workload = getattr(service, "cloud", service).case.workload
+        slo = getattr(workload, "slo", None)
         if slo is None:
-            name = service.case.workload.name
+            name = workload.name
             raise SpecError(f"workload '{name}'", "slo", "is not stated", "Add workload.slo.ttft")
         found = largest_rate(service, requests, Objective(slo.ttft, slo.tpot), seed=arguments.seed)
         rates = [found.rate] if found.rate else []
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     told = []
     loads = [requests.at_rate(rate) for rate in rates] or [requests]
     for now in loads:
-        told.append({"rate_per_s": now.rate, **service.told(service.run(now, arguments.seed))})
+        told.append({"rate_per_s": now.rate, **service.answered(now, arguments.seed)})
     if arguments.json:
         print_json(told)
     else:

@@ -41,6 +41,10 @@ def add_parser(commands: Any) -> None:
     silicon.add_argument("sample", type=Path, help="silicon_sample.csv of aiconfigurator-core")
     silicon.add_argument("work", type=Path)
     silicon.set_defaults(run=_silicon)
+    replays = steps.add_parser("replays")
+    replays.add_argument("target", type=Path)
+    replays.add_argument("--workers", type=int, default=WORKERS)
+    replays.set_defaults(run=_replays)
     readme = steps.add_parser("readme")
     readme.add_argument("target", type=Path)
     readme.add_argument("--results", type=Path, default=Path("data/results/memory-wall/latest"))
@@ -111,6 +115,13 @@ def _silicon(a: argparse.Namespace) -> int:
     from infercost.stages.silicon import run
 
     run(a.sample, a.work)
+    return 0
+
+
+def _replays(a: argparse.Namespace) -> int:
+    from infercost.stages.replays import run
+
+    run(a.target, a.workers)
     return 0
 
 

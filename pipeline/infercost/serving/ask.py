@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from infercost.faults import spec_faults
 from infercost.paths import config_dirs
 from infercost.question import ask, option_names
 from infercost.resolve import content_of
+from infercost.serving.edge import EdgeAndCloud, edge_of
 from infercost.serving.requests import Arrivals, of_workload
 from infercost.serving.service import Service, service_of
 from infercost.specs.case import Case
@@ -22,42 +24,71 @@ from infercost.witnesses import adapter, missing_witnesses
 DEFAULT = "chunked"
 
 
+@dataclass(frozen=True)
+class Words:
+    """Overrides by what they speak of."""
+
+    serving: list[str]
+    prefill: list[str]
+    """Of the prefill pool alone, as changes to the case."""
+    edge: list[str]
+    """Of the users' machines, as changes to the case."""
+    case: list[str]
+
+
 def asked_service(
     overrides: list[str], dirs: tuple[str, ...], count: int, rate: float | None, seed: int
-) -> tuple[Service, Arrivals]:
+) -> tuple[Service | EdgeAndCloud, Arrivals]:
     """The service and the requests that overrides ask for.
 
     `serving=NAME` and `serving.KEY=VALUE` choose how to serve, `prefill.GROUP...` changes the case
-    of the prefill pool alone, all others those of `infercost evaluate`. Raises `SpecError`.
+    of the prefill pool alone, `edge.GROUP...` that of the users' machines, all others are those of
+    `infercost evaluate`. Raises `SpecError`.
     """
-    serving_words, prefill_words, others = sorted_words(overrides)
-    case = one_case(others, dirs)
-    serving = serving_of(serving_words, dirs)
-    other = None
-    if prefill_words:
-        if not serving.prefill_replicas:
-            fault = "there is no prefill pool"
-            raise SpecError(f"override 'prefill.{prefill_words[0]}'", "prefill", fault,
-                            "Take serving=disaggregated")  # fmt: skip
-        other = one_case([*_without(others, prefill_words), *prefill_words], dirs)
+    words = sorted_words(overrides)
+    case = one_case(words.case, dirs)
+    serving = serving_of(words.serving, dirs)
+    prefill = _changed(
+        words, "prefill", serving.prefill_replicas > 0, "serving=disaggregated", dirs
+    )
+    edge = _changed(words, "edge", serving.edge is not None, "serving=edge-router", dirs)
     requests = of_workload(case.workload, count, rate, seed)
-    return service_of(case, serving, requests, other), requests
+    service = service_of(case, serving, requests, prefill)
+    if serving.edge is None:
+        return service, requests
+    return edge_of(service, edge or case, serving, requests), requests
 
 
-def sorted_words(overrides: list[str]) -> tuple[list[str], list[str], list[str]]:
-    """Words of `serving`, of the prefill pool, and of the case."""
-    serving, prefill, others = [], [], []
+def _changed(
+    words: Words, what: str, exists: bool, remedy: str, dirs: tuple[str, ...]
+) -> Case | None:
+    """The case with the changes of a pool, if there are any."""
+    changes: list[str] = getattr(words, what)
+    if not changes:
+        return None
+    if not exists:
+        fault = f"there is no {what} pool" if what == "prefill" else "there is no machine of users"
+        raise SpecError(f"override '{what}.{changes[0]}'", what, fault, f"Take {remedy}")
+    return one_case([*without(words.case, changes), *changes], dirs)
+
+
+def sorted_words(overrides: list[str]) -> Words:
+    """Overrides by what they speak of."""
+    words = Words([], [], [], [])
     for text in overrides:
         if text.startswith(("serving=", "serving.")):
-            serving.append(text)
+            words.serving.append(text)
         elif text.startswith("prefill."):
-            prefill.append(text.removeprefix("prefill."))
+            words.prefill.append(text.removeprefix("prefill."))
+        elif text.startswith("edge."):
+            words.edge.append(text.removeprefix("edge."))
         else:
-            others.append(text)
-    return serving, prefill, others
+            words.case.append(text)
+    return words
 
 
-def _without(others: list[str], changed: list[str]) -> list[str]:
+def without(others: list[str], changed: list[str]) -> list[str]:
+    """Overrides but those whose keys are changed."""
     keys = {text.partition("=")[0] for text in changed}
     return [text for text in others if text.partition("=")[0] not in keys]
 

@@ -27,19 +27,21 @@ class Steady:
     """Sequences in flight per data-parallel group."""
 
 
-def prompt_times(tables: StepTables, prompt: FloatArray, budget: float) -> FloatArray:
-    """Time to prefill prompts alone, in chunks of the budget."""
+def prompt_times(
+    tables: StepTables, prompt: FloatArray, budget: float, kind: int = 0
+) -> FloatArray:
+    """Time (or energy: `kind` 1) to prefill prompts alone, in chunks of the budget."""
     total, left, cached = np.zeros(prompt.size), prompt.copy(), np.zeros(prompt.size)
     while np.any(left > 0):
         chunk = np.minimum(left, budget)
-        one = np.interp(chunk, tables.m, tables.prefill[0])
-        one = one + _plane(tables.prefill_attention[0], tables.m, tables.h, chunk, cached)
+        one = np.interp(chunk, tables.m, tables.prefill[kind])
+        one = one + bilinear(tables.prefill_attention[kind], tables.m, tables.h, chunk, cached)
         total = total + np.where(chunk > 0, one, 0.0)
         left, cached = left - chunk, cached + chunk
     return total
 
 
-def _plane(
+def bilinear(
     table: FloatArray, x: FloatArray, y: FloatArray, at: FloatArray, by: FloatArray
 ) -> FloatArray:
     """Bilinear interpolation on axes x and y."""
@@ -72,7 +74,7 @@ def steady_state(service: Service, requests: Arrivals, rate: float) -> Steady:
     batch, step = 0.0, 0.0
     for _ in range(200):
         at = np.array([max(batch, 1.0)])
-        step = float(_plane(tables.decode[0], tables.n, tables.c, at, context)[0])
+        step = float(bilinear(tables.decode[0], tables.n, tables.c, at, context)[0])
         new = mine * max(output - 1.0, 0.0) * step / (1.0 - busy)
         if new > pool.serving.max_sequences:
             return Steady(float("inf"), float("inf"), float("inf"))

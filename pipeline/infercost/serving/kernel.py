@@ -67,6 +67,10 @@ class Setup(NamedTuple):
     """Prefill passes that are in flight at once in a pool that prefills alone."""
     hash_blocks: int
     """KV blocks of one prefix block; 0 without a prefix cache."""
+    transfer: float
+    """Time to hand over the cache of one token, of a pool that decodes alone."""
+    latency: float
+    """Of one hand-over."""
 
 
 REQUEST = np.dtype(
@@ -77,6 +81,8 @@ REQUEST = np.dtype(
         *((name, np.int64) for name in ("n_hashes", "found", "preempted", "engine")),
         ("status", np.int64),
         ("loaded", np.int64),
+        *((name, np.int64) for name in ("parks", "origin", "after")),
+        ("sent", np.float64),
     ],
     align=True,
 )
@@ -84,9 +90,14 @@ REQUEST = np.dtype(
 
 `started` is when it first left the queue. `need` tokens have to be in its cache before it decodes,
 `computed` are; `chunk` is what the running pass does for it: prompt tokens, or -1 for a decode.
-`held` are KV blocks of its own, `refs` prefix blocks that it uses. `loaded` requests arrive with
-their cache and their first token. `status`: 0 not arrived, 1 waiting, 2 running, 3 finished, 4
-longer than memory. `found` are prompt tokens found in a cache when it first started.
+`held` are KV blocks of its own, `refs` prefix blocks that it uses. `status`: 0 not arrived, 1
+waiting, 2 running, 3 finished, 4 longer than memory. `found` are prompt tokens found in a cache
+when it first started.
+
+Of two pools: in the first, `parks` says that a finished prompt keeps its blocks until they are
+handed over. In the second, `loaded` requests come with their first token, and with a cache that the
+replica `origin` of the first pool sends once there is room; it has arrived at `sent`. `after` is
+the next request to be handed over, or on its way, from the same replica.
 """
 
 BLOCK = np.dtype([(name, np.int32) for name in ("tier", "ref", "before", "after")])
@@ -98,14 +109,21 @@ TIER = np.dtype([("oldest", np.int64), ("newest", np.int64), ("count", np.int64)
 KIND = np.dtype([("room", np.int64), ("hits", np.int64), ("seconds", float), ("latency", float)])
 """A tier of all engines: blocks that it holds, tokens found, time per block and before it."""
 
-ENGINE = np.dtype([("n_running", np.int64), ("free", np.int64), ("loose", np.int64)])
-"""Sequences and free KV blocks of an engine, and prefix blocks in KV memory that nobody uses."""
+ENGINE = np.dtype([(name, np.int64) for name in ("n_running", "free", "loose", "parked")])
+"""Sequences and free KV blocks of an engine, prefix blocks in KV memory that nobody uses, and KV
+blocks of prompts that wait to be handed over."""
 
 REPLICA = np.dtype(
-    [("head", np.int64), ("tail", np.int64), ("clock", float), ("busy", float), ("load", float)]
+    [
+        *((name, np.int64) for name in ("head", "tail", "idle")),
+        *((name, np.float64) for name in ("clock", "busy", "load")),
+    ]
 )
-"""A queue, when the running pass ends (infinite at rest), what its results take beyond, and tokens
-outstanding."""
+"""A queue; whether no pass runs; when the running pass ends, or something is there to begin one
+(infinite at rest), what its results take beyond; and tokens outstanding."""
+
+PORT = np.dtype([("head", np.int64), ("tail", np.int64), ("free", np.float64)])
+"""Requests of a prefill replica to be handed over, or on their way, and when its link is free."""
 
 
 class Cache(NamedTuple):
@@ -125,6 +143,9 @@ class State(NamedTuple):
     running: Any
     engine: Any
     replica: Any
+    port: Any
+    """Of a pool that prefills: its finished prompts. Of one that decodes: those sent to it, by the
+    replica that they come from."""
     gaps: Any
     totals: Any
     """Sums: see the names below."""
@@ -132,8 +153,8 @@ class State(NamedTuple):
 
 (ITERATIONS, BUSY, ENERGY, TOKENS_IN, TOKENS_OUT, PREEMPTIONS, WAITING, IN_FLIGHT, VIOLATIONS,
  HORIZON, SEQUENCE_STEPS, RECOMPUTED, PEAK_QUEUE, TURN, N_WAITING, N_ALIVE, CLOCK,
- DECODE_PASSES) = range(18)  # fmt: skip
-N_TOTALS = 18
+ DECODE_PASSES, KV_USE, KV_PEAK) = range(20)  # fmt: skip
+N_TOTALS = 20
 IN_TRANSIT = -2
 
 
@@ -346,6 +367,26 @@ def take_prefix(
 
 
 # Queue ------------------------------------------------------------------------------------------
+
+
+@compiled
+def line_up(q: Any, state: State, k: int, i: int) -> None:
+    """Put a request at the end of a port's list."""
+    q[i].after = -1
+    if state.port[k].head < 0:
+        state.port[k].head = i
+    else:
+        last = state.port[k].tail
+        q[last].after = i
+    state.port[k].tail = i
+
+
+@compiled
+def step_out(q: Any, state: State, k: int) -> int:
+    """Take the first request of a port's list."""
+    i = state.port[k].head
+    state.port[k].head = q[i].after
+    return int(i)
 
 
 @compiled

@@ -15,6 +15,8 @@ from infercost.serving.kernel import (
     ENERGY,
     HORIZON,
     ITERATIONS,
+    KV_PEAK,
+    KV_USE,
     N_ALIVE,
     PREEMPTIONS,
     RECOMPUTED,
@@ -31,6 +33,7 @@ from infercost.serving.kernel import (
     drawn,
     gap_bin,
     keep_prompt,
+    line_up,
     make_room,
     matched,
     place,
@@ -97,11 +100,21 @@ def admit(s: Setup, q: Any, state: State, cache: Cache, r: int, now: float) -> A
     q[i].status = 2
     if q[i].started < 0:
         q[i].started = now
-    if q[i].loaded and q[i].done == 1:
-        q[i].computed = q[i].need  # its cache came with it
+    if q[i].loaded:
+        send(s, q, state, i, now)
     state.running[e, state.engine[e].n_running] = i
     state.engine[e].n_running += 1
     return e
+
+
+@compiled
+def send(s: Setup, q: Any, state: State, i: int, now: float) -> None:
+    """Let the replica that made a cache send it, one after the other."""
+    k = q[i].origin
+    q[i].computed = q[i].need
+    state.port[k].free = max(state.port[k].free, now) + q[i].prompt * s.transfer
+    q[i].sent = q[i].ready = state.port[k].free + s.latency
+    line_up(q, state, k, i)
 
 
 @compiled
@@ -155,7 +168,7 @@ def plan_running(
     n = 0
     for j in range(state.engine[e].n_running):
         i = state.running[e, j]
-        q[i].chunk = -1 if q[i].computed >= q[i].need else 0
+        q[i].chunk = next_chunk(q, i, now)
         n -= q[i].chunk
     if s.policy == CHUNKED:
         left[g] = max(left[g] - n * (s.drafted + 1), 0)
@@ -167,10 +180,16 @@ def plan_running(
 
 
 @compiled
+def next_chunk(q: Any, i: int, now: float) -> int:
+    """-1 for a sequence that decodes next: its cache is whole, and here."""
+    return -1 if q[i].computed >= q[i].need and q[i].ready <= now else 0
+
+
+@compiled
 def prefill(s: Setup, q: Any, i: int, g: int, now: float, left: Any, prompts: Any) -> None:
     """Give a prompt what the pass of its group has left, if its found blocks are there."""
     full = s.max_prefills > 0 and prompts[g] >= s.max_prefills
-    if q[i].ready <= now and left[g] > 0 and not full:
+    if q[i].computed < q[i].need and q[i].ready <= now and left[g] > 0 and not full:
         q[i].chunk = min(q[i].need - q[i].computed, left[g])
         left[g] -= q[i].chunk
         prompts[g] += 1
@@ -193,7 +212,7 @@ def plan_replica(
             break
         g = e - r * s.groups
         i = state.running[e, state.engine[e].n_running - 1]
-        q[i].chunk = -1 if q[i].computed >= q[i].need else 0
+        q[i].chunk = next_chunk(q, i, now)
         if q[i].chunk == 0:
             prefill(s, q, i, g, now, left, prompts)
         elif s.policy == CHUNKED:
@@ -260,11 +279,16 @@ def begin(
         share = 1.0 / s.stages if not decodes else 1.0
         state.replica[r].clock = now + time * share
         state.replica[r].busy = time * (1.0 - share)
+        state.replica[r].idle = 0
         totals = state.totals
         totals[ITERATIONS] += 1
         totals[DECODE_PASSES] += decodes
         totals[BUSY] += time * share
         totals[ENERGY] += energy
+        for g in range(s.groups):
+            used = 1.0 - state.engine[r * s.groups + g].free / s.n_blocks
+            totals[KV_USE] += used * time * share / s.groups
+            totals[KV_PEAK] = max(totals[KV_PEAK], used)
         return
     earliest = np.inf  # nobody can run: wait for blocks on their way, if any are
     for g in range(s.groups):
@@ -273,6 +297,7 @@ def begin(
             i = state.running[e, j]
             earliest = min(earliest, q[i].ready)
     state.replica[r].clock, state.replica[r].busy = earliest, 0.0
+    state.replica[r].idle = 1
 
 
 @compiled
@@ -320,7 +345,11 @@ def end(s: Setup, q: Any, state: State, cache: Cache, r: int, now: float) -> Non
             if q[i].done >= q[i].output:
                 q[i].status = 3
                 state.totals[N_ALIVE] -= 1
-                release(s, q, state, cache, i)
+                if q[i].parks:
+                    state.engine[e].parked += q[i].held
+                    line_up(q, state, r, i)
+                else:
+                    release(s, q, state, cache, i)
             else:
                 state.running[e, kept] = i
                 kept += 1
@@ -331,7 +360,7 @@ def end(s: Setup, q: Any, state: State, cache: Cache, r: int, now: float) -> Non
 def check_blocks(s: Setup, q: Any, state: State, cache: Cache) -> None:
     """Count engines whose blocks do not add up: free, held and cached must be all there are."""
     for e in range(s.replicas * s.groups):
-        held = state.engine[e].free
+        held = state.engine[e].free + state.engine[e].parked
         if s.hash_blocks > 0:
             held += cache.tiers[e, 0].count * s.hash_blocks
         for j in range(state.engine[e].n_running):
@@ -375,12 +404,8 @@ def run(s: Setup, q: Any, state: State, cache: Cache, steps: Steps, checked: boo
             advance(state, now)
             mine = enter(s, q, state, cache, coming)
             coming += 1
-            if mine >= 0 and np.isinf(state.replica[mine].clock):
-                # Requests of one instant start together.
-                if not (coming < total and q[coming].arrival == now):
-                    begin(s, q, state, cache, steps, mine, now, room)
-                else:
-                    state.replica[mine].clock = now
+            if mine >= 0 and state.replica[mine].idle:
+                state.replica[mine].clock = now  # requests of one instant start together
             continue
         if np.isinf(state.replica[r].clock):
             break

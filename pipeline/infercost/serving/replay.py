@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,60 +64,89 @@ class Outcome:
 
 def replay(pool: Pool, requests: Arrivals, seed: int = 0, checked: bool = False) -> Outcome:
     """Replay requests on one pool. `checked` verifies the account of blocks after every pass."""
-    return _replay(pool, requests, None, requests.output, seed, checked)
+    from infercost.serving import loop
+
+    ready = _ready(pool, requests, seed)
+    loop.run(*ready, checked)
+    return _outcome(pool, requests, ready)
 
 
-def _replay(
-    pool: Pool,
-    requests: Arrivals,
-    loaded: np.ndarray | None,
-    output: IntArray,
-    seed: int,
-    checked: bool,
-) -> Outcome:
-    from infercost.serving import kernel, loop
+class _Ready(NamedTuple):
+    """What the compiled loop takes: a pool at rest, and requests that have not arrived."""
 
-    serving, size = pool.serving, requests.size
-    engines = pool.replicas * pool.groups
-    hashed = serving.prefix_cache and requests.block_tokens > 0
-    if hashed and requests.block_tokens % serving.kv_block:
-        fault = f"{serving.kv_block} does not divide the trace's blocks of {requests.block_tokens}"
-        raise SpecError(f"serving '{serving.name}'", "kv_block", fault)
-    hash_blocks = requests.block_tokens // serving.kv_block if hashed else 0
+    setup: Any
+    q: Any
+    state: Any
+    cache: Any
+    steps: Any
+
+
+def _ready(
+    pool: Pool, requests: Arrivals, seed: int, over: HandOver | None = None, senders: int = 0
+) -> _Ready:
+    """A pool before anything arrives; `over` and the replicas that send, where it decodes alone."""
+    from infercost.serving import kernel
+
+    serving, engines = pool.serving, pool.replicas * pool.groups
+    hash_blocks = _hash_blocks(serving, requests)
+    transfer = 0.0 if over is None else pool.token_bytes / over.bandwidth
     setup = kernel.Setup(
         pool.replicas, pool.groups, POLICIES.index(serving.policy), serving.token_budget,
         serving.max_sequences, serving.max_prefills, serving.kv_block, pool.n_blocks,
         ROUTINGS.index(serving.routing), serving.imbalance, serving.speculation.drafted,
-        serving.speculation.acceptance, seed, pool.stages, hash_blocks,
+        serving.speculation.acceptance, seed, pool.stages, hash_blocks, transfer,
+        0.0 if over is None else over.latency,
     )  # fmt: skip
-
-    q = np.zeros(size, kernel.REQUEST).view(np.recarray)
-    q["arrival"], q["prompt"], q["output"] = requests.arrival, requests.prompt, output
-    q["hash_start"], q["n_hashes"] = requests.starts[:-1], np.diff(requests.starts)
-    q["started"] = q["first"] = q["last"] = -1.0
-    q["engine"] = q["following"] = -1
-    q["loaded"] = 0 if loaded is None else loaded
-    cache = _cache(pool, requests, hashed, engines)
+    cache = _cache(pool, requests, hash_blocks > 0, engines)
     state = kernel.State(
         running=np.full((engines, serving.max_sequences), -1, np.int64),
         engine=cache.engine,
         replica=np.zeros(pool.replicas, kernel.REPLICA).view(np.recarray),
+        port=np.zeros(senders or pool.replicas, kernel.PORT).view(np.recarray),
         gaps=np.zeros(kernel.N_BINS),
         totals=np.zeros(kernel.N_TOTALS),
     )
     state.engine["free"] = pool.n_blocks
     state.replica["head"] = state.replica["tail"] = -1
-    state.replica["clock"] = np.inf
+    state.port["head"] = state.port["tail"] = -1
+    state.replica["clock"], state.replica["idle"] = np.inf, 1
     t = pool.tables
     steps = kernel.Steps(
         t.n, t.c, t.m, t.h, t.decode, t.decode_attention, t.prefill, t.prefill_attention, t.mixed
     )
-    loop.run(setup, q, state, cache, steps, checked)
+    return _Ready(setup, _asked(requests), state, cache, steps)
+
+
+def _hash_blocks(serving: Serving, requests: Arrivals) -> int:
+    """KV blocks of a prefix block; 0 where prefixes are not known or not kept."""
+    if not serving.prefix_cache or requests.block_tokens == 0:
+        return 0
+    if requests.block_tokens % serving.kv_block:
+        fault = f"{serving.kv_block} does not divide the trace's blocks of {requests.block_tokens}"
+        raise SpecError(f"serving '{serving.name}'", "kv_block", fault)
+    return requests.block_tokens // serving.kv_block
+
+
+def _asked(requests: Arrivals) -> Any:
+    """Requests before they arrive."""
+    from infercost.serving import kernel
+
+    q = np.zeros(requests.size, kernel.REQUEST).view(np.recarray)
+    q["arrival"], q["prompt"], q["output"] = requests.arrival, requests.prompt, requests.output
+    q["hash_start"], q["n_hashes"] = requests.starts[:-1], np.diff(requests.starts)
+    q["started"] = q["first"] = q["last"] = q["sent"] = -1.0
+    q["engine"] = q["following"] = q["after"] = q["origin"] = -1
+    return q
+
+
+def _outcome(pool: Pool, requests: Arrivals, ready: _Ready) -> Outcome:
+    """What the loop left behind."""
+    q, state, cache, setup = ready.q, ready.state, ready.cache, ready.setup
     totals = {name: float(state.totals[position]) for name, position in _TOTALS.items()}
     totals["kv_blocks_left"] = float(
-        state.engine["free"].sum() + cache.tiers["count"][:, 0].sum() * hash_blocks
+        state.engine["free"].sum() + cache.tiers["count"][:, 0].sum() * setup.hash_blocks
     )
-    totals["kv_blocks"] = float(engines * pool.n_blocks)
+    totals["kv_blocks"] = float(state.engine.size * pool.n_blocks)
     totals["evicted_blocks"] = float(cache.evicted[0])
     return Outcome(
         requests.arrival, requests.prompt, requests.output, q["started"], q["first"],
@@ -160,6 +189,8 @@ _TOTALS = {
     "recomputed_tokens": 11,
     "peak_queue": 12,
     "decode_passes": 17,
+    "kv_use_s": 18,
+    "kv_peak": 19,
 }
 """Positions of the kernel's sums (`infercost.serving.kernel`)."""
 
@@ -173,63 +204,45 @@ class HandOver:
 
 
 def replay_pools(
-    prefill: Pool, decode: Pool, over: HandOver, requests: Arrivals, seed: int = 0
+    prefill: Pool,
+    decode: Pool,
+    over: HandOver,
+    requests: Arrivals,
+    seed: int = 0,
+    checked: bool = False,
 ) -> tuple[Outcome, Outcome, FloatArray]:
     """Replay on a pool that prefills and one that decodes; and the time of each hand-over.
 
-    The first token is made by the prefill pool, the others by the decode pool, which gets a request
-    once its cache is there. Each prefill replica hands over one cache after the other. The decode
-    pool never holds the other back.
+    The first token is made by the prefill pool, the others by the decode pool. A finished prompt
+    waits in the prefill replica's memory until the decode pool has blocks and a sequence for it;
+    then its cache is sent, one after the other per prefill replica. The hand-over counts from the
+    first token to the arrival of the cache, waiting included; NaN where there was none.
     """
-    one = np.ones(requests.size, dtype=np.int64)
-    made = _replay(prefill, requests, None, one, seed, False)
-    ready = made.finished & (requests.output > 1)
-    index = np.flatnonzero(ready)
-    index = index[np.argsort(made.first[index], kind="stable")]
-    size = requests.prompt[index].astype(np.float64) * prefill.token_bytes
-    # Replicas share the rate: one queue at their bandwidth together, in order of completion.
-    each: FloatArray = size / (over.bandwidth * prefill.replicas)
-    done = _served_in_order(made.first[index], each) + size / over.bandwidth - each + over.latency
-    order = np.argsort(done, kind="stable")
-    index, done = index[order], done[order]
-    counts = np.diff(requests.starts)[index]
-    blocks = (
-        np.concatenate([_blocks(requests, i) for i in index.tolist()])
-        if requests.blocks.size
-        else None
-    )
-    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    handed = Arrivals(
-        requests.name, done, requests.prompt[index], requests.output[index],
-        requests.blocks[:0] if blocks is None else blocks, starts,
-        requests.block_tokens if blocks is not None else 0,
-    )  # fmt: skip
-    if not index.size:
-        raise SpecError(requests.name, "", "no request reaches the decode pool", "See rejections")
-    later = _replay(decode, handed, np.ones(index.size, np.bool_), handed.output, seed, False)
-    return made, _joined(requests, made, later, index), done - made.first[index]
+    from infercost.serving import pools
+
+    first = replace(requests, output=np.ones(requests.size, dtype=np.int64))
+    one = _ready(prefill, first, seed)
+    one.q["parks"] = requests.output > 1
+    two = _ready(decode, requests, seed, over, prefill.replicas)
+    two.q["loaded"] = 1
+    pools.run_pools(*one, *two, checked)
+    made, later = _outcome(prefill, first, one), _outcome(decode, requests, two)
+    handed = np.where(two.q["sent"] >= 0, two.q["sent"] - made.first, np.nan)
+    return made, _joined(requests, made, later), handed
 
 
-def _blocks(requests: Arrivals, i: int) -> IntArray:
-    return requests.blocks[requests.starts[i] : requests.starts[i + 1]]
-
-
-def _served_in_order(ready: FloatArray, each: FloatArray) -> FloatArray:
-    """End of each job of one server in order: Lindley's recursion as a running maximum."""
-    total = np.cumsum(each)
-    ends: FloatArray = total + np.maximum.accumulate(ready - (total - each))
-    return ends
-
-
-def _joined(requests: Arrivals, made: Outcome, later: Outcome, index: IntArray) -> Outcome:
+def _joined(requests: Arrivals, made: Outcome, later: Outcome) -> Outcome:
     """One outcome per request of both pools; sums are those of the decode pool."""
-    last, done = made.last.copy(), made.done.copy()
-    finished, rejected = made.finished & (requests.output == 1), made.rejected.copy()
-    preempted = made.preempted.copy()
-    last[index], done[index], finished[index] = later.last, later.done, later.finished
-    rejected[index] |= later.rejected
-    preempted[index] += later.preempted
-    return Outcome(
-        requests.arrival, requests.prompt, requests.output, made.started, made.first, last, done,
-        made.found, preempted, finished, rejected, later.gaps, made.hits, later.totals,
-    )  # fmt: skip
+    more = made.finished & (requests.output > 1)
+    return replace(
+        later,
+        started=made.started,
+        first=made.first,
+        last=np.where(more & later.finished, later.last, made.last),
+        done=np.where(more, np.maximum(later.done, made.done), made.done),
+        found=made.found,
+        preempted=made.preempted + later.preempted,
+        finished=made.finished & (later.finished | ~more),
+        rejected=made.rejected | later.rejected,
+        hits=made.hits,
+    )

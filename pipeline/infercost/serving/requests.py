@@ -29,6 +29,8 @@ class Arrivals:
     starts: IntArray
     block_tokens: int = 0
     """Tokens of a prefix block; 0 where prefixes are not known."""
+    thought: IntArray | None = None
+    """Output tokens before the answer; none where not known."""
 
     @property
     def size(self) -> int:
@@ -64,16 +66,21 @@ class Arrivals:
 
     def head(self, count: int) -> Arrivals:
         """The first requests."""
-        if not 0 < count < self.size:
-            return self
-        end = self.starts[count]
+        return self if not 0 < count < self.size else self.chosen(np.arange(count))
+
+    def chosen(self, index: IntArray) -> Arrivals:
+        """Some of the requests, in that order."""
+        counts = np.diff(self.starts)[index]
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        places = np.repeat(self.starts[index] - starts[:-1], counts) + np.arange(starts[-1])
         return replace(
             self,
-            arrival=self.arrival[:count],
-            prompt=self.prompt[:count],
-            output=self.output[:count],
-            blocks=self.blocks[:end],
-            starts=self.starts[: count + 1],
+            arrival=self.arrival[index],
+            prompt=self.prompt[index],
+            output=self.output[index],
+            blocks=self.blocks[places],
+            starts=starts,
+            thought=None if self.thought is None else self.thought[index],
         )
 
     def with_arrivals(self, arrival: FloatArray) -> Arrivals:
@@ -168,8 +175,11 @@ def of_workload(workload: Workload, count: int, rate: float | None, seed: int) -
         fault = f"is {kind} and has no requests to replay"
         raise SpecError(f"workload '{workload.name}'", "kind", fault, "Take a trace")
     trace = read_trace(
-        data_file(workload.file), workload.sha256, workload.rows, int(workload.empty_prompts)
-    )
+        data_file(workload.file), workload.sha256, workload.rows, int(workload.empty_prompts),
+        workload.thoughts,
+    )  # fmt: skip
+    if workload.answers_alone:
+        trace = trace.without_thoughts()
     times = trace.arrival if trace.session is None else None
     if times is None:
         if rate is None:
@@ -180,5 +190,8 @@ def of_workload(workload: Workload, count: int, rate: float | None, seed: int) -
     found = arrivals(
         workload.name, times, trace.prompt, trace.output,
         trace.blocks, trace.starts, trace.block_tokens,
-    ).head(count)  # fmt: skip
+    )  # fmt: skip
+    if trace.thought is not None:
+        found = replace(found, thought=trace.thought.astype(np.int64))
+    found = found.head(count)
     return found if rate is None else found.at_rate(rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from infercost.serving import summary
 from infercost.serving.replay import Outcome
@@ -18,10 +19,11 @@ class Objective:
     ttft: float
     tpot: float
     share: float = 0.9
+    e2e: float = float("inf")
 
     def kept(self, outcome: Outcome) -> bool:
-        """Whether enough requests keep both limits."""
-        return summary.attainment(outcome, self.ttft, self.tpot) >= self.share
+        """Whether enough requests keep all limits."""
+        return summary.attainment(outcome, self.ttft, self.tpot, self.e2e) >= self.share
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,30 @@ class Largest:
     replays: int
 
 
+class Runs(Protocol):
+    """What replays requests."""
+
+    @property
+    def replicas(self) -> int:
+        """Replicas of all pools."""
+
+    def run(self, requests: Arrivals, seed: int = 0) -> Outcome:
+        """Replay requests."""
+
+
 def largest_rate(
-    service: Service,
+    service: Runs,
     requests: Arrivals,
     objective: Objective,
     tolerance: float = 0.02,
     seed: int = 0,
+    start: float | None = None,
 ) -> Largest:
     """The largest rate of a trace, its gaps stretched alike, at which the objective is kept.
 
-    Bracketed by doubling from the bound of one request at a time, then bisected on a logarithm
-    until the bracket is within `tolerance`. Attainment may rise again beyond a fall; the search
-    takes the edge that it brackets.
+    Bracketed by doubling from `start` (a request in four seconds per replica where nothing is
+    stated), then bisected on a logarithm until the bracket is within `tolerance`. Attainment may
+    rise again beyond a fall; the search takes the edge that it brackets.
     """
     replays, best = 0, Largest(0.0, None, 0)
 
@@ -55,7 +69,7 @@ def largest_rate(
         return outcome if objective.kept(outcome) else None
 
     low, high = 0.0, float("inf")
-    rate = service.replicas * 0.25
+    rate = service.replicas * 0.25 if start is None else start
     for _ in range(40):
         outcome = good(rate)
         if outcome is not None:

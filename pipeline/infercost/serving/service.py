@@ -64,6 +64,13 @@ class Service:
         totals["prefill_busy_s"] = made.totals["busy_s"]
         return replace(whole, totals=totals)
 
+    def answered(self, requests: Arrivals, seed: int = 0) -> dict[str, float]:
+        """All metrics of a replay of these requests."""
+        outcome = self.run(requests, seed)
+        if requests.thought is None:
+            return self.told(outcome)
+        return self.told(outcome) | summary.answers(outcome, requests.thought)
+
     def told(self, outcome: Outcome) -> dict[str, float]:
         """All metrics of a replay."""
         found = summary.load(outcome, self.replicas)
@@ -79,15 +86,23 @@ class Service:
         found["devices"] = self.devices
         found["energy_per_request_j"], found["cost_per_request_usd"] = joules / served, usd / served
         found["cost_per_mtoken_usd"] = usd / tokens * 1e6
-        found["prefill_utilisation"] = float("nan")
+        found["prefill_utilisation"] = found["decode_utilisation"] = float("nan")
         if self.prefill is not None:
             share = outcome.totals["prefill_busy_s"] / (self.prefill.replicas * horizon)
             found["prefill_utilisation"] = share
+            whole = found["utilisation"] * self.replicas - share * self.prefill.replicas
+            found["decode_utilisation"] = whole / self.pool.replicas
         slo = getattr(self.case.workload, "slo", None)
         good = summary.attainment(outcome, slo.ttft, slo.tpot) if slo else float("nan")
         found["slo_attainment"] = good
         found["goodput_requests_per_s"] = good * found["requests"] / horizon
-        return found
+        return found | _NO_EDGE
+
+
+_NO_EDGE = dict.fromkeys(
+    ("edge_share", "edge_energy_per_request_j", "edge_machine_per_request_usd"), 0.0
+)
+"""So that services with and without machines of users are rows of one table."""
 
 
 def _devices(case: Case) -> float:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from infercost.compose import Options
 from infercost.errors import SpecError
 from infercost.parts import write_table
 from infercost.question import ask
-from infercost.serving.ask import asked_service, sorted_words
+from infercost.serving.ask import asked_service, sorted_words, without
 from infercost.serving.ask import serving_of as _serving_of
 from infercost.serving.closed import capacity, steady_state
+from infercost.serving.edge import EdgeAndCloud
 from infercost.serving.requests import Arrivals, poisson
 from infercost.serving.search import Objective, largest_rate
 from infercost.serving.service import Service
@@ -27,22 +31,30 @@ def described(study: Replays, dirs: tuple[str, ...] = ()) -> dict[str, Plain]:
     """The plain description of each part: its words, and all that they resolve to."""
     parts = {}
     for label, words in study.cases.items():
-        serving, prefill, others = sorted_words([*study.overrides, *words])
-        resolved = Options(ask(others, dirs)).to_plain()
-        how = _serving_of(serving, dirs).model_dump()
-        first = Options(ask([*others, *prefill], dirs)).to_plain() if prefill else {}
+        told = sorted_words([*study.overrides, *words])
+        resolved = Options(ask(told.case, dirs)).to_plain()
+        how = _serving_of(told.serving, dirs).model_dump()
         parts[label] = {
             "replays": study.model_dump(exclude={"cases"}),
             "case": label,
             "words": [*study.overrides, *words],
-            "rows": len(study.loads) + len(study.variations) + 1,
+            "rows": len(study.loads) + len(study.variations) * len(study.variation_loads) + 1,
             "options": {
                 **resolved["options"],
                 "serving": {how["name"]: how},
-                "prefill": {label: first.get("options", {})},
+                "prefill": {label: _options_of(told.case, told.prefill, dirs)},
+                "edge": {label: _options_of(told.case, told.edge, dirs)},
             },
         }
     return parts
+
+
+def _options_of(case: list[str], changes: list[str], dirs: tuple[str, ...]) -> Plain:
+    """Options of a pool that differs from the case."""
+    if not changes:
+        return {}
+    found: Plain = Options(ask([*without(case, changes), *changes], dirs)).to_plain()["options"]
+    return found
 
 
 def write_replays(plain: Plain, dirs: tuple[str, ...], target: Path) -> int:
@@ -54,18 +66,21 @@ def write_replays(plain: Plain, dirs: tuple[str, ...], target: Path) -> int:
 def rows_of(study: Replays, case: str, words: list[str], dirs: tuple[str, ...]) -> list[Plain]:
     """The largest rate within the objective, then replays at shares of it."""
     service, requests = asked_service(words, dirs, study.requests, study.rate, study.seed)
-    slo = getattr(service.case.workload, "slo", None)
+    requests = _thinned(requests, study)
+    cloud = service.cloud if isinstance(service, EdgeAndCloud) else service
+    slo = getattr(cloud.case.workload, "slo", None)
     if slo is None:
         raise SpecError(f"case '{case}'", "workload.slo", "is not stated", "State ttft and tpot")
     limits = Objective(slo.ttft, slo.tpot, study.share)
     found = largest_rate(service, requests, limits, study.tolerance, study.seed)
-    closed = capacity(service, requests, slo.ttft, slo.tpot) if service.prefill is None else None
+    plain = _closed(service)
+    closed = capacity(plain, requests, slo.ttft, slo.tpot) if plain else None
     base = {
         "case": case,
-        "hardware": service.case.hardware.name,
-        "model": service.case.model.name,
-        "workload": service.case.workload.name,
-        "policy": service.serving.name,
+        "hardware": cloud.case.hardware.name,
+        "model": cloud.case.model.name,
+        "workload": cloud.case.workload.name,
+        "policy": cloud.serving.name,
         "largest_rate_per_s": found.rate,
         "largest_rate_per_device_per_s": found.rate / service.devices,
         "closed_capacity_per_s": float("nan") if closed is None else closed,
@@ -76,32 +91,54 @@ def rows_of(study: Replays, case: str, words: list[str], dirs: tuple[str, ...]) 
         if load * reference <= 0:
             continue
         now = requests.at_rate(load * reference)
-        rows.append(_row(base, service, now, load, "trace", study.seed))
-    for variation in study.variations:
-        if reference <= 0:
+        rows.append(_row(base, service, now, load, study.arrivals, study.seed))
+    for variation, load in product(study.variations, study.variation_loads):
+        rate = load * reference
+        if rate <= 0:
             continue
-        rate = study.variation_load * reference
         times = poisson(rate, requests.size, study.seed, variation)
         now = requests.with_arrivals(times).at_rate(rate)  # as drawn, a sample is off its mean
-        row = _row(base, service, now, study.variation_load, "gamma", study.seed)
+        row = _row(base, service, now, load, "gamma", study.seed)
         rows.append({**row, "squared_variation": variation})
     if not rows:
-        nothing = dict.fromkeys(service.told(service.run(requests, study.seed)), float("nan"))
+        nothing = dict.fromkeys(service.answered(requests, study.seed), float("nan"))
         rows.append({**base, "kind": "none", "load": 0.0, "rate_per_s": 0.0, **_NO_FORM,
                      "squared_variation": float("nan"), **nothing})  # fmt: skip
     return rows
 
 
+def _thinned(requests: Arrivals, study: Replays) -> Arrivals:
+    """Each so many-th request, at its own time or at Poisson arrivals of the same rate."""
+    if study.every > 1:
+        requests = requests.chosen(np.arange(0, requests.size, study.every))
+    if study.arrivals == "poisson":
+        times = poisson(requests.rate, requests.size, study.seed)
+        requests = requests.with_arrivals(times).at_rate(requests.rate)
+    return requests
+
+
 _NO_FORM = dict.fromkeys(("closed_ttft_s", "closed_tpot_s", "closed_batch"), float("nan"))
 
 
+def _closed(service: Service | EdgeAndCloud) -> Service | None:
+    """A service that the closed form speaks of: one pool, asked by everybody."""
+    plain = isinstance(service, Service) and service.prefill is None
+    return service if plain and isinstance(service, Service) else None
+
+
 def _row(
-    base: Plain, service: Service, requests: Arrivals, load: float, kind: str, seed: int
+    base: Plain,
+    service: Service | EdgeAndCloud,
+    requests: Arrivals,
+    load: float,
+    kind: str,
+    seed: int,
 ) -> Plain:
-    told = service.told(service.run(requests, seed))
+    told = service.answered(requests, seed)
     form = dict(_NO_FORM)
-    if service.prefill is None:
-        state = steady_state(service, requests, requests.rate)
+    plain = _closed(service)
+    if plain:
+        state = steady_state(plain, requests, requests.rate)
         form = {
             "closed_ttft_s": state.ttft,
             "closed_tpot_s": state.tpot,
@@ -114,7 +151,7 @@ def _row(
 MEANINGS = {
     "case": "Design and trace, by the study's name for it",
     "policy": "How it serves (conf/serving)",
-    "kind": "Arrivals: trace (its own, gaps stretched alike), gamma, none (no rate keeps the SLO)",
+    "kind": "Arrivals: trace (its own, stretched), poisson, gamma, none (no rate keeps the SLO)",
     "load": "Rate as a share of the largest within the SLO, or as stated",
     "rate_per_s": "Requests per second, offered",
     "requests_per_s": "Requests per second, finished",
@@ -128,9 +165,19 @@ MEANINGS = {
     "slo_attainment": "Share of requests within TTFT and TPOT of the SLO",
     "goodput_requests_per_s": "Requests per second within the SLO",
     "utilisation": "Share of time that a replica runs a pass",
+    "prefill_utilisation": "The same of the pool that prefills alone",
+    "decode_utilisation": "The same of the pool that decodes alone",
     "batch_mean": "Mean sequences of a pass that decodes",
     "queue_mean": "Mean requests waiting",
     "queue_peak": "Most requests waiting",
+    "kv_mean": "Share of KV blocks in use, mean over the time that passes run",
+    "kv_peak": "Largest share of KV blocks in use on a data-parallel group",
+    "recomputed_share": "Share of computed prompt tokens that preemption had computed before",
+    "answer_mean_s": "Arrival to the first token behind the thoughts, mean",
+    "thought_share": "Share of output tokens that are thought",
+    "edge_share": "Share of requests that users' own machines answer",
+    "edge_energy_per_request_j": "Energy of users' machines per request, of all requests",
+    "edge_machine_per_request_usd": "Price of users' machines per request, by the time they work",
     "prefix_hit_share": "Share of prompt tokens found in a cache",
     "energy_per_request_j": "Energy at the meter per finished request, idle time included",
     "cost_per_request_usd": "Cost per finished request, idle time included",

@@ -12,6 +12,7 @@ import numpy as np
 from infercost.arrays import FloatArray
 from infercost.cost import Evaluation
 from infercost.serving.replay import Outcome
+from infercost.serving.requests import IntArray
 from infercost.specs.case import Case
 from infercost.specs.serving import MOST_TIERS
 
@@ -71,15 +72,34 @@ def latencies(outcome: Outcome) -> dict[str, float]:
     return found
 
 
-def attainment(outcome: Outcome, ttft_limit: float, tpot_limit: float) -> float:
-    """Share of all requests, rejected ones included, that keep both limits."""
+def answers(outcome: Outcome, thought: IntArray) -> dict[str, float]:
+    """Arrival to the first token of the answer, behind the thoughts, in s.
+
+    A request's tokens are taken to come at its mean pace: no instant but the first and the last is
+    kept.
+    """
+    pace = (outcome.last - outcome.first) / np.maximum(outcome.output - 1, 1)
+    behind = (outcome.first - outcome.arrival + thought * pace)[outcome.finished]
+    found = {"answer_mean_s": float(behind.mean()) if behind.size else float("nan")}
+    for q in QUANTILES:
+        found[f"answer_p{round(100 * q)}_s"] = quantile(behind, q)
+    found["thought_share"] = float(thought.sum() / outcome.output.sum())
+    return found
+
+
+def attainment(
+    outcome: Outcome, ttft_limit: float, tpot_limit: float, e2e_limit: float = float("inf")
+) -> float:
+    """Share of all requests, rejected ones included, that keep the limits."""
     good = (ttft(outcome) <= ttft_limit) & (tpot(outcome) <= tpot_limit)
+    good &= e2e(outcome) <= e2e_limit
     return float(good.sum() / outcome.arrival.size)
 
 
 def load(outcome: Outcome, replicas: int) -> dict[str, float]:
     """What the service did: counts, rates, queue, cache, use."""
     totals, size = outcome.totals, outcome.arrival.size
+    computed = max(totals["prompt_tokens_computed"], 1.0)
     horizon = max(float(outcome.last.max()) - float(outcome.arrival[0]), 1e-12)
     asked = float(outcome.prompt[~outcome.rejected].sum())
     # As many as there may be, so that services with more or fewer are rows of one table.
@@ -97,6 +117,9 @@ def load(outcome: Outcome, replicas: int) -> dict[str, float]:
         "queue_peak": totals["peak_queue"],
         "batch_mean": totals["sequence_steps"] / max(totals["decode_passes"], 1.0),
         "preemptions": totals["preemptions"],
+        "recomputed_share": totals["recomputed_tokens"] / computed,
+        "kv_mean": totals["kv_use_s"] / max(totals["busy_s"], 1e-12),
+        "kv_peak": totals["kv_peak"],
         "prefix_hit_share": float(outcome.found.sum()) / max(asked, 1.0),
         **{f"hit_share_tier_{k}": hits / max(asked, 1.0) for k, hits in enumerate(found)},
     }

@@ -8,7 +8,9 @@ T0 is the pass without attention, m = sum of m_i prompt tokens, c the mean conte
 sequences, h_i the tokens already cached before chunk i. Pure passes are those of the cost model,
 exact on the axes; a mixed pass launches its operators once, as a prefill pass does, and adds
 attention of both kinds. Between the axes' points the tables are bilinear; the error is at most that
-of a line across a kink, 1/16 octave apart (`tests/test_serving.py` bounds it).
+of a line across a kink: 1.1 % where the points are 1/16 octave apart (sequences, tokens of a pass),
+more for contexts, 1/8 and 1/6, of which a time is a small part or a straight line. A test holds
+1.1 % at random passes of ten designs.
 """
 
 from __future__ import annotations
@@ -46,12 +48,13 @@ class StepTables:
 
 
 def axis(most: float, per_octave: int, whole_to: int = 1) -> FloatArray:
-    """Whole numbers from 1: all up to `whole_to`, then so many per octave, up to `most`."""
-    octaves = np.log2(max(most, 2.0))
+    """Whole numbers from 1: all up to `whole_to`, then so many per octave, up to `most` or 2."""
+    most = max(most, 2.0)
+    octaves = np.log2(most)
     points = np.round(2.0 ** (np.arange(int(octaves * per_octave) + 2) / per_octave))
     points = np.concatenate([np.arange(1, whole_to + 1), points])
     points = points[points < most]
-    found: FloatArray = np.unique(np.append(points, max(most, 2.0))).astype(np.float64)
+    found: FloatArray = np.unique(np.append(points, most)).astype(np.float64)
     return found
 
 

@@ -45,6 +45,15 @@ class PrefixTier(Spec):
     """Before the first byte of a request's blocks."""
 
 
+class Edge(Spec):
+    """Users' own machines in front of the service, with a model of their own."""
+
+    share: FractionField
+    """Requests that the machine's model answers well enough."""
+    order: Literal["router", "cascade"]
+    """router: decides on the prompt who answers; cascade: the machine first, then the service."""
+
+
 class Serving(SourcedSpec):
     """One way to serve. A pool has `replicas` copies of the case's plan."""
 
@@ -78,3 +87,5 @@ class Serving(SourcedSpec):
     """At which one prefill replica hands over caches; none stated: its devices' scale-out links."""
     transfer_latency: LatencyField = 0.0
     """Of one hand-over."""
+    edge: Edge | None = None
+    """Who answers before the service is asked; none is nobody."""

@@ -116,6 +116,10 @@ class Replays(Spec):
     """Overrides of all cases."""
     requests: CountOrZeroField = 0
     """Requests of each trace, from its start; 0 is all."""
+    every: CountField = 1
+    """Of these each so many-th: a long trace thinned evenly, its hours as they were mixed."""
+    arrivals: Literal["trace", "poisson"] = "trace"
+    """Times of a trace, or Poisson arrivals at its mean rate."""
     rate: PositiveField | None = None
     """Requests per second where a trace has no arrivals of its own; they are Poisson then."""
     share: FractionField = 0.9
@@ -128,8 +132,8 @@ class Replays(Spec):
     """Loads to replay."""
     variations: list[PositiveField] = []
     """Squared coefficients of variation of gaps, to replay the same requests at gamma arrivals."""
-    variation_load: PositiveField = 0.8
-    """Load at which they are replayed."""
+    variation_loads: list[PositiveField] = [0.8]
+    """Loads at which they are replayed."""
     seed: CountOrZeroField = 0
     """Of arrivals and accepted drafts."""
 

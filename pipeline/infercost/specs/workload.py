@@ -56,6 +56,10 @@ class TraceLengths(SourcedSpec):
     stated."""
     empty_prompts: CountOrZeroField = 0
     """Rows whose prompt was not logged, which are left out; more or fewer are a fault."""
+    thoughts: str = ""
+    """Column of output tokens that are thought, before the answer; empty where there is none."""
+    answers_alone: bool = False
+    """Leave the thoughts out: what the same requests were without them."""
     slo: Slo | None = None
 
 
