@@ -317,6 +317,8 @@ def test_explain_shows_the_tier_map_what_binds_and_the_change(
     for heading in ("Tier map of one device", "Change against the base system", "what binds"):
         assert heading in text
     assert "infeasible: capacity" in text
+    assert "what binds a decode step" in text
+    assert "devices would hold model and caches" in " ".join(text.split())
     assert "HBF generation 1" in text
     change = text.split("Change against the base system")[1].split("Totals")[0]
     line = next(row for row in change.splitlines() if "fill the free memory" in row)
