@@ -73,8 +73,8 @@ def print_change(base: dict[str, Any], patched: dict[str, Any]) -> None:
     if base["limited_by"] == "capacity" and patched["feasible"]:
         n = base["metrics"]["minimum_devices"]
         console().print(
-            f"The base system has no values here: {n:.0f} devices would hold model and caches. Each "
-            "at its own best plan and batch: infercost compare --best "
+            f"The base system has no values here: {n:.0f} devices would hold model and caches. "
+            "Each at its own best plan and batch: infercost compare --best "
             '"direction=none" "direction=..."',
             markup=False,
         )
