@@ -91,7 +91,8 @@ class Lengths:
             if whole.ndim == 0 or whole.shape[-1] == 1:
                 return value
             strata: FloatArray = whole[..., :kept].reshape(*whole.shape[:-1], COARSE, -1)
-            return strata.mean(axis=-1)
+            means: FloatArray = strata.mean(axis=-1)
+            return means
 
         return replace(
             self,
