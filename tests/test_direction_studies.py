@@ -31,7 +31,14 @@ ABOUT = {"question": "?", "digests": {"inputs": "", "code": ""}, "options": {}}
 SCRATCH = TemporaryDirectory(prefix="infercost-directions-")
 FOUR = ("hbf", "pnm", "3d-stack", "low-latency")
 SETS = ["+".join(pair) for n in range(1, 5) for pair in combinations(FOUR, n)]
-CASE = ["hardware", "model", "trend.prompt_tokens", "trend.output_tokens", "workload.slo.tpot"]
+CASE = [
+    "hardware",
+    "model",
+    "workload",
+    "trend.prompt_tokens",
+    "trend.output_tokens",
+    "workload.slo.tpot",
+]
 SMALLER = {
     "four-directions": ("hardware=h100-sxm", "model=qwen3-next-80b-a3b"),
     "thermal-3d": (),
@@ -100,14 +107,18 @@ def test_figures_of_one_kind_have_files_of_their_own() -> None:
 
 
 def test_the_study_holds_all_sixteen_combinations_and_both_ends() -> None:
-    """Four systems, six models, six services of two paces; ends of each direction and of all."""
+    """Four systems, six models, eight services of two paces; ends of each direction and of all."""
     axes = load_study("four-directions").axes
     ends = [f"{name}@{end}" for end in ("best", "worst") for name in FOUR]
     ends += ["+".join(f"{name}@{end}" for name in FOUR) for end in ("best", "worst")]
     assert sorted(axes["direction"]) == sorted(["none", *SETS, *ends])
     assert len(axes["hardware"]) >= 4
     assert len(axes["model"]) >= 6
-    assert len(axes["trend.prompt_tokens"]) * len(axes["trend.output_tokens"]) >= 6
+    services = [
+        len(axes[name]) for name in ("workload", "trend.prompt_tokens", "trend.output_tokens")
+    ]
+    assert np.prod(services) >= 6
+    assert "azure-2023-code" in axes["workload"]
 
 
 def test_each_objective_has_the_least_of_its_own_column() -> None:
@@ -161,7 +172,7 @@ def factorial(interaction: float) -> pd.DataFrame:
         gain = 1.0 * (2 if "hbf" in name else 1) * (3 if "3d-stack" in name else 1)
         gain *= interaction if "hbf" in name and "3d-stack" in name else 1
         found.append({"direction": name, "objective": "decode_cost", "objective_value": 12 / gain})
-    case = {"hardware": "h", "model": "m", "feasible": True}
+    case = {"hardware": "h", "model": "m", "workload": "w", "feasible": True}
     case |= {"trend.prompt_tokens": 0.0, "trend.output_tokens": 0.0, "workload.slo.tpot": 0.1}
     return pd.DataFrame(found).assign(**case)
 
@@ -191,7 +202,7 @@ def test_the_sentence_on_synergy_counts_the_services_that_all_designs_serve() ->
     )
     gain = np.exp(np.log(cost.rdiv(cost["none"], axis=0)).mean())
     values = told("four-directions", 3)
-    assert values["n_slow"] == len(cost.dropna()) == 6
+    assert values["n_slow"] == len(cost.dropna()) == 8
     assert values["all_slow_mid"] == pytest.approx(gain["+".join(FOUR)])
     assert values["apart_slow_mid"] == pytest.approx(np.prod([gain[name] for name in FOUR]))
     pair = gain["hbf+3d-stack"] / gain["hbf"] / gain["3d-stack"]
@@ -317,6 +328,8 @@ def test_explain_shows_the_tier_map_what_binds_and_the_change(
     for heading in ("Tier map of one device", "Change against the base system", "what binds"):
         assert heading in text
     assert "infeasible: capacity" in text
+    assert "what binds a decode step" in text
+    assert "devices would hold model and caches" in " ".join(text.split())
     assert "HBF generation 1" in text
     change = text.split("Change against the base system")[1].split("Totals")[0]
     line = next(row for row in change.splitlines() if "fill the free memory" in row)

@@ -357,7 +357,8 @@ def test_caches_on_flash_end_its_life_and_that_is_infeasible_by_name() -> None:
 
 
 def test_written_classes_stay_off_flash_while_there_is_room() -> None:
-    placed = point("direction=hbf", "model=deepseek-v3", "plan.tp=2", "batch=64").placed
+    spared = "+plan.placement.spares_wearing=true"
+    placed = point("direction=hbf", "model=deepseek-v3", "plan.tp=2", "batch=64", spared).placed
     assert placed is not None
     assert number(placed.bytes_held["kv"][1]) == 0
     assert number(placed.bytes_held["activations"][1]) == 0

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from infercost.equations import collectives as eq
 from infercost.fabric import Fabric, Parts
+from infercost.paths import CONF
 from infercost.specs.link import Endpoint, Link, Straggling, Topology
 
 ALPHA, HOP, RATE = 2e-6, 0.5e-6, 1e11
@@ -281,3 +284,59 @@ def test_links_that_cannot_be(values: dict[str, Any], fault: str) -> None:
     }
     with pytest.raises(ValidationError, match=fault):
         Link.model_validate(plain | values)
+
+
+# --- Links that are sold, in every topology ------------------------------------------------------
+
+LINKS = {path.stem: yaml.safe_load(path.read_text()) for path in (CONF / "link").glob("*.yaml")}
+TOPOLOGIES = {
+    path.stem: yaml.safe_load(path.read_text()) for path in (CONF / "topology").glob("*.yaml")
+}
+BY_PROTOCOL = (
+    "nvlink-4-nccl-ll",
+    "nvlink-4-nccl-ll128",
+    "nvlink-4-nccl-simple",
+    "nvlink-4-mscclpp",
+)
+"""Constants of one library's protocol on one machine: what a hop takes is not told from them."""
+
+
+@pytest.mark.parametrize("name", sorted(TOPOLOGIES))
+@pytest.mark.parametrize("link", sorted(set(LINKS) - set(BY_PROTOCOL)))
+def test_a_link_takes_a_topology_or_refuses_it_by_name(link: str, name: str) -> None:
+    """What composes reduces in finite time, no sooner than where no step takes any."""
+    raw, topology = LINKS[link], TOPOLOGIES[name]
+    domain = {"domain": max(int(raw["domain"]), 64)}
+    algorithms = {"collectives": ["ring", "recursive_doubling", "one_shot", "two_shot"]}
+    changed = {**raw, **domain, **algorithms, "topology": topology}
+    if topology["kind"] not in raw["builds"]:
+        with pytest.raises(ValidationError, match=re.escape(raw["technology"])):
+            Link.model_validate(changed)
+        return
+    net = Fabric(Link.model_validate(changed))
+    none = {"topology": {"kind": "ideal"}, "endpoint": {"wire": 0}, "alpha": "0 us"}
+    floor = Fabric(Link.model_validate({**changed, **none}))
+    for n in (2.0, 8.0, 64.0):
+        for size in (1e3, 1e8):
+            found = all_reduce(net, size, n)
+            assert np.isfinite(found.time)
+            assert found.time >= all_reduce(floor, size, n).time
+
+
+def test_every_link_says_what_it_builds() -> None:
+    for name in set(LINKS) - set(BY_PROTOCOL):
+        link = Link.model_validate(LINKS[name])
+        assert link.builds
+        assert link.hop is not None
+        assert link.topology.kind in ("ideal", *link.builds)
+
+
+def test_hops_of_a_torus_are_those_of_its_link() -> None:
+    """A ring of 16 in steps between neighbours: 30 steps, each a hop and what is not wire of alpha.
+
+    TPU ICI: all of alpha is wire, 30 · 1 us. NeuronLink: 2 us, half of it wire, 30 · (1 + 1) us.
+    """
+    for name, step in (("tpu-ici-3d", 1e-6), ("neuronlink-v3", 2e-6)):
+        ring = {"topology": {"kind": "ring"}, "collectives": ["ring"]}
+        net = Fabric(Link.model_validate({**LINKS[name], **ring}))
+        assert all_reduce(net, 0.0, 16.0).latency == pytest.approx(30 * step)

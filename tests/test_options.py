@@ -406,6 +406,6 @@ def test_sourced_specs_name_where_their_numbers_come_from(
 def test_every_topology_can_be_mounted_on_a_link(name: str) -> None:
     """`+topology@hardware.scale_up.topology=NAME` is all it takes, with sources of its own."""
     mount = f"+topology@hardware.scale_up.topology={name}"
-    hardware = next(iter(Options(ask(["hardware=tpu-v5e", mount])).cases())).case.hardware
+    hardware = next(iter(Options(ask(["hardware=h100-sxm", mount])).cases())).case.hardware
     assert hardware.scale_up.topology.kind.replace("_", "-") == name
     assert hardware.scale_up.topology.sources

@@ -128,7 +128,8 @@ def _operator_row(
 ) -> Row:
     calibration, decode = effective_calibration(point.layout), step.decode
     bandwidth = point.case.hardware.tier.bandwidth
-    time = operator_time(calibration, operator, bandwidth, decode, point.routes)
+    routes = point.routes if decode else point.prefill_routes
+    time = operator_time(calibration, operator, bandwidth, decode, routes)
     moved = {f"{s}_b": number(b, operator.count) for s, b in operator.traffic.items()}
     terms = {r: number(t, operator.count) for r, t in time.terms.items()}
     launch = number(launch_overhead(calibration, operator, bandwidth, decode), operator.count)

@@ -14,11 +14,11 @@ from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, Usd, UsdPerSec
 from infercost.bill import priced
 from infercost.directions import directed
 from infercost.drafting import draft_layout, draft_pass, riding, together, verification, with_drafts
-from infercost.equations import availability, carbon, endurance, energy, money, serving
+from infercost.equations import availability, carbon, energy, money, serving
 from infercost.lengths import Lengths
 from infercost.mitigations.apply import mitigated
-from infercost.operators.base import Layout, Pass
-from infercost.operators.stack import cache_bytes
+from infercost.operators.base import Block, Layout, Pass
+from infercost.operators.stack import blocks, cache_bytes
 from infercost.passes import PassCost, pass_cost
 from infercost.patching import LocalLayers, local_layers
 from infercost.phases import encoder_passes, paced_lengths, prefill_pass, step_pass
@@ -39,6 +39,8 @@ from infercost.specs.mechanisms import Beside, Drafting
 from infercost.terms import Terms
 from infercost.tier_map import Placed, place
 from infercost.tiering import Routes
+from infercost.trials import judge_of
+from infercost.wear import lives_of_tiers, worn_out
 
 
 class Evaluation:
@@ -86,66 +88,34 @@ class Evaluation:
         for other in (self.light, self.pool):
             if other is not None:
                 code = np.where(np.asarray(code) == 0, other.broken, code)
-        if self.placed is None or not self.wearing:
+        if (worn := worn_out(self)) is None:
             return code
-        worn = np.asarray(self.memory_life < self.least_memory_life)
         return np.where((np.asarray(code) == 0) & worn, float(LIMITS.index("endurance")), code)
 
     @cached_property
+    def maps(self) -> tuple[Placed, Placed] | None:
+        """What lies where in decode and in prefill; none on a device with one plain memory."""
+        return place(self.layout, self.memory, self.decode_pass, judge_of(self))
+
+    @property
     def placed(self) -> Placed | None:
-        """Which memory tier holds what; none on a device with one plain memory."""
-        return place(self.layout, self.memory, self.decode_pass)
+        """Which memory tier holds what in decode."""
+        return None if self.maps is None else self.maps[0]
 
     @property
     def routes(self) -> Routes | None:
-        """Shares of traffic per tier, where there are tiers."""
+        """Shares of decode's traffic per tier, where there are tiers."""
         return None if self.placed is None else self.placed.routes
 
     @property
-    def wearing(self) -> bool:
-        """Whether some tier of memory bears a limited number of writes."""
-        return any(m.endurance is not None for m in self.case.hardware.memory.values())
-
-    @property
-    def least_memory_life(self) -> Seconds:
-        """Life that a memory must reach: as the plan says, or as long as it is paid for."""
-        stated = self.case.plan.min_memory_life
-        return self.case.economics.life if stated is None else stated
-
-    @cached_property
-    def writes_per_token(self) -> tuple[Bytes, ...]:
-        """Bytes written per output token and tier, over all devices of the replica."""
-        decode, prefill = self.decode.tiers, self.prefill.tiers
-        plan, batch, lengths = self.case.plan, self.case.batch, self.lengths
-        passes = serving.passes_in_flight(batch, plan.dp, plan.pp)
-        steps = plan.tp * passes / batch / lengths.tokens_per_step
-        prefills = (
-            plan.tp / plan.prefill_batch * lengths.prefills_per_step / lengths.tokens_per_step
-        )
-        written = [self._mean_over_prompts(tier.written) for tier in prefill]
-        for cost in self.encoders:
-            written = [w + tier.written for w, tier in zip(written, cost.tiers, strict=True)]
-        return tuple(d.written * steps + w * prefills for d, w in zip(decode, written, strict=True))
+    def prefill_routes(self) -> Routes | None:
+        """Shares of prefill's traffic per tier, where there are tiers."""
+        return None if self.maps is None else self.maps[1].routes
 
     @cached_property
     def lives(self) -> tuple[Seconds, ...]:
-        """Life of each memory tier under the writes of a device as busy as the economics say."""
-        if self.placed is None:
-            return (np.inf,)
-        lives: list[Seconds] = []
-        for tier, written in zip(self.placed.tiers, self.writes_per_token, strict=True):
-            cycles = tier.memory.endurance
-            if cycles is None:
-                lives.append(np.inf)
-                continue
-            writes = endurance.lifetime_writes(
-                tier.capacity, cycles, tier.memory.write_amplification
-            )
-            rate = written / self.device_seconds * self.case.economics.utilisation
-            with np.errstate(divide="ignore", invalid="ignore"):
-                life = endurance.life(writes, rate)
-            lives.append(np.where(np.asarray(rate) > 0, life, np.inf))
-        return tuple(lives)
+        """Life of each memory tier."""
+        return lives_of_tiers(self)
 
     @cached_property
     def memory_life(self) -> Seconds:
@@ -164,6 +134,11 @@ class Evaluation:
         step = step_pass(self.layout, self.lengths, self.sequences)
         drafting = self.case.mechanisms.drafting
         return step if drafting is None else verification(step, self.lengths, drafting)
+
+    @cached_property
+    def decode_blocks(self) -> tuple[Block, ...]:
+        """Operators and messages of a decode pass."""
+        return blocks(self.layout, self.decode_pass)
 
     @cached_property
     def drafter(self) -> Layout | None:
@@ -188,7 +163,7 @@ class Evaluation:
     @cached_property
     def decode(self) -> PassCost:
         """Cost of one decode pass, which gives every sequence in it its tokens of a step."""
-        own = pass_cost(self.layout, self.decode_pass, self.routes)
+        own = pass_cost(self.layout, self.decode_pass, self.routes, self.decode_blocks)
         step = self.local.step(own, self.sequences, self.routes)
         mechanisms = self.case.mechanisms
         if (drafting := mechanisms.drafting) is not None:
@@ -229,14 +204,20 @@ class Evaluation:
         return prefill_pass(self.layout, self.lengths, self.prefilled, self._prompt_chunks)
 
     @cached_property
+    def prefill_blocks(self) -> tuple[Block, ...]:
+        """Operators and messages of a pass of a prefill."""
+        return blocks(self.layout, self.prefill_pass)
+
+    @cached_property
     def prefill(self) -> PassCost:
         """Cost of one pass of a prefill, by prompt stratum."""
-        own = pass_cost(self.layout, self.prefill_pass, self.routes)
-        own = self.local.prefill(own, self.prefilled, self._prompt_chunks, self.routes)
+        routes, stack = self.prefill_routes, self.prefill_blocks
+        own = pass_cost(self.layout, self.prefill_pass, routes, stack)
+        own = self.local.prefill(own, self.prefilled, self._prompt_chunks, routes)
         if self.drafter is None:
             return own
         step = prefill_pass(self.drafter, self.lengths, self.prefilled, self._prompt_chunks)
-        return together(own, pass_cost(self.drafter, step, self.routes), 1.0)
+        return together(own, pass_cost(self.drafter, step, self.prefill_routes), 1.0)
 
     @cached_property
     def step_time(self) -> Seconds:
@@ -252,7 +233,8 @@ class Evaluation:
     def encoders(self) -> tuple[PassCost, ...]:
         """Cost of the encoders' passes in front of one prefill; none for text."""
         return tuple(
-            pass_cost(self.layout, step, self.routes) for step in encoder_passes(self.layout)
+            pass_cost(self.layout, step, self.prefill_routes)
+            for step in encoder_passes(self.layout)
         )
 
     @cached_property
@@ -358,10 +340,22 @@ class Evaluation:
         return evaluation_of(self.case.mechanisms.pool)
 
     @cached_property
+    def decode_device_time(self) -> Terms:
+        """Device time of decode per output token, on these devices."""
+        tokens = self.case.batch * self.lengths.tokens_per_step
+        return self.decode.time.times(self.devices / tokens * self.provision)
+
+    @cached_property
+    def prefill_device_time(self) -> Terms:
+        """Device time of prefill per output token, were all of it on these devices."""
+        share = self.lengths.prefills_per_step / self.lengths.tokens_per_step
+        paid = self.devices * share * self.provision
+        return self.prefill_terms.times(self._occupancy(1.0) * paid)
+
+    @cached_property
     def decode_per_token(self) -> PerToken:
         """Decode's part of one output token."""
-        share = 1.0 / self.lengths.tokens_per_step
-        time = self.decode.time.times(self.devices / self.case.batch * share * self.provision)
+        share, time = 1.0 / self.lengths.tokens_per_step, self.decode_device_time
         plan, batch = self.case.plan, self.case.batch
         passes = serving.passes_in_flight(batch, plan.dp, plan.pp)
         dynamic = self.decode.energy.times(plan.tp * passes / batch * share)
@@ -372,8 +366,7 @@ class Evaluation:
         """Prefill's part of one output token: a request's prefill over its output tokens."""
         plan = self.case.plan
         share = self.lengths.prefills_per_step / self.lengths.tokens_per_step
-        paid = self.devices * share * self.provision
-        time = self.prefill_terms.times(self._occupancy(1.0) * paid)
+        time = self.prefill_device_time
         dynamic = self.prefill.energy.each(self._mean_over_prompts)
         dynamic = reduce(Terms.plus, (cost.energy for cost in self.encoders), dynamic)
         own = self._per_token(time, dynamic.times(plan.tp / plan.prefill_batch * share))

@@ -213,8 +213,8 @@ class Fabric:
             return Parts(eq.latency_time(steps, self.link.alpha), bandwidth, sent, sent)
         pattern, shape = PATTERN[name], self.shape(n)
         latency = eq.latency_time(steps, self._alpha(sent, steps))
-        if self.link.topology.hop is not None:
-            hop = self.link.topology.hop * self.link.endpoint.keep_wire
+        if self.link.hop_time is not None:
+            hop = self.link.hop_time * self.link.endpoint.keep_wire
             latency = latency + eq.latency_time(shape.hops(name, steps, n), hop)
         late = self.link.straggling
         if not _is(late.tail, 0.0):
@@ -235,7 +235,7 @@ class Fabric:
         """Whether nothing but alpha and bandwidth counts, as in most links: the short way."""
         link, end = self.link, self.link.endpoint
         kept = (end.keep_software, end.keep_nic, end.keep_landing, end.keep_wire)
-        return link.topology.hop is None and (
+        return link.hop_time is None and (
             link.topology.kind in ("ideal", "switch", "reducing_switch")
             and all(_is(share, 1.0) for share in kept)
             and _is(link.setup, 0.0)
@@ -259,7 +259,7 @@ class Fabric:
             end.keep_software,
             end.keep_nic,
             1.0 - small * (1.0 - end.keep_landing),
-            end.keep_wire if self.link.topology.hop is None else 0.0,
+            end.keep_wire if self.link.hop_time is None else 0.0,
         )
 
 

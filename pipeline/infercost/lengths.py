@@ -9,7 +9,7 @@ Memory room depends on the spread of contexts too, and on the longest.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +29,8 @@ UNLIMITED = 1e15
 """A window that sees everything: larger than any context, small enough to square."""
 
 STRATA = 16
+COARSE = 4
+"""Strata that suffice to tell which of two ways is the faster."""
 QUANTILES = (0.5, 0.9, 0.99)
 
 
@@ -77,6 +79,29 @@ class Lengths:
     def reuses(self) -> bool:
         """Whether any prompt finds a part of itself in a prefix cache."""
         return bool(np.any(np.asarray(self.cached_prompt) > 0))
+
+    def coarse(self) -> Lengths:
+        """The same requests in `COARSE` strata, without quantiles."""
+        kept = self.weight.size - len(QUANTILES)
+        if kept <= COARSE or kept % COARSE or np.any(self.weight[:kept] != self.weight[0]):
+            return self
+
+        def joined(value: Array) -> Array:
+            whole = np.asarray(value)
+            if whole.ndim == 0 or whole.shape[-1] == 1:
+                return value
+            strata: FloatArray = whole[..., :kept].reshape(*whole.shape[:-1], COARSE, -1)
+            means: FloatArray = strata.mean(axis=-1)
+            return means
+
+        return replace(
+            self,
+            prompt=joined(self.prompt),
+            weight=np.full(COARSE, 1.0 / COARSE),
+            pairs=lambda window: joined(self.pairs(window)),
+            cached_prompt=joined(self.cached_prompt),
+            cached_pairs=lambda window: joined(self.cached_pairs(window)),
+        )
 
     def mean(self, per_prompt: Array) -> Array:
         """Mean over requests of a quantity that is known per stratum."""

@@ -155,8 +155,9 @@ def operator_time(
     if operator.kind == "prefill_attention":
         scores = attention.score_traffic(operator.scores, calibration.score_bytes)
         traffic = {**traffic, "activations": traffic["activations"] + scores}
+        operator = replace(operator, traffic=traffic)
     if routes is not None:
-        return routes.time(replace(operator, traffic=traffic), rates)
+        return routes.time(operator, rates)
     compute = roofline.compute_time(rates.flops, operator.peak, rates.efficiency)
     streams = {name: rates.stream(name, moved, bandwidth) for name, moved in traffic.items()}
     transfer: Seconds = sum(streams.values(), start=0.0)
@@ -213,15 +214,21 @@ def _block_communication(calibration: Calibration, block: Block) -> Terms:
     return communication
 
 
-def pass_cost(layout: Layout, step: Pass, routes: Routes | None = None) -> PassCost:
+def pass_cost(
+    layout: Layout,
+    step: Pass,
+    routes: Routes | None = None,
+    stack: tuple[Block, ...] | None = None,
+) -> PassCost:
     """Time and dynamic energy of one pass.
 
     Within a block, a share `plan.overlap` of communication can run beside work; blocks follow one
     another. The power limit stretches a pass whose dynamic energy it cannot carry in time. `routes`
-    lead through the tiers of a device that has more than one plain memory.
+    lead through the tiers of a device that has more than one plain memory. `stack` are its blocks,
+    where they are known already.
     """
     case, calibration = layout.case, effective_calibration(layout)
-    stack = blocks(layout, step)
+    stack = blocks(layout, step) if stack is None else stack
     host: Seconds = pass_overhead(calibration, step)
     time = Terms(overhead=host)
     lower: Seconds = host

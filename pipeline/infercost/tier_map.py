@@ -1,17 +1,16 @@
-"""Which tier of a device's memory holds what: the tier map, and what it means for a decode step.
+"""Which tier of a device's memory holds what: the tier map, and what it means for a request.
 
-Classes that the plan orders fill their tiers first. The others are laid on the tiers by falling
-traffic per byte, in two ways: one tier after another, or striped over all in proportion to their
-bandwidth, hottest first, and what is left over one after another. Striping is the optimum of two
-tiers that transfer side by side where traffic binds: each byte of a class saves the more, the
-hotter it is, until the class takes as long on both. Of both ways and all orders of tiers the one
-counts that makes the work of a decode step shortest. Prefill has no say: where it takes most of the
-time, a better tier can cost throughput, a tenth at one batch of 32k prompts, and a quarter where
-what is written may go to flash that writes slowly.
+Classes that the plan orders fill their tiers first. The others are laid on the tiers in three ways:
+one tier after another, hottest bytes first; striped in proportion to bandwidths, hottest first, and
+what is left over one tier after another; or all striped alike, as bandwidths and rooms allow.
+Striping is the optimum of tiers that transfer side by side where traffic binds: each byte of a
+class saves the more, the hotter it is, until the class takes as long on all. Activations go before
+the rest, since what a decode step hardly reads a prefill does; caches go next, or with the rest.
+Where a tier wears out, activations lie there last, and caches last or not.
 
-Where a tier wears out, what is written goes before what is only read, and to such a tier last: that
-is a policy, not an optimum. Under it more HBM can make a step longer, since a cache that no longer
-has to lie on both is read from HBM alone. `placement.spares_wearing: false` tries other maps too.
+Of all these maps the one counts under which an output token, decode and its share of prefill, takes
+least time of devices, among those under which memories live as long as they must. Pools that
+prefill and decode apart have a map each, by what their own work takes.
 
 What finds no room is counted as overflow, and read from the last tier of its order, so that the
 search can tell what unlimited memory of the same speed would save.
@@ -19,19 +18,18 @@ search can tell what unlimited memory of the same speed would save.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations, product
-from typing import get_args
+from itertools import permutations
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from infercost.arrays import Array, BoolArray, Bytes, Seconds
+from infercost.arrays import Array, BoolArray, Bytes, BytesPerSecond, Ratio, Seconds
 from infercost.equations import tiers as eq
 from infercost.errors import SpecError, nearest
 from infercost.operators.base import Block, Layout, Pass
 from infercost.operators.stack import blocks, expert_bytes_per_device
-from infercost.passes import effective_calibration, timed, work_of
 from infercost.placement import ROUNDING, Footprint
 from infercost.specs.plan import TensorClass
 from infercost.tiering import Routes, Tier, is_plain, tiers_of
@@ -57,13 +55,81 @@ class Placed:
         """Bytes of all classes on one tier."""
         return sum((held[tier] for held in self.bytes_held.values()), start=0.0)
 
+    def where(self, better: BoolArray, other: Placed) -> Placed:
+        """Point by point this map where it is `better`, or another."""
 
-def place(layout: Layout, memory: Footprint, decode: Pass) -> Placed | None:
-    """The tier map of a case; none for a device with one plain memory."""
-    hardware = layout.case.hardware
-    if is_plain(hardware):
+        def chosen(a: Sequence[Array], b: Sequence[Array]) -> tuple[Array, ...]:
+            return tuple(np.where(better, x, y) for x, y in zip(a, b, strict=True))
+
+        held = {c: chosen(self.bytes_held[c], other.bytes_held[c]) for c in self.bytes_held}
+        shares: dict[str, tuple[Array, ...]] = {
+            c: chosen(self.routes.shares[c], other.routes.shares[c]) for c in CLASSES
+        }
+        overflow = np.where(better, self.overflow, other.overflow)
+        return Placed(self.tiers, held, overflow, replace(self.routes, shares=shares))
+
+
+class Policy(NamedTuple):
+    """What is placed before the rest, and what of it lies on memory that wears out last."""
+
+    ahead: tuple[TensorClass, ...]
+    spared: tuple[TensorClass, ...]
+
+
+Way = Literal["filled", "striped", "even"]
+"""How classes lie on tiers: one tier after another, in stripes as wide as rates, hottest first, or
+all in stripes alike, as wide as rates and rooms allow."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a map makes of an output token: time of devices in both phases, and whether the least
+    life of a memory is as long as it must be."""
+
+    decode: Seconds
+    prefill: Seconds
+    lasts: BoolArray
+
+
+Judge = Callable[[Placed], Verdict]
+
+
+def place(
+    layout: Layout, memory: Footprint, decode: Pass, judge: Judge
+) -> tuple[Placed, Placed] | None:
+    """The tier maps of decode and of prefill, the same where both run on the same devices.
+
+    None for a device with one plain memory.
+    """
+    if is_plain(layout.case.hardware):
         return None
-    return _Placing(layout, memory, decode).best()
+    maps = _Placing(layout, memory, decode).maps()
+    if len(maps) == 1:
+        return maps[0], maps[0]
+    slack = ROUNDING * memory.used
+    verdicts = [judge(placed) for placed in maps]
+    if layout.case.plan.phases == "disaggregated":
+        return (
+            _best(maps, verdicts, [v.decode for v in verdicts], slack),
+            _best(maps, verdicts, [v.prefill for v in verdicts], slack),
+        )
+    best = _best(maps, verdicts, [v.decode + v.prefill for v in verdicts], slack)
+    return best, best
+
+
+def _best(
+    maps: Sequence[Placed], verdicts: Sequence[Verdict], times: Sequence[Seconds], slack: Bytes
+) -> Placed:
+    """Point by point the map with the least overflow, then long lives, then the shortest time."""
+    best, shortest, lasts = maps[0], times[0], verdicts[0].lasts
+    for placed, verdict, time in zip(maps[1:], verdicts[1:], times[1:], strict=True):
+        gained = np.asarray(best.overflow - placed.overflow)
+        as_much = np.abs(gained) <= np.asarray(slack)
+        sooner = np.where(lasts == verdict.lasts, np.asarray(time < shortest), verdict.lasts)
+        better = np.asarray(np.where(as_much, sooner, gained > 0), dtype=bool)
+        best, shortest = placed.where(better, best), np.where(better, time, shortest)
+        lasts = np.where(better, verdict.lasts, lasts)
+    return best
 
 
 class _Placing:
@@ -82,32 +148,43 @@ class _Placing:
             "context": memory.context,
             "activations": memory.activations,
         }
-        self.slack = ROUNDING * memory.used
         # Steps that keep no cache make keys and values of their own, in the room of activations.
         self.cached = bool(np.any(np.asarray(memory.kv + memory.context) > 0))
         self.rooms = [t.capacity * case.calibration.memory_utilisation for t in self.tiers]
         self.stack: tuple[Block, ...] = blocks(layout, decode)
         self.traffic = self._traffic()
 
-    def best(self) -> Placed:
-        """The map whose decode step works shortest, among those with the least overflow."""
-        choices = product(self._policies(), (False, True), self._orders())
-        ways = [(order, striped, spared) for spared, striped, order in choices]
-        best, *others = (self._filled(*way) for way in ways)
-        if not others:
-            return best
-        shortest = self._work(best)
-        for placed in others:
-            work = self._work(placed)
-            better = _is_better(placed, work, best, shortest, self.slack)
-            best, shortest = self._either(better, placed, best), np.where(better, work, shortest)
-        return best
+    def maps(self) -> list[Placed]:
+        """All maps that are worth a look, no two of them alike."""
+        found: list[Placed] = []
+        first, *others = self._policies()
+        orders = self._orders()
+        tried: list[tuple[Policy, Way, tuple[int, ...]]] = [(first, "filled", o) for o in orders]
+        # Of stripes an order places no more than what a full tier leaves over.
+        tried += [(p, w, orders[0]) for p in (first, *others) for w in ("striped", "even")]
+        for policy, way, order in tried:
+            placed = self._filled(order, way, policy)
+            if not any(self._alike(placed, other) for other in found):
+                found.append(placed)
+        return found
 
-    def _policies(self) -> tuple[bool, ...]:
-        """Whether to keep what is written from tiers that wear out: yes, or both."""
-        wearing = any(tier.memory.endurance is not None for tier in self.tiers)
-        spares = self.layout.case.plan.placement.spares_wearing
-        return (True, False) if wearing and not spares else (True,)
+    def _alike(self, one: Placed, other: Placed) -> bool:
+        """Whether two maps lay every class that there is in the same way."""
+        pairs = (
+            (np.asarray(self.sizes[name]) > 0, a, b)
+            for name in CLASSES
+            for a, b in zip(one.routes.shares[name], other.routes.shares[name], strict=True)
+        )
+        return all(bool(np.all(np.abs(some * (a - b)) < ROUNDING)) for some, a, b in pairs)
+
+    def _policies(self) -> tuple[Policy, ...]:
+        """All policies to try: activations go first, since prefill needs them soonest."""
+        first = WRITTEN[:1]
+        if all(tier.memory.endurance is None for tier in self.tiers):
+            return (Policy(first, ()), Policy(WRITTEN, ()))
+        if self.layout.case.plan.placement.spares_wearing:
+            return (Policy(WRITTEN, WRITTEN),)
+        return (Policy(WRITTEN, WRITTEN), Policy(first, first), Policy(WRITTEN, first))
 
     def _orders(self) -> list[tuple[int, ...]]:
         """Orders of tiers to try for classes that the plan does not order."""
@@ -134,24 +211,16 @@ class _Placing:
                     traffic[name] = traffic[name] + moved
         return traffic
 
-    def _work(self, placed: Placed) -> Seconds:
-        """Time of a decode pass's operators under a map."""
-        calibration, case = effective_calibration(self.layout), self.layout.case
-        total: Seconds = 0.0
-        for block in self.stack:
-            operators = timed(calibration, case, block, self.decode.decode, placed.routes)
-            total = total + work_of(calibration, case, operators, self.decode.decode).total
-        return total
-
-    def _filled(self, order: tuple[int, ...], striped: bool, spared: bool) -> Placed:
-        """The map in which free classes lie on the tiers in one order, striped or not."""
+    def _filled(self, order: tuple[int, ...], way: Way, policy: Policy) -> Placed:
+        """The map in which free classes lie on the tiers in one order, way and policy."""
         rooms = list(self.rooms)
         held: dict[TensorClass, tuple[Bytes, ...]] = {}
         routed: dict[str, tuple[Array, ...]] = {}
         overflow: Bytes = 0.0
-        for classes, tiers in self._groups(order, spared):
-            free = striped and classes[0] not in self.order
-            filled = self._fill(classes, tiers, rooms, free)
+        for classes, tiers in self._groups(order, policy):
+            named = any(name in self.order for name in classes)
+            spared = set(classes) <= set(policy.spared)
+            filled = self._fill(classes, tiers, rooms, "filled" if named else way, spared)
             for name, amounts in filled.items():
                 rest = np.maximum(self.sizes[name] - sum(amounts, start=0.0), 0.0)
                 rooms = [room - amount for room, amount in zip(rooms, amounts, strict=True)]
@@ -166,7 +235,7 @@ class _Placing:
         return Placed(self.tiers, held, overflow, routes)
 
     def _groups(
-        self, order: tuple[int, ...], spared: bool
+        self, order: tuple[int, ...], policy: Policy
     ) -> list[tuple[tuple[TensorClass, ...], tuple[int, ...]]]:
         """Classes that fill tiers together, and the tiers in the order of filling."""
         groups: list[tuple[tuple[TensorClass, ...], tuple[int, ...]]] = [
@@ -174,12 +243,10 @@ class _Placing:
         ]
         free = tuple(name for name in CLASSES if name not in self.order)
         wearing = tuple(i for i in order if self.tiers[i].memory.endurance is not None)
-        if not wearing or not spared:
-            return [*groups, (free, order)]
         lasting = tuple(i for i in order if i not in wearing)
-        written = [((name,), (*lasting, *wearing)) for name in WRITTEN if name in free]
-        read = tuple(name for name in free if name not in WRITTEN)
-        return [*groups, *written, (read, order)]
+        for name in (name for name in policy.ahead if name in free):
+            groups.append(((name,), (*lasting, *wearing) if name in policy.spared else order))
+        return [*groups, (tuple(name for name in free if name not in policy.ahead), order)]
 
     def _named(self, name: TensorClass, wanted: list[str]) -> tuple[int, ...]:
         """Tiers of the plan's order by place. Raises `SpecError` for one that is not there."""
@@ -199,13 +266,19 @@ class _Placing:
         classes: tuple[TensorClass, ...],
         tiers: Sequence[int],
         rooms: Sequence[Bytes],
-        striped: bool,
+        way: Way,
+        spared: bool,
     ) -> dict[TensorClass, tuple[Bytes, ...]]:
-        """Bytes of each class per tier: hottest first, in the order of `tiers`."""
+        """Bytes of each class per tier: hottest first, in the order of `tiers`.
+
+        What is spared the tiers that wear out is striped over the others.
+        """
         sizes: dict[TensorClass, Bytes] = {name: self.sizes[name] for name in classes}
-        if not striped:
+        if way == "filled":
             return self._in_order(sizes, tiers, rooms)
-        first = self._striped(sizes, tiers, rooms)
+        over = [i for i in tiers if not spared or self.tiers[i].memory.endurance is None]
+        stripes = self._even if way == "even" else self._striped
+        first = stripes(sizes, over, rooms)
         left = {
             name: np.maximum(sizes[name] - sum(held, start=0.0), 0.0)
             for name, held in first.items()
@@ -220,15 +293,9 @@ class _Placing:
         }
 
     def _striped(
-        self, sizes: Mapping[TensorClass, Bytes], tiers: Sequence[int], rooms: Sequence[Bytes]
+        self, sizes: Mapping[TensorClass, Bytes], over: Sequence[int], rooms: Sequence[Bytes]
     ) -> dict[TensorClass, tuple[Bytes, ...]]:
-        """Bytes per tier in proportion to bandwidth, as far as there is room for the hottest.
-
-        What is written is not striped over tiers that wear out.
-        """
-        over = list(tiers)
-        if all(name in WRITTEN for name in sizes):
-            over = [i for i in tiers if self.tiers[i].memory.endurance is None]
+        """Bytes per tier in proportion to bandwidth, as far as there is room for the hottest."""
         together: Array = sum((self.tiers[i].bandwidth for i in over), start=0.0)
         filled: dict[TensorClass, tuple[Bytes, ...]] = {}
         for name, size in sizes.items():
@@ -240,6 +307,21 @@ class _Placing:
                 held[i] = eq.overlap(before * part, size * part, 0.0, room)
             filled[name] = tuple(held)
         return filled
+
+    def _even(
+        self, sizes: Mapping[TensorClass, Bytes], over: Sequence[int], rooms: Sequence[Bytes]
+    ) -> dict[TensorClass, tuple[Bytes, ...]]:
+        """Bytes per tier in the same proportion for all: of bandwidths, as far as there is room."""
+        total: Bytes = sum(sizes.values(), start=0.0)
+        widths = _widths(
+            [self.tiers[i].bandwidth for i in over],
+            [np.maximum(rooms[i], 0.0) / np.maximum(total, 1.0) for i in over],
+        )
+        width = dict(zip(over, widths, strict=True))
+        return {
+            name: tuple(size * width.get(i, 0.0) for i in range(len(self.tiers)))
+            for name, size in sizes.items()
+        }
 
     def _in_order(
         self, sizes: Mapping[TensorClass, Bytes], tiers: Sequence[int], rooms: Sequence[Bytes]
@@ -275,27 +357,23 @@ class _Placing:
             start = start + sizes[other] * ahead
         return start
 
-    def _either(self, better: BoolArray, one: Placed, other: Placed) -> Placed:
-        """Point by point the one map or the other."""
 
-        def chosen(a: Sequence[Array], b: Sequence[Array]) -> tuple[Array, ...]:
-            return tuple(np.where(better, x, y) for x, y in zip(a, b, strict=True))
+def _widths(rates: Sequence[BytesPerSecond], rooms: Sequence[Ratio]) -> list[Ratio]:
+    """Share of all bytes per tier: as its rate is of all rates, but no more than its room.
 
-        held = {c: chosen(one.bytes_held[c], other.bytes_held[c]) for c in one.bytes_held}
-        shares: dict[str, tuple[Array, ...]] = {
-            c: chosen(one.routes.shares[c], other.routes.shares[c]) for c in CLASSES
-        }
-        overflow = np.where(better, one.overflow, other.overflow)
-        return Placed(self.tiers, held, overflow, replace(one.routes, shares=shares))
-
-
-def _is_better(
-    placed: Placed, work: Seconds, best: Placed, shortest: Seconds, slack: Bytes
-) -> BoolArray:
-    """Whether one map leaves less over than another, or as much up to `slack` and works shorter."""
-    gained = np.asarray(best.overflow - placed.overflow)
-    as_much = np.abs(gained) <= np.asarray(slack)
-    return np.asarray(np.where(as_much, np.asarray(work < shortest), gained > 0))
+    What a full tier leaves over goes to the others in proportion to theirs, so that shares sum to
+    one where there is room for all.
+    """
+    full: list[BoolArray] = [np.asarray(False)] * len(rates)
+    widths: list[Ratio] = [0.0] * len(rates)
+    for _ in rates:
+        pairs = list(zip(rates, rooms, full, strict=True))
+        open_rate = sum((np.where(f, 0.0, rate) for rate, _, f in pairs), start=np.asarray(0.0))
+        left = 1.0 - sum((np.where(f, room, 0.0) for _, room, f in pairs), start=np.asarray(0.0))
+        level = left / np.where(open_rate > 0, open_rate, 1.0)
+        widths = [np.where(f, room, level * rate) for rate, room, f in pairs]
+        full = [np.asarray(f | (w > room)) for w, (_, room, f) in zip(widths, pairs, strict=True)]
+    return [np.minimum(width, room) for width, room in zip(widths, rooms, strict=True)]
 
 
 def _shares(amounts: Sequence[Bytes], size: Bytes, first: int) -> tuple[Array, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infercost.commands.output import change, print_table, shown, what_binds
+from infercost.commands.output import change, console, print_table, shown, what_binds
 
 COMPARED = (
     ("time to first token or picture, mean", "ttft_s"),
@@ -59,7 +59,10 @@ def print_tiers(tiers: list[dict[str, Any]]) -> None:
 
 def print_change(base: dict[str, Any], patched: dict[str, Any]) -> None:
     """The same point on the device as it is sold, and with its directions."""
-    rows = [["what binds", what_binds(base), what_binds(patched), ""]]
+    rows = [
+        ["what binds the cost of a token", what_binds(base), what_binds(patched), ""],
+        ["what binds a decode step", _binds_a_step(base), _binds_a_step(patched), ""],
+    ]
     for label, name in COMPARED:
         before, after = base["metrics"][name], patched["metrics"][name]
         # Weights that do not fit leave less than no room, which is none.
@@ -67,3 +70,22 @@ def print_change(base: dict[str, Any], patched: dict[str, Any]) -> None:
         if cells != ["-", "-"]:
             rows.append([label, *cells, change(before, after)])
     print_table("Change against the base system", ["", "base", "with directions", "change"], rows)
+    if base["limited_by"] == "capacity" and patched["feasible"]:
+        n = base["metrics"]["minimum_devices"]
+        console().print(
+            f"The base system has no values here: {n:.0f} devices would hold model and caches. "
+            "Each at its own best plan and batch: infercost compare --best "
+            '"direction=none" "direction=..."',
+            markup=False,
+        )
+
+
+def _binds_a_step(content: dict[str, Any]) -> str:
+    """The resource that takes the largest part of a decode step, and its share."""
+    from infercost.terms import RESOURCES
+
+    if not content["feasible"]:
+        return "-"
+    shares = {name: content["metrics"].get(f"decode_stress_{name}", 0.0) for name in RESOURCES}
+    most = max(shares, key=lambda name: shares[name])
+    return f"{most.replace('_', ' ')} ({shares[most]:.0%})"

@@ -69,7 +69,6 @@ class Passes:
         self.point = Evaluation(case)
         self.layout, self.speculation = self.point.layout, serving.speculation
         self.calibration = effective_calibration(self.layout)
-        self.routes = self.point.routes
         _check_mechanisms(self.point.case)
 
     def decode(self, n: Array, context: Array) -> tuple[FloatArray, FloatArray]:
@@ -110,7 +109,8 @@ class Passes:
         return self.decode(n, np.full_like(n, NOTHING))
 
     def _cost(self, step: Pass, *shapes: Array) -> tuple[FloatArray, FloatArray]:
-        cost = pass_cost(self.layout, step, self.routes)
+        routes = self.point.routes if step.decode else self.point.prefill_routes
+        cost = pass_cost(self.layout, step, routes)
         shape = np.broadcast_shapes(*(np.shape(s) for s in shapes))
         tp = self.point.case.plan.tp
         time = np.broadcast_to(np.asarray(cost.time.total, dtype=np.float64), shape)

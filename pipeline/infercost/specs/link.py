@@ -72,19 +72,13 @@ class Topology(SourcedSpec):
 
     kind: Kind = "ideal"
     hop: LatencyField | None = None
-    """Time of each hop, wire and switch, in place of the endpoint's `wire` share of alpha. Without
-    it alpha holds the hops, which then must be as many between any two devices."""
+    """Time of each hop, wire and switch, in place of the endpoint's `wire` share of alpha; none
+    stated: the link's. Where neither is, alpha holds the hops, as many between any two devices."""
     radix: Annotated[int, Field(ge=4)] = 64
     """Ports of a switch of a fat tree, or of a router of a dragonfly."""
     oversubscription: RatioField = 1.0
     """Ports down over ports up of a leaf switch of a fat tree."""
     sources: dict[str, str] = {}
-
-    @model_validator(mode="after")
-    def _hops_take_time(self) -> Topology:
-        if self.kind not in ONE_STEP and self.hop is None:
-            raise ValueError(f"a {self.kind} has ways of several hops. State hop, the time of each")
-        return self
 
 
 class Endpoint(Spec):
@@ -159,8 +153,38 @@ class Link(SourcedSpec):
     channels: Channels | None = None
     """What limits the rate of short messages; none stated: nothing but the link does."""
     topology: Topology = Topology()
+    hop: LatencyField | None = None
+    """Time of a hop over this link, wire and switch or router, for topologies of several hops that
+    state none."""
+    builds: list[Kind] = []
+    """Topologies that devices can form over this link; none stated: any."""
     endpoint: Endpoint = Endpoint()
     straggling: Straggling = Straggling()
+
+    @model_validator(mode="after")
+    def _hops_take_time(self) -> Link:
+        kind = self.topology.kind
+        if kind not in ONE_STEP and self.topology.hop is None and self.hop is None:
+            raise ValueError(f"a {kind} has ways of several hops. State hop, the time of each")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Link:
+        kind = self.topology.kind
+        if kind != "ideal" and self.builds and kind not in self.builds:
+            listed = ", ".join(self.builds)
+            raise ValueError(
+                f"devices do not form a {kind} over {self.technology}, but {listed}. "
+                "Choose one of these, or add it to builds"
+            )
+        return self
+
+    @property
+    def hop_time(self) -> LatencyField | None:
+        """Time of a hop where hops are counted: none where alpha holds them."""
+        if self.topology.hop is not None or self.topology.kind in ONE_STEP:
+            return self.topology.hop
+        return self.hop
 
     @model_validator(mode="after")
     def _some_algorithm_suits_the_topology(self) -> Link:

@@ -64,10 +64,10 @@ class Placement(Spec):
 
     order: dict[TensorClass, Annotated[list[str], Field(min_length=1)]] = {}
     """Tiers by name, in the order in which a class fills them. Classes named here go first, in this
-    order; for others the order is sought that makes a decode step shortest, hottest bytes first."""
-    spares_wearing: bool = True
-    """Whether what is written lies on a tier that wears out only where others are full. If not, it
-    lies where a decode step is shortest, and the least life of a memory decides what is allowed."""
+    order; for others the map is sought under which a token takes least time of devices."""
+    spares_wearing: bool = False
+    """Whether what is written lies on a tier that wears out only where others are full, whatever
+    that costs. If not, it lies where a token takes least time while memories live long enough."""
     expert_hit_rate: FractionField | None = None
     """Share of reads of routed experts that find theirs on the fastest tier that holds any; none
     stated: as large as the share of experts that lie there."""
