@@ -17,9 +17,9 @@ def add_parser(commands: Any) -> None:
         help="the value of one input at which two designs tie",
         description=(
             "Find the value of one input at which two designs tie, each at its own best operating "
-            "point (layouts of up to --largest devices, batches of 1 to 16,384, the grid of compare "
-            "--best). One group in the "
-            "overrides names two options: the designs. draw=64 gives the answer an interval."
+            "point (layouts of up to --largest devices, batches of 1 to 16,384: the grid of "
+            "compare --best). One group in the overrides names two options: the designs. draw=64 "
+            "gives the answer an interval."
         ),
         epilog=(
             "example: infercost breakeven direction=hbf,none plan=base workload=snapshot "
