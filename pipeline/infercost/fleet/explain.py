@@ -336,6 +336,6 @@ def _of_prices(plan: Plan) -> Iterator[str]:
         yield (
             f"{wanted.capitalize()}: {symbol} more cost the fleet {prices[0]:.3g} USD in "
             f"{fleet.years[0]} and {prices[1]:.3g} in {fleet.years[-1]}, elsewhere "
-            f"{elsewhere:.3g}; {max(bought):.0%} is bought elsewhere in the worst year, the rest is "
-            f"served at the end by {' and '.join(kinds) or 'no device'}."
+            f"{elsewhere:.3g}; {max(bought):.0%} is bought elsewhere in the worst year, and at the "
+            f"end {' and '.join(kinds) or 'no device'} is what serves it."
         )
