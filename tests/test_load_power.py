@@ -109,6 +109,30 @@ def test_a_lower_cap_is_never_faster() -> None:
             assert times[-2] == times[-1], "above the rated limit nothing is left to gain"
 
 
+def test_a_cap_lowers_clock_and_voltage_and_is_told() -> None:
+    """V = v + (1 - v) s: 1 at the rated 700 W, lower with every watt less."""
+    caps = "hardware.tdp=700 W,500 W,350 W,250 W"
+    frame = evaluate([caps, "batch=256"]).sort_values("hardware.tdp", ascending=False)
+    clock, voltage = frame["decode_clock"].to_numpy(), frame["decode_voltage"].to_numpy()
+    assert clock[0] == voltage[0] == 1.0
+    assert np.all(np.diff(clock) <= 0)
+    assert clock[-1] < 1
+    floor = float(point().case.hardware.power.voltage_floor)  # type: ignore[union-attr]
+    assert voltage == pytest.approx(floor + (1 - floor) * clock)
+
+
+def test_energy_of_links_by_hand() -> None:
+    """Two devices, 160 all-reduces of 64 rows of 8192 elements: what is sent, at the link's J/B.
+
+    Per token: bytes of a device, times two devices, over the 64 sequences of a step.
+    """
+    at = point("plan.tp=2", "batch=64", "workload=snapshot", "calibration=ideal")
+    sent = float(np.ravel(metrics()["decode_device_sent_b"].evaluate(at))[0])
+    per_byte = float(at.case.hardware.scale_up.transfer_energy)
+    found = float(np.ravel(metrics()["decode_link_energy_per_moutput_j"].evaluate(at))[0])
+    assert found == pytest.approx(sent * per_byte * 2 / 64 * 1e6, rel=1e-9)
+
+
 def test_time_at_the_rated_limit_is_that_without_a_model_of_load() -> None:
     """Calibrations were fitted under the rated limit: their rates contain what it slows."""
     at = point("batch=256", f"calibration={CALIBRATION}")

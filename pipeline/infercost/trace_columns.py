@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infercost.equations import money, retrieval
+from infercost.equations.energy import movement_energy
 from infercost.equations.roofline import transfer_time
+from infercost.metrics.power import link_energy
 from infercost.registry import metrics
 from infercost.specs.economics import Ownership
 from infercost.trace_nodes import Node, formula_of, number, total
@@ -54,6 +56,7 @@ def columns(tracer: Tracer) -> Columns:
     for name, part in PARTS.items():
         column = f"{name}_energy_per_mtoken_j"
         of(column, MILLION, TOKENS, lambda part=part: part(tracer, both))  # type: ignore[misc]
+    of("decode_link_energy_per_moutput_j", MILLION, TOKENS, lambda: links(tracer))
     of("cached_cost_per_minput_usd", MILLION, TOKENS, lambda: cached(tracer))
     of("capacity_cost_per_mtoken_usd", MILLION, TOKENS, lambda: capacity(tracer))
     found["cost_per_request_usd"] = lambda: _request(tracer, request)
@@ -102,6 +105,15 @@ def cooling(tracer: Tracer, phases: Phases) -> Node:
     pue = tracer.input("economics.pue")
     beyond = Node("PUE - 1", pue.value - 1.0, "1", "equation", terms=(pue,))
     return total("cooling per output token", "J", [tracer.equipment(phases), beyond], "product")
+
+
+def links(tracer: Tracer) -> Node:
+    """Joules of bits on links in decode."""
+    fabrics = ("scale_up", "scale_out")
+    terms = tuple(tracer.input(f"hardware.{name}.transfer_energy") for name in fabrics)
+    value = number(link_energy(tracer.point))
+    formula = formula_of(movement_energy)
+    return Node("bits on links per output token", value, "J", "model", formula, terms=terms)
 
 
 def _everywhere(
