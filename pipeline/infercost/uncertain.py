@@ -20,7 +20,7 @@ from infercost.errors import SpecError, as_written
 from infercost.faults import Raw, spec_faults
 from infercost.patches import in_full, with_values
 from infercost.places import COMBINING, combination, place_of
-from infercost.question import Question
+from infercost.question import Axis, Question
 from infercost.specs.draws import Distributed, Distribution
 from infercost.witnesses import adapter, field_unit
 
@@ -67,18 +67,20 @@ def settled_axes(
 
     `raw` gets nominal values in their place; the distributions come by group and option.
     """
-    kept, found = [], {}
+    kept: list[Axis] = []
+    found: dict[tuple[str, str], dict[str, Distribution]] = {}
     for axis in question.axes:
-        ((path, values),) = axis.values.items() if len(axis.values) == 1 else ((axis.name, ()),)
+        values = axis.values.get(axis.name, ())
+        stated, path = values[0] if len(values) == 1 else None, axis.name
         group, _, inner = path.partition(".")
-        if group not in COMBINING or len(values) != 1 or not is_distribution(values[0]):
+        if group not in COMBINING or not isinstance(stated, Mapping):
             kept.append(axis)
             continue
-        place = (f"override '{path}={as_written(values[0])}'", path)
+        place = (f"override '{path}={as_written(stated)}'", path)
         for option, content in raw[group].items():
             if inner.partition(".")[0] in content:
                 changed = copy.deepcopy(content)
-                drawn, nominal = read(group, content, inner, values[0], place)
+                drawn, nominal = read(group, content, inner, stated, place)
                 _put(changed, inner, nominal)
                 raw[group][option] = changed
                 found.setdefault((group, option), {})[path] = drawn
