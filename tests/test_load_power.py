@@ -227,7 +227,7 @@ def test_energy_and_power_of_another_device() -> None:
 
 @pytest.mark.parametrize("hardware", ["a100-sxm-80gb", "rtx-6000-ada", "rtx-3090"])
 def test_power_of_other_families(hardware: str) -> None:
-    """Mean power of a board, the two numbers of H100's draw taken over: within 15 %.
+    """Mean power of a board (inference-energy), the two numbers of H100's draw taken over: 15 %.
 
     J/token cannot be held against these runs, whose prompts are not published.
     """
