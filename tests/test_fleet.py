@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from infercost import SpecError
 from infercost.fleet.abilities import Abilities, Ability, Device
+from infercost.fleet.ends import at_ends
 from infercost.fleet.explain import Plan, money_of, planned, rows, told, value_of
 from infercost.fleet.model import YEAR, discount, outside_price, paid, price, program
 from infercost.fleet.part import described, plan_of, write_plan
@@ -464,3 +465,13 @@ def walked(node: Node) -> Iterator[Node]:
 def test_the_traced_cost_is_that_of_the_solver(cools: Plan) -> None:
     tree = FleetTracer(cools, "training-cools", (), ()).trace("cost")
     assert sum(term.value for term in tree.terms) == pytest.approx(cools.solution.cost * 1e6)
+
+
+def test_both_ends_of_every_range_are_told() -> None:
+    """Worth as stated lies between the ends of salvage, and a fleet that pays more is told so."""
+    found = {end.name: end for end in at_ends("training-cools")}
+    farm = "gb200 in campus for training"
+    stated = found["as stated"].worth[farm]
+    assert found["salvage-low"].worth[farm] < stated < found["salvage-high"].worth[farm]
+    assert found["serving-growth-low"].spent < found["as stated"].spent
+    assert all(sum(end.shares.values()) == pytest.approx(1, abs=0.02) for end in found.values())

@@ -89,7 +89,7 @@ def _print_ends(arguments: argparse.Namespace, dirs: tuple[str, ...]) -> int:
     cells = [
         [
             end.name,
-            *(f"{end.worth[farm]:,.0f}" for farm in farms),
+            *(f"{round(end.worth[farm]) + 0:,}" for farm in farms),
             f"{end.spent / 1e9:,.1f}",
             ", ".join(f"{kind} {share:.0%}" for kind, share in end.shares.items()),
         ]

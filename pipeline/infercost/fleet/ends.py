@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infercost.fleet.explain import Plan, spent, value_of
-from infercost.fleet.part import plan_of
-from infercost.fleet.scenario import EVERY, expanded
+from infercost.compose import Options
+from infercost.fleet.abilities import Abilities, abilities, question_of
+from infercost.fleet.explain import Plan, planned, spent, value_of
+from infercost.fleet.scenario import AT, EVERY, expanded, load_fleet
+from infercost.specs.fleet import Fleet
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,24 @@ class End:
 def at_ends(name: str, dirs: tuple[str, ...] = (), overrides: Sequence[str] = ()) -> list[End]:
     """The scenario as stated, and at each end."""
     names = [name, *expanded([f"{name}@{EVERY}"], dirs)]
-    return [answer(n.partition("@")[2] or "as stated", plan_of(n, dirs, overrides)) for n in names]
+    known: dict[str, Abilities] = {}
+    found = []
+    for each in names:
+        fleet = load_fleet(each, dirs, overrides)
+        devices = _devices(fleet)
+        if devices not in known:
+            known[devices] = abilities(fleet, Options(question_of(fleet, dirs)))
+        plan = planned(fleet, known[devices])
+        found.append(answer(each.partition(AT)[2] or "as stated", plan))
+    return found
+
+
+def _devices(fleet: Fleet) -> str:
+    """All that decides what a device does for a class: ends that leave it alone share it."""
+    kept = {"kinds", "overrides", "largest_replica", "mfu", "format"}
+    amounts = {"tokens", "flops", "growth"}
+    asked = {n: wanted.model_dump_json(exclude=amounts) for n, wanted in fleet.demand.items()}
+    return f"{fleet.model_dump_json(include=kept)}{asked}"
 
 
 def answer(name: str, plan: Plan) -> End:
