@@ -12,8 +12,9 @@ import yaml
 
 from infercost import SpecError, evaluate
 from infercost.arrays import FloatArray
-from infercost.break_even import BATCHES, BEYOND, between, find_ties, write_ties
+from infercost.break_even import BEYOND, between, find_ties, write_ties
 from infercost.commands.breakeven import told
+from infercost.operating import BATCHES
 from infercost.studies import plan_study
 
 

@@ -127,6 +127,27 @@ def test_ranges_of_a_direction_are_drawn_and_not_where_an_end_is_chosen() -> Non
     assert (fixed.nunique() == 1).all()
 
 
+def test_a_number_of_a_direction_or_mitigation_may_be_drawn_by_an_override() -> None:
+    """Two options that combine: each draw has its own price and depth of drafts."""
+    drawn = evaluate(
+        [
+            "direction=none,hbf",
+            "direction.hbf.price={uniform: [1 USD/GB, 2 USD/GB]}",
+            "+mitigation=speculation-eagle",
+            "mitigation.speculation-eagle.drafted={choices: [1, 4]}",
+            "draw=16",
+            "draw.inputs=[direction.hbf.price, mitigation.speculation-eagle.drafted]",
+        ]
+    )
+    price = drawn["direction.hbf.memory.hbf.price"] * 1e9
+    assert price[drawn["direction"] == "none"].isna().all()
+    assert price[drawn["direction"] == "hbf"].between(1, 2).all()
+    assert set(drawn["mitigation.speculation-eagle.drafted"]) == {1.0, 4.0}
+    alone = evaluate(["+direction=hbf", "direction.hbf.price={uniform: [1 USD/GB, 2 USD/GB]}"])
+    middle = evaluate(["+direction=hbf", "direction.hbf.price=1.5 USD/GB"])
+    assert alone["cost_per_mtoken_usd"][0] == pytest.approx(middle["cost_per_mtoken_usd"][0])
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
@@ -139,6 +160,8 @@ def test_ranges_of_a_direction_are_drawn_and_not_where_an_end_is_chosen() -> Non
         (["economics.utilisation={uniform: [0.5, 1.5]}"], "1.5 is out of range"),
         (["plan.tp={uniform: [1, 2]}"], "Write choices"),
         (["plan.tp={choices: [1, 2], weights: [1]}"], "one per choice"),
+        (["batch={choices: [8, 64]}", "draw=8"], "Write an axis such as batch=8,64"),
+        (["+direction=hbf", "direction.hbf.price={uniform: [2, 3 USD/GB]}"], "2 has no unit"),
         (["draw=8"], "no option of this question states an uncertain number"),
         ([PRICE, "draw=0"], "cannot be read"),
         ([PRICE, "draw=8", "draw.seeds=2"], "Did you mean 'draw.seed'?"),
@@ -153,6 +176,13 @@ def test_what_cannot_be_drawn_is_one_line(overrides: list[str], said: str) -> No
         evaluate(overrides)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_distribution_in_an_option_that_is_not_whole_tells_what_is_missing() -> None:
+    with pytest.raises(SpecError) as caught:
+        evaluate(["trend=rag", "+trend.retrieval.rounds={uniform: [1, 2]}", "draw=8"])
+    assert "trend.retrieval.vector: required key is missing" in str(caught.value)
+    assert "goes from" not in str(caught.value)
 
 
 def test_an_option_in_a_file_may_be_uncertain(tmp_path: Path) -> None:

@@ -324,6 +324,13 @@ def test_what_deepep_combines() -> None:
     assert moe.exchanged_bytes(128, 8, 7168, 2.0) == 14_680_064
 
 
+def test_copies_for_one_domain_go_as_one() -> None:
+    """Two copies on two domains: both in one in half of cases, 1.5 messages; on one domain: 1."""
+    assert moe.merged_share(2, 2) == pytest.approx(1.5 / 2)
+    assert moe.merged_share(8, 1) == pytest.approx(1 / 8)
+    assert moe.merged_share(1, 4) == pytest.approx(1.0)
+
+
 # --- Collectives ----------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,16 @@ from hypothesis import strategies as st
 
 from infercost import SpecError
 from infercost.fleet.abilities import Abilities, Ability, Device
+from infercost.fleet.ends import at_ends
 from infercost.fleet.explain import Plan, money_of, planned, rows, told, value_of
 from infercost.fleet.model import YEAR, discount, outside_price, paid, price, program
-from infercost.fleet.part import described, load_fleet, plan_of, write_plan
+from infercost.fleet.part import described, plan_of, write_plan
+from infercost.fleet.scenario import expanded, load_fleet
 from infercost.fleet.solve import solve
+from infercost.fleet.tracing import FleetTracer
 from infercost.fleet.worth import cut_needed
 from infercost.specs.fleet import Fleet
+from infercost.trace_nodes import Node
 
 SITE = {
     "power": "10 kW",
@@ -126,7 +131,7 @@ def test_a_small_optimum_is_that_of_all_purchases_tried(changed: dict[str, Any])
         for gone in itertools.product(range(first[0] + 1), range(first[1] + 1))
         for second in some
     )
-    found = solve(program(fleet, ABLE, whole_racks=True))
+    found = solve(program(fleet.model_copy(update={"whole_racks": True}), ABLE))
     assert found.cost * 1e6 == pytest.approx(min(tried), rel=1e-6)
     relaxed = solve(program(fleet, ABLE))
     assert relaxed.cost <= found.cost + 1e-9
@@ -323,13 +328,13 @@ def test_a_part_gives_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"money": ["1 GUSD"]}, "money: has 1 entries for 5 years"),
+        ({"money": ["1 GUSD", "2 GUSD"]}, "money: has 2 entries for 5 years"),
         ({"years": [2026, 2028, 2029, 2030, 2031]}, "one after another"),
         ({"kinds": {"h100": {"hardware": "h100-sxn"}}}, "there is no hardware 'h100-sxn'"),
         ({"sites": {"campus": {"power": "300 MB"}}}, "sites.campus.power: '300 MB' cannot be read"),
         (
-            {"demand": {"training": {"growth": [1.0]}}},
-            "demand.training.growth: has 1 entries for 4 steps",
+            {"demand": {"training": {"growth": [1.0, 1.1]}}},
+            "demand.training.growth: has 2 entries for 4 steps",
         ),
         ({"salvagge": 1.0}, "salvagge: unknown key"),
     ],
@@ -350,3 +355,123 @@ def test_scenarios_are_listed_and_others_refused() -> None:
     assert load_fleet("steady").name == "Steady growth"
     with pytest.raises(SpecError, match="there is no fleet 'stedy'"):
         load_fleet("stedy")
+
+
+@pytest.mark.parametrize("changed", [{}, {"money": ["30 kUSD", "10 kUSD"]}, {"outside": 20.0}])
+def test_two_sites_of_their_own_are_planned_together(changed: dict[str, Any]) -> None:
+    """Device by device over both sites, each with power, racks and price of its own: one year."""
+    sites = {
+        "here": SITE | {"power": "3 kW", "racks": 2.0},
+        "there": SITE | {"power": "5 kW", "electricity_price": "0.3 USD/kWh", "pue": 1.5},
+    }
+    one = {"years": [2026], "money": ["60 kUSD"], "carbon": ["1000 tCO2e"], "sites": sites}
+    demand = fleet_of().model_dump()["demand"]["chat"] | {"growth": [], "tokens": "2000 token/s"}
+    single = {"money": changed["money"][:1]} if "money" in changed else {}
+    fleet = fleet_of(**one | changed | single | {"demand": {"chat": demand}, "whole_racks": True})
+    found = solve(program(fleet, ABLE))
+    best = np.inf
+    for counts in itertools.product(range(4), repeat=4):
+        best = min(best, _two_sites(fleet, counts))
+    assert found.cost * 1e6 == pytest.approx(best, rel=1e-6)
+
+
+def _two_sites(fleet: Fleet, counts: tuple[int, ...]) -> float:
+    """Cost in USD of some devices of two kinds in two sites in the one year."""
+    bought = dict(zip(itertools.product(fleet.sites, ("old", "new")), counts, strict=True))
+    prices = {kind: price(fleet, ABLE, kind, 2026) for kind in ("old", "new")}
+    total, runs = 0.0, []
+    for name, site in fleet.sites.items():
+        drawn = (bought[name, "old"] * 1000.0 + bought[name, "new"] * 1500.0) * site.pue
+        if drawn > site.power or bought[name, "old"] + bought[name, "new"] > site.racks:
+            return np.inf
+        for kind in ("old", "new"):
+            ability = ABLE.of[kind, "chat"]
+            joules = ability.energy * site.pue * site.electricity_price
+            runs.append((joules, bought[name, kind] * ability.rate * fleet.utilisation))
+            total += bought[name, kind] * paid(fleet, prices[kind], 2026)
+    if sum(prices[kind] * count for (_, kind), count in bought.items()) > fleet.money[0]:
+        return np.inf
+    asked = 2000.0
+    for joules, room in sorted(runs):
+        served = min(asked, room)
+        asked -= served
+        total += served * YEAR * joules
+    return total + asked * YEAR * outside_price(fleet, ABLE, "chat")
+
+
+def test_whole_racks_cost_no_less_and_come_whole() -> None:
+    """Four devices to a rack: bought in fours, at the shadow prices of racks that divide."""
+    kinds = {
+        "old": {"hardware": "h100-sxm", "per_rack": 4.0},
+        "new": {"hardware": "b200-sxm", "per_rack": 2.0},
+    }
+    money = ["200 kUSD", "100 kUSD"]
+    divided = planned(fleet_of(kinds=kinds, money=money, outside=10.0), ABLE)
+    plan = planned(fleet_of(kinds=kinds, money=money, outside=10.0, whole_racks=True), ABLE)
+    assert plan.solution.cost >= divided.solution.cost - 1e-12
+    assert plan.solution.divisible == pytest.approx(divided.solution.cost, rel=1e-9)
+    for key, count in plan.solution.values.items():
+        if key[0] == "buy":
+            assert count / kinds[str(key[2])]["per_rack"] == pytest.approx(  # type: ignore[operator]
+                round(count / kinds[str(key[2])]["per_rack"]),
+                abs=1e-6,  # type: ignore[operator]
+            )
+    assert money_of(plan, 2026) == pytest.approx(money_of(divided, 2026))
+    assert "Purchases are whole racks" in " ".join(told(plan))
+
+
+def test_a_scenario_has_both_ends_of_its_ranges() -> None:
+    names = expanded(["training-cools@ends", "steady"])
+    assert len(names) == 2 * 9 + 1
+    slow = load_fleet("training-cools@training-growth-low")
+    assert slow.demand["training"].growth == [0.5] * 4
+    assert load_fleet("training-cools@money-high").money == [2.7e9] * 5
+    with pytest.raises(SpecError, match="Did you mean 'money-high'"):
+        load_fleet("training-cools@money-hi")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("sites.campus.power=3", "3 has no unit"),
+        ("sites.camp.power=3 MW", "there is no 'camp'. Did you mean 'campus'"),
+        ("whole_rack=true", "unknown key. Did you mean 'whole_racks'"),
+        ("money", "sets nothing"),
+    ],
+)
+def test_an_override_that_cannot_be_is_one_line(override: str, said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_fleet("steady", (), [override])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("figure", ["cost", "spent", "worth", "money"])
+def test_every_dollar_of_a_plan_leads_back_to_inputs(cools: Plan, figure: str) -> None:
+    tree = FleetTracer(cools, "training-cools", (), ()).trace(figure)
+    assert tree.faults() == []
+    inputs = [node for node in walked(tree) if node.how == "input"]
+    assert all(node.source for node in inputs)
+    if figure in ("cost", "spent"):
+        assert any("h100-sxm" in node.file or "gb300" in node.file for node in inputs)
+
+
+def walked(node: Node) -> Iterator[Node]:
+    yield node
+    for term in node.terms:
+        yield from walked(term)
+
+
+def test_the_traced_cost_is_that_of_the_solver(cools: Plan) -> None:
+    tree = FleetTracer(cools, "training-cools", (), ()).trace("cost")
+    assert sum(term.value for term in tree.terms) == pytest.approx(cools.solution.cost * 1e6)
+
+
+def test_both_ends_of_every_range_are_told() -> None:
+    """Worth as stated lies between the ends of salvage, and a fleet that pays more is told so."""
+    found = {end.name: end for end in at_ends("training-cools")}
+    farm = "gb200 in campus for training"
+    stated = found["as stated"].worth[farm]
+    assert found["salvage-low"].worth[farm] < stated < found["salvage-high"].worth[farm]
+    assert found["serving-growth-low"].spent < found["as stated"].spent
+    assert all(sum(end.shares.values()) == pytest.approx(1, abs=0.02) for end in found.values())

@@ -109,6 +109,30 @@ def test_a_lower_cap_is_never_faster() -> None:
             assert times[-2] == times[-1], "above the rated limit nothing is left to gain"
 
 
+def test_a_cap_lowers_clock_and_voltage_and_is_told() -> None:
+    """V = v + (1 - v) s: 1 at the rated 700 W, lower with every watt less."""
+    caps = "hardware.tdp=700 W,500 W,350 W,250 W"
+    frame = evaluate([caps, "batch=256"]).sort_values("hardware.tdp", ascending=False)
+    clock, voltage = frame["decode_clock"].to_numpy(), frame["decode_voltage"].to_numpy()
+    assert clock[0] == voltage[0] == 1.0
+    assert np.all(np.diff(clock) <= 0)
+    assert clock[-1] < 1
+    floor = float(point().case.hardware.power.voltage_floor)  # type: ignore[union-attr]
+    assert voltage == pytest.approx(floor + (1 - floor) * clock)
+
+
+def test_energy_of_links_by_hand() -> None:
+    """Two devices, 160 all-reduces of 64 rows of 8192 elements: what is sent, at the link's J/B.
+
+    Per token: bytes of a device, times two devices, over the 64 sequences of a step.
+    """
+    at = point("plan.tp=2", "batch=64", "workload=snapshot", "calibration=ideal")
+    sent = float(np.ravel(metrics()["decode_device_sent_b"].evaluate(at))[0])
+    per_byte = float(at.case.hardware.scale_up.transfer_energy)
+    found = float(np.ravel(metrics()["decode_link_energy_per_moutput_j"].evaluate(at))[0])
+    assert found == pytest.approx(sent * per_byte * 2 / 64 * 1e6, rel=1e-9)
+
+
 def test_time_at_the_rated_limit_is_that_without_a_model_of_load() -> None:
     """Calibrations were fitted under the rated limit: their rates contain what it slows."""
     at = point("batch=256", f"calibration={CALIBRATION}")
@@ -123,30 +147,36 @@ def rows(use: str) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row["use"] == use]
 
 
+def predicted(row: dict[str, str], calibration: str) -> tuple[float, float]:
+    """J per output token and W per device of a published run."""
+    eight = "fp8" if row["weights"] == "fp8" else "native"
+    at = point(
+        f"hardware={row['hardware']}",
+        f"model={row['model']}",
+        "workload=fixed-lengths",
+        f"workload.prompt_tokens={row['prompt_tokens']}",
+        f"workload.output_tokens={row['output_tokens']}",
+        "plan=base",
+        f"plan.tp={row['devices']}",
+        f"plan.ep={row['ep']}",
+        f"plan.formats.weights={row['weights']}",
+        f"plan.formats.experts={eight}",
+        f"batch={row['batch']}",
+        f"calibration={calibration}",
+    )
+    found = metrics()["board_energy_per_mtoken_j"].evaluate(at), at.device_seconds
+    energy, seconds = (float(np.ravel(value)[0]) for value in found)
+    return energy / 1e6, energy / 1e6 / seconds
+
+
 @cache
 def errors(use: str) -> dict[str, np.ndarray]:
     """Of J/token and of power: predicted over measured less one, row by row."""
     joules, watts = [], []
     for row in rows(use):
-        eight = "fp8" if row["weights"] == "fp8" else "native"
-        at = point(
-            f"hardware={row['hardware']}",
-            f"model={row['model']}",
-            "workload=fixed-lengths",
-            f"workload.prompt_tokens={row['prompt_tokens']}",
-            f"workload.output_tokens={row['output_tokens']}",
-            "plan=base",
-            f"plan.tp={row['devices']}",
-            f"plan.ep={row['ep']}",
-            f"plan.formats.weights={row['weights']}",
-            f"plan.formats.experts={eight}",
-            f"batch={row['batch']}",
-            f"calibration={CALIBRATION}",
-        )
-        found = metrics()["board_energy_per_mtoken_j"].evaluate(at), at.device_seconds
-        energy, seconds = (float(np.ravel(value)[0]) for value in found)
-        joules.append(energy / 1e6 / float(row["energy_per_output_token_j"]) - 1)
-        watts.append(energy / 1e6 / seconds / (float(row["power_w"]) / float(row["devices"])) - 1)
+        energy, power = predicted(row, CALIBRATION)
+        joules.append(energy / float(row["energy_per_output_token_j"]) - 1)
+        watts.append(power / (float(row["power_w"]) / float(row["devices"])) - 1)
     return {"joules": np.abs(joules), "watts": np.abs(watts)}
 
 
@@ -179,6 +209,33 @@ def test_power_of_the_measurements_set_aside() -> None:
     found = errors("validate")["watts"]
     assert np.median(found) <= 0.12
     assert np.all(found <= 0.25)
+
+
+def test_energy_and_power_of_another_device() -> None:
+    """B200, dense and sparse models, one to four devices: no number of the draw or of time saw it.
+
+    Within 25 % in J/token for 20 of 38 at least, and in power for 30. Most of those outside are
+    Qwen3-8B at eight sequences and more, whose passes are too fast by half: host time of a stack
+    that was new on B200 shows beside a small model.
+    """
+    found = errors("device")
+    assert len(found["joules"]) == 38
+    assert np.sum(found["joules"] <= 0.25) >= 20
+    assert np.median(found["joules"]) <= 0.2
+    assert np.sum(found["watts"] <= 0.25) >= 30
+
+
+@pytest.mark.parametrize("hardware", ["a100-sxm-80gb", "rtx-6000-ada", "rtx-3090"])
+def test_power_of_other_families(hardware: str) -> None:
+    """Mean power of a board (inference-energy), the two numbers of H100's draw taken over: 15 %.
+
+    J/token cannot be held against these runs, whose prompts are not published.
+    """
+    family = "nvidia-workstation-vllm-2026" if hardware.startswith("rtx") else CALIBRATION
+    for row in rows("power"):
+        if row["hardware"] == hardware:
+            _, drawn = predicted(row, family)
+            assert drawn == pytest.approx(float(row["power_w"]), rel=0.15), row["id"]
 
 
 def test_power_of_the_measurements_of_the_fit() -> None:

@@ -22,6 +22,7 @@ from infercost.specs.fields import SourcedSpec
 from infercost.specs.link import Link, Topology
 from infercost.specs.memory import Memory
 from infercost.specs.workload import TraceLengths
+from infercost.studies import plan_study
 from infercost.witnesses import missing_witnesses
 
 MODELS = option_names((CONF,), "model")
@@ -139,6 +140,12 @@ def test_every_witness_is_a_source_or_says_what_else_it_is(sources: dict[str, An
         and re.sub(r" \(recalled\)$", "", witness).partition(",")[0] not in sources
     ]
     assert unknown == []
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in (CONF / "study").glob("*.yaml")))
+def test_every_study_can_be_planned(name: str) -> None:
+    """What a study names, options, axes, inputs of draws and ties, is there."""
+    assert plan_study(name).parts
 
 
 def test_every_source_is_used(sources: dict[str, Any]) -> None:

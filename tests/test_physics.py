@@ -632,6 +632,23 @@ def test_experts_are_reached_on_both_fabrics_at_once(ep: int, copies: int) -> No
     assert value(step.bytes_sent) == pytest.approx(sent, rel=1e-12)
 
 
+def test_copies_for_one_domain_cross_over_once() -> None:
+    """As above with ep = 32: of 8 copies 4 (1 - (3/4)^8) = 3.6 domains get one, three in four far.
+
+    5 µs + 3 / 4 · 3.6 / 8 · S / 50 GB/s; inside, of two groups to a domain half are handed on.
+    """
+    case = changed(case_of("mixtral-8x7b", workload="snapshot", batch=128), LINKS)
+    experts = {"model.ffns.moe.n_experts": 256, "model.ffns.moe.n_active": 8}
+    plan = {"plan.tp": 4, "plan.dp": 8, "plan.ep": 32, "plan.merge_exchange": True}
+    step = Evaluation(changed(case, {**experts, **plan})).decode
+    size, met = 16 / 4 * 8 * 4096 * 2, 4 * (1 - 0.75**8) / 8
+    reduced = 64 * (6 * 2e-6 + 1.5 * 16 * 4096 * 2 / 400e9)
+    exchanged = 64 * (5e-6 + 0.75 * met * size / 50e9)
+    assert value(step.communication) == pytest.approx(reduced + exchanged, rel=1e-12)
+    sent = 64 * (1.5 * 16 * 4096 * 2 + (0.75 * met + 0.5) * size)
+    assert value(step.bytes_sent) == pytest.approx(sent, rel=1e-12)
+
+
 def test_resharding_for_a_cache_split_by_batch() -> None:
     """16 devices, 8 KV heads: pairs swap half of their queries before the core and of its
     results after it, 2 · 80 messages of 64 · 8192 · 2 B / 16, of which half stays."""

@@ -24,6 +24,7 @@ from infercost.draws import described as describe_draws
 from infercost.errors import SpecError
 from infercost.evaluation import typed_axis
 from infercost.grid import Grid, GridAxis
+from infercost.operating import usual_grid
 from infercost.optimise import Search, least
 from infercost.parts import Part, inner_axes, write_table
 from infercost.places import COMBINING
@@ -312,10 +313,6 @@ def write_ties(plain: Plain, target: Path) -> int:
     return write_table(tables(plain), target)
 
 
-BATCHES = [2**n for n in range(11)]
-"""Batches that the command chooses among."""
-
-
 def between(
     overrides: list[str],
     path: str,
@@ -327,7 +324,8 @@ def between(
 ) -> pa.Table:
     """The ties of the two options that one group of the overrides names, as rows.
 
-    Layouts of up to `largest` devices and batches are chosen for each design. Raises `SpecError`.
+    Layout, of up to `largest` devices, and batch are chosen for each design, over the grid of
+    `infercost.operating`. Raises `SpecError`.
     """
     question = ask(overrides, dirs)
     pairs = [group for group, names in question.options.items() if len(names) == 2]
@@ -351,19 +349,12 @@ def between(
     draws = None
     if question.draws is not None:
         draws = describe_draws(options, question.draws, swept)
-    degrees = [2**n for n in range(max(largest, 1).bit_length()) if 2**n <= largest]
-    layout = {f"plan.{name}": degrees for name in ("tp", "pp", "dp", "ep")}
     plain = {
         **options.to_plain(),
         "labels": [_entry(axis) for axis in options.question.labels],
         "axes": [_entry(axis) for axis in options.question.axes if axis.name != "batch"],
         **({} if draws is None else {"draws": draws}),
-        "optimise": {
-            "minimise": metric,
-            "over": {"layout": layout, "batch": BATCHES},
-            "largest_replica": largest,
-            "within_slo": True,
-        },
+        "optimise": usual_grid(metric, largest=largest),
         "keep": "best",
         "break_even": told,
     }

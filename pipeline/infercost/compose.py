@@ -33,7 +33,7 @@ from infercost.specs.case import GROUPS, Case
 from infercost.specs.draws import Distribution
 from infercost.specs.fleet import Fleet
 from infercost.specs.study import Study
-from infercost.uncertain import of_ranges, settled
+from infercost.uncertain import of_ranges, settled, settled_axes
 from infercost.witnesses import adapter, fields_at, missing_witnesses
 
 
@@ -60,7 +60,10 @@ class Options:
         if plain is None:
             self.raw, self.chosen = self._compose()
             self._settle()
-            self.question = question = named_in_full(question, self.raw)
+            question, found = settled_axes(named_in_full(question, self.raw), self.raw)
+            self.question = question
+            for key, drawn in found.items():
+                self.uncertain[key] = self.uncertain.get(key, {}) | drawn
         else:
             self.raw = plain["options"]
             self.chosen = {group: tuple(names) for group, names in plain["chosen"].items()}
@@ -296,8 +299,10 @@ def _check_paths(question: Question) -> None:
 
 def _checked_batch(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        fault = f"{as_written(value)} is not a whole number above 0"
-        raise SpecError(f"override 'batch={value}'", "batch", fault, "Write a count such as 8")
+        fault, remedy = f"{as_written(value)} is not a whole number above 0", "a count such as 8"
+        if isinstance(value, Mapping):
+            fault, remedy = "is chosen, not drawn", "an axis such as batch=8,64"
+        raise SpecError(f"override 'batch={value}'", "batch", fault, f"Write {remedy}")
     return value
 
 

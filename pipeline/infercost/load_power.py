@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infercost.arrays import Joules, Seconds, Watts
+from infercost.arrays import Joules, Ratio, Seconds, Watts
 from infercost.equations import clocking, energy
 from infercost.specs.hardware import Hardware
 from infercost.specs.load_power import LoadPower
@@ -20,10 +20,12 @@ _INSTANT = 1e-30
 
 @dataclass(frozen=True)
 class Drawn:
-    """Energy of a pass above idle power, and the time that a cap adds to it."""
+    """Energy of a pass above idle power, the time that a cap adds, and the clock that it leaves."""
 
     energy: Terms
     slowdown: Seconds
+    clock: Ratio = 1.0
+    """Clock of the pass over nominal; its voltage follows it."""
 
 
 def at_load(hardware: Hardware, time: Terms, dynamic: Terms, ceiling: Watts) -> Drawn:
@@ -42,15 +44,15 @@ def at_load(hardware: Hardware, time: Terms, dynamic: Terms, ceiling: Watts) -> 
     demand = arithmetic.plus(_active(load, time)).plus(moved)
     if np.all(np.asarray(hardware.tdp) >= np.asarray(load.rated)):
         return Drawn(_held(dynamic, demand, np.minimum(demand.total, room * time.total)), 0.0)
-    spent, slowdown = _capped(hardware, load, time, demand.total, dynamic)
+    spent, slowdown, clock = _capped(hardware, load, time, demand.total, dynamic)
     spent = np.minimum(spent, room * (time.total + slowdown))
-    return Drawn(_held(dynamic, demand, spent), slowdown)
+    return Drawn(_held(dynamic, demand, spent), slowdown, clock)
 
 
 def _capped(
     hardware: Hardware, load: LoadPower, time: Terms, demand: Joules, dynamic: Terms
-) -> tuple[Joules, Seconds]:
-    """Energy of a pass whose clock a cap below the rated limit lowers, and the time it adds."""
+) -> tuple[Joules, Seconds, Ratio]:
+    """Energy of a pass whose clock a cap below the rated limit lowers, added time, that clock."""
     total, idle = time.total + _INSTANT, hardware.idle_power
     full = np.minimum(demand / total, load.rated - idle)
     moved = dynamic.total - dynamic.get("compute", 0.0)
@@ -61,7 +63,7 @@ def _capped(
     core = (full - moving) * clocking.core_power_share(clock, load.voltage_floor)
     spent = np.maximum(moving * total + core * (total + slowdown), dynamic.total)
     pause = energy.power_limited_slowdown(spent, total + slowdown, hardware.tdp, idle)
-    return spent, slowdown + pause
+    return spent, slowdown + pause, clock
 
 
 def _active(load: LoadPower, time: Terms) -> Terms:

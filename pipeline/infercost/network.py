@@ -10,6 +10,7 @@ import numpy as np
 from infercost.arrays import Array, Bytes, Count, Joules, Seconds
 from infercost.equations import collectives as eq
 from infercost.equations.energy import movement_energy
+from infercost.equations.moe import merged_share
 from infercost.fabric import Fabric, Parts, Table
 from infercost.specs.hardware import Hardware
 
@@ -70,18 +71,29 @@ class Network:
         far = out.fastest(table, out.link.collectives, size / inside, outside)
         return self._joined(name, count, near, far, n)
 
-    def all_to_all(self, name: str, count: Array, size: Bytes, n: Count, stride: Count) -> Message:
+    def all_to_all(
+        self,
+        name: str,
+        count: Array,
+        size: Bytes,
+        n: Count,
+        stride: Count,
+        copies: Count | None = None,
+    ) -> Message:
         """All-to-all in which a device sends `size` bytes, spread evenly over `n` groups.
 
         Ranks of one group are `stride` devices apart, so that `domain / stride` groups share a
         domain. What stays inside travels on scale-up while the rest is on scale-out: the slower
-        counts.
+        counts. Of `copies` of a token each domain gets one, and hands it on over scale-up.
         """
         up, out = self.scale_up, self.scale_out
         domain = np.maximum(up.reach // np.asarray(stride), 1.0)
         inside = eq.ranks_inside(n, domain)
         outside_share = eq.remote_share(n, inside)
         inside_share = eq.remote_share(n, 1.0) - outside_share
+        if copies is not None:
+            inside_share = eq.remote_share(inside, 1.0)
+            outside_share = outside_share * merged_share(copies, n / np.asarray(inside))
         near = up.fastest(eq.ALL_TO_ALL, up.link.exchanges, size * inside_share, inside)
         # All ranks beyond are counterparts in other domains, reached over the same fabric.
         beyond = np.where(np.asarray(outside_share) > 0.0, n, 1.0)

@@ -1,10 +1,13 @@
 """The best operating point of one case: layout and batch that serve a workload at least cost.
 
-Nothing is compared at a point that suits only one side, so that commands which set designs side by
-side search each one's own point, over the grid that studies search too.
+Nothing is compared at a point that suits only one side: commands that set designs side by side
+search each one's own. `compare --best`, `breakeven` and `fleet` search one grid, stated here: every
+layout of up to 64 devices and batches of 1 to 16,384, in steps of two. Studies state their own.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
@@ -14,27 +17,31 @@ from infercost.parts import inner_axes
 from infercost.specs.study import Optimise
 
 LARGEST_REPLICA = 64
-_POWERS = [2**i for i in range(7)]
+BATCHES = [2**n for n in range(15)]
+STAGES = [1, 2, 4]
+"""Degrees of pipeline parallelism: more seldom pay."""
 
 
-def usual_search(minimise: str, within_slo: bool = True) -> Optimise:
-    """Every layout of up to 64 devices and batches of 1 to 16,384, in steps of two."""
-    return Optimise.model_validate(
-        {
-            "minimise": minimise,
-            "within_slo": within_slo,
-            "largest_replica": LARGEST_REPLICA,
-            "over": {
-                "layout": {
-                    "plan.tp": _POWERS,
-                    "plan.pp": [1, 2, 4],
-                    "plan.dp": _POWERS,
-                    "plan.ep": _POWERS,
-                },
-                "batch": [2**i for i in range(15)],
-            },
-        }
-    )
+def usual_grid(
+    minimise: str, within_slo: bool = True, largest: int = LARGEST_REPLICA
+) -> dict[str, Any]:
+    """What to minimise over the grid that commands share, as a study would state it."""
+    degrees = [2**n for n in range(max(largest, 1).bit_length())]
+    layout = {f"plan.{name}": degrees for name in ("tp", "pp", "dp", "ep")}
+    layout["plan.pp"] = STAGES
+    return {
+        "minimise": minimise,
+        "within_slo": within_slo,
+        "largest_replica": largest,
+        "over": {"layout": layout, "batch": BATCHES},
+    }
+
+
+def usual_search(
+    minimise: str, within_slo: bool = True, largest: int = LARGEST_REPLICA
+) -> Optimise:
+    """The search over the grid that commands share."""
+    return Optimise.model_validate(usual_grid(minimise, within_slo, largest))
 
 
 def best_point(

@@ -52,6 +52,8 @@ class PassCost:
     bytes_sent: Bytes
     tiers: tuple[TierUse, ...] = ()
     """What it asks of each memory tier, where there are several."""
+    clock: Array = 1.0
+    """Clock over nominal that a power cap leaves."""
 
 
 def effective_calibration(layout: Layout) -> Calibration:
@@ -268,6 +270,7 @@ def pass_cost(
         bytes_moved=_over_operators(stack, lambda operator: sum(operator.traffic.values())),
         bytes_sent=_over_messages(stack, lambda message: message.sent),
         tiers=() if routes is None else tuple(_uses(stack, routes)),
+        clock=drawn.clock,
     )
 
 

@@ -191,12 +191,14 @@ def _fleets(
 ) -> StudyPlan:
     """A study of fleets: a part per scenario."""
     from infercost.fleet.part import described
+    from infercost.fleet.scenario import expanded
 
     if study.overrides or overrides:
         given = [*study.overrides, *overrides]
         remedy = "Write them into the fleet's own 'overrides'"
         raise SpecError(f"study '{study.name}'", given[0], "overrides nothing", remedy)
-    parts = {_label(name): described(name, dirs) for name in fleets.scenarios}
+    names = expanded(fleets.scenarios, dirs)
+    parts = {_label(name): described(name, dirs) for name in names}
     return StudyPlan(study, None, parts, overrides)
 
 

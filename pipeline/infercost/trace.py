@@ -6,16 +6,12 @@ Each figure is put together anew from its terms, so that a tree that does not co
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import cached_property
-from math import prod
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from infercost.arrays import Array
 from infercost.bill import bill_terms, carbon_terms
 from infercost.compose import ComposedCase
 from infercost.cost import Evaluation
@@ -23,66 +19,16 @@ from infercost.equations import carbon, clocking, energy, money, roofline, silic
 from infercost.errors import SpecError, closest
 from infercost.places import place_of
 from infercost.question import ask
-from infercost.registry import metrics
+from infercost.reuse import pool_rate
 from infercost.shares import PerToken
 from infercost.specs.economics import Ownership
 from infercost.terms import Terms
+from infercost.trace_columns import columns
+from infercost.trace_nodes import TOLERANCE, Node, formula_of, number, total
 from infercost.witnesses import field_unit, witness
 
-UNITS = ("USD", "J", "kgCO2e")
-TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True)
-class Node:
-    """A figure, how it is made, and what of."""
-
-    name: str
-    value: float
-    unit: str
-    how: str
-    """`sum` or `product` of its terms, `equation` of them, `input`, or `model` of a pass."""
-    formula: str = ""
-    source: str = ""
-    file: str = ""
-    terms: tuple[Node, ...] = field(default=())
-
-    def to_plain(self) -> dict[str, Any]:
-        """As plain data, empty entries left out."""
-        told: dict[str, Any] = {"name": self.name, "value": self.value, "unit": self.unit}
-        told |= {"how": self.how, "formula": self.formula, "source": self.source}
-        told |= {"file": self.file, "terms": [term.to_plain() for term in self.terms]}
-        return {key: value for key, value in told.items() if value not in ("", [])}
-
-    def faults(self) -> list[str]:
-        """Nodes whose terms do not make them."""
-        found = [fault for term in self.terms for fault in term.faults()]
-        values = [term.value for term in self.terms]
-        made = {"sum": sum(values), "product": prod(values)}.get(self.how, self.value)
-        if not np.isclose(made, self.value, rtol=TOLERANCE, atol=0.0, equal_nan=True):
-            found.append(f"{self.name}: {self.value} is not {made}, the {self.how} of its terms")
-        return found
-
-
-def number(value: Array) -> float:
-    """The one number of a point."""
-    return float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
-
-
-def formula_of(equation: Callable[..., Any]) -> str:
-    """Name of an equation and what its docstring says first, formula included."""
-    words = inspect.cleandoc(equation.__doc__ or "").split("\n\n")
-    indented = [part.strip() for part in words[1:] if part.startswith("    ")]
-    told = " ".join(" ".join(words[0].split()).split())
-    module = equation.__module__.rpartition(".")[2]
-    return f"{module}.{equation.__name__}: {told} {' '.join(indented)}".strip()
-
-
-def total(name: str, unit: str, terms: Sequence[Node], how: str = "sum", formula: str = "") -> Node:
-    """A sum or a product of terms."""
-    values = [term.value for term in terms]
-    value = sum(values) if how == "sum" else prod(values)
-    return Node(name, value, unit, how, formula, terms=tuple(terms))
+Phases = dict[str, PerToken]
+"""What one output token takes, by name of the phase."""
 
 
 class Tracer:
@@ -97,7 +43,7 @@ class Tracer:
     ) -> None:
         self.composed, self.point, self.case = composed, point, point.case
         self.overrides = [text.lstrip("+") for text in overrides]
-        self.dirs = ask([], tuple(dirs)).dirs
+        self.given, self.dirs = dirs, ask([], tuple(dirs)).dirs
         self._inputs: dict[str, Node] = {}
 
     def input(self, path: str) -> Node:
@@ -124,10 +70,43 @@ class Tracer:
     def constant(self, name: str, value: float, why: str) -> Node:
         return Node(name, value, "1", "input", source=why)
 
+    # Replicas -------------------------------------------------------------------------------------
+
+    def of(self, point: Evaluation) -> Tracer:
+        """Trees of another replica that shares the work, with the devices that it runs on."""
+        if point is self.point:
+            return self
+        composed, overrides = self.composed, self.overrides
+        if point.case.hardware != self.case.hardware:
+            hardware = point.case.hardware
+            option = option_called(self.dirs, "hardware", hardware.name)
+            composed = replace(
+                composed,
+                case=composed.case.model_copy(update={"hardware": hardware}),
+                options={**composed.options, "hardware": option},
+            )
+            overrides = [text for text in overrides if not text.startswith("hardware.")]
+        return Tracer(composed, point, overrides, self.given)
+
+    def shared(
+        self, name: str, unit: str, phases: Phases, make: Callable[[Tracer, Phases], Node]
+    ) -> Node:
+        """What several replicas take, each for its share and by its own tree."""
+        nodes = []
+        for phase, taken in phases.items():
+            for share, one, part in taken.parts or ((1.0, self.point, taken),):
+                who = f"{one.case.model.name} on {one.case.hardware.name}"
+                does = self.constant("share of the work", number(share), f"mitigation: {who}")
+                made = make(self.of(one), {phase: part})
+                nodes.append(total(f"{phase}: {who}", unit, [does, made], "product"))
+        return total(name, unit, nodes)
+
     # Time -----------------------------------------------------------------------------------------
 
-    def seconds(self, phases: dict[str, PerToken]) -> Node:
+    def seconds(self, phases: Phases) -> Node:
         """Device-seconds of one output token, by phase and resource."""
+        if parted(phases):
+            return self.shared("device-seconds per output token", "s", phases, Tracer.seconds)
         kinds = [
             self._by_resource(f"{name}: device-seconds", "s", phase.device_time, self._timing())
             for name, phase in phases.items()
@@ -168,33 +147,19 @@ class Tracer:
 
     # Energy ---------------------------------------------------------------------------------------
 
-    def energy(self, phases: dict[str, PerToken]) -> Node:
+    def energy(self, phases: Phases) -> Node:
         """Joules at the meter of one output token."""
-        economics, hardware = self.case.economics, self.case.hardware
+        name = "energy at the meter per output token"
+        if parted(phases):
+            return self.shared(name, "J", phases, Tracer.energy)
+        formula = "E_IT x PUE"
+        made = [self.equipment(phases), self.input("economics.pue")]
+        return total(name, "J", made, "product", formula)
+
+    def equipment(self, phases: Phases) -> Node:
+        """Joules of devices and hosts per output token, without cooling."""
+        at_work, draw = self.active(phases), self.resting("idle_power", "host_power")
         seconds = self.seconds(phases)
-        idle = number(energy.idle_share(economics.utilisation))
-        resting = hardware.idle_power + hardware.host_power
-        equations: list[Callable[..., Any]] = [energy.arithmetic_energy, energy.movement_energy]
-        equations += [] if hardware.power is None else [clocking.active_power]
-        active = []
-        for name, phase in phases.items():
-            paid = resting * (1.0 + idle) * phase.device_time.total
-            drawn = number(phase.energy.total / economics.pue - paid)
-            active.append(
-                Node(
-                    f"{name}: drawn above idle power",
-                    drawn,
-                    "J",
-                    "model",
-                    terms=self._drawing(),
-                    formula="; ".join(formula_of(equation) for equation in equations),
-                )
-            )
-        draw = total(
-            "idle and host power",
-            "W",
-            [self.input("hardware.idle_power"), self.input("hardware.host_power")],
-        )
         working = total(
             "idle and host power at work",
             "J",
@@ -202,23 +167,38 @@ class Tracer:
             "product",
             formula_of(energy.static_energy),
         )
-        share = Node(
-            "idle time per busy time",
-            idle,
-            "1",
-            "equation",
-            formula_of(energy.idle_share),
-            terms=(self.input("economics.utilisation"),),
-        )
-        waiting = total("idle and host power while waiting", "J", [draw, seconds, share], "product")
-        equipment = total("equipment", "J", [*active, working, waiting])
-        return total(
-            "energy at the meter per output token",
-            "J",
-            [equipment, self.input("economics.pue")],
-            "product",
-            "E_IT x PUE",
-        )
+        waited = [draw, seconds, self.idle()]
+        waiting = total("idle and host power while waiting", "J", waited, "product")
+        return total("equipment", "J", [*at_work, working, waiting])
+
+    def active(self, phases: Phases) -> list[Node]:
+        """Joules per output token that boards draw above idle power, by phase."""
+        economics, hardware = self.case.economics, self.case.hardware
+        idle = number(energy.idle_share(economics.utilisation))
+        resting = hardware.idle_power + hardware.host_power
+        equations: list[Callable[..., Any]] = [energy.arithmetic_energy, energy.movement_energy]
+        equations += [] if hardware.power is None else [clocking.active_power]
+        formula = "; ".join(formula_of(equation) for equation in equations)
+        found = []
+        for name, phase in phases.items():
+            paid = resting * (1.0 + idle) * phase.device_time.total
+            drawn = number(phase.energy.total / economics.pue - paid)
+            terms = self._drawing()
+            above = f"{name}: drawn above idle power"
+            found.append(Node(above, drawn, "J", "model", formula, terms=terms))
+        return found
+
+    def resting(self, *powers: str) -> Node:
+        """Watts of a device or its host whatever it does."""
+        name = " and ".join(power.removesuffix("_power") for power in powers) + " power"
+        return total(name, "W", [self.input(f"hardware.{power}") for power in powers])
+
+    def idle(self) -> Node:
+        """Idle time per busy time."""
+        used = self.input("economics.utilisation")
+        value = number(energy.idle_share(self.case.economics.utilisation))
+        formula = formula_of(energy.idle_share)
+        return Node("idle time per busy time", value, "1", "equation", formula, terms=(used,))
 
     def _drawing(self) -> tuple[Node, ...]:
         paths = ["hardware.compute_power", "hardware.tdp"]
@@ -281,8 +261,8 @@ class Tracer:
         used = self.input("economics.utilisation")
         share = Node("1 / utilisation", 1.0 / used.value, "1", "equation", terms=(used,))
         if not isinstance(economics, Ownership):
-            rent = self.input("hardware.rental_price")
-            return total("rate of a busy device", "USD/s", [rent, share], "product", busy)
+            paid = total("rent", "USD/s", [self.input("hardware.rental_price"), *self._pool()])
+            return total("rate of a busy device", "USD/s", [paid, share], "product", busy)
         years = economics.life / money.SECONDS_PER_YEAR
         capital = number(
             money.annuity_rate(hardware.price, economics.discount_rate, economics.life, years)
@@ -309,11 +289,23 @@ class Tracer:
             "product",
             formula_of(money.hosting_rate),
         )
-        paid = total("capital and hosting", "USD/s", [bought, hosted])
+        paid = total("capital and hosting", "USD/s", [bought, hosted, *self._pool()])
         return total("rate of a busy device", "USD/s", [paid, share], "product", busy)
 
-    def cost(self, phases: dict[str, PerToken]) -> Node:
+    def _pool(self) -> list[Node]:
+        """Money per time and device for the memory of a prefix cache that lies apart."""
+        value = number(pool_rate(self.case))
+        if value == 0.0:
+            return []
+        paths = ("capacity", "price")
+        terms = tuple(self.input(f"plan.prefix_cache.{path}") for path in paths)
+        formula = f"{formula_of(money.annuity_rate)} Price of the bytes, over all devices"
+        return [Node("prefix cache", value, "USD/s", "equation", formula, terms=terms)]
+
+    def cost(self, phases: Phases) -> Node:
         """USD per output token."""
+        if parted(phases):
+            return self.shared("cost per output token", "USD", phases, Tracer.cost)
         devices = total(
             "devices",
             "USD",
@@ -348,8 +340,11 @@ class Tracer:
             formula_of(carbon.operational_carbon),
         )
 
-    def embodied(self) -> Node:
+    def embodied(self, phases: Phases) -> Node:
         """Embodied kgCO2e per output token."""
+        if parted(phases):
+            name = "embodied carbon per output token"
+            return self.shared(name, "kgCO2e", phases, Tracer.embodied)
         economics, hardware = self.case.economics, self.composed.case.hardware
         if "embodied_carbon" in hardware.model_fields_set:
             made = [self.input("hardware.embodied_carbon")]
@@ -386,31 +381,25 @@ class Tracer:
         return total(
             "embodied carbon per output token",
             "kgCO2e",
-            [device, life, self.seconds(self.phases)],
+            [device, life, self.seconds(phases)],
             "product",
         )
 
     def emitted(self) -> Node:
         """Operational and embodied kgCO2e per output token."""
-        terms = [self.operational(), self.embodied()]
+        terms = [self.operational(), self.embodied(self.phases)]
         return total("carbon per output token", "kgCO2e", terms)
 
     @cached_property
-    def phases(self) -> dict[str, PerToken]:
-        """Both phases of an output token. Raises `SpecError` where two replicas share it."""
-        found = {"decode": self.point.decode_per_token, "prefill": self.point.prefill_per_token}
-        if any(phase.parts for phase in found.values()):
-            fault = "replicas of two kinds share the work, each at its own prices"
-            raise SpecError(
-                "override 'mitigation'", "", f"{fault}: no one tree", "Trace each of them alone"
-            )
-        return found
+    def phases(self) -> Phases:
+        """Both phases of an output token."""
+        return {"decode": self.point.decode_per_token, "prefill": self.point.prefill_per_token}
 
     # Metrics --------------------------------------------------------------------------------------
 
     def trace(self, column: str) -> Node:
         """The tree of a column. Raises `SpecError` for one without a tree."""
-        known = self._roots()
+        known = columns(self)
         if column not in known:
             near = closest(column, list(known))
             raise SpecError(
@@ -419,47 +408,18 @@ class Tracer:
                 "is no figure of money, energy or carbon",
                 f"Known: {', '.join(known)}" if not near else f"Did you mean {near}?",
             )
-        scale, root, per = known[column]
-        value = number(metrics()[column].evaluate(self.point))
-        unit = metrics()[column].unit
-        if scale is None:
-            return root()
-        factor = Node(per, scale, "1", "input", source="definition of the column, or the workload")
-        made = root()
-        return Node(column, value, unit, "product", metrics()[column].meaning, terms=(made, factor))
+        return known[column]()
 
-    def _roots(self) -> dict[str, tuple[float | None, Callable[[], Node], str]]:
-        point, million = self.point, 1e6
-        output = number(point.lengths.output_mean)
-        request = output * number(point.lengths.branches)
-        inputs = number(point.inputs_per_output)
-        both, decode = self.phases, {"decode": self.phases["decode"]}
-        prefill = {"prefill": self.phases["prefill"]}
-        tokens, answer, whole = "tokens", "output tokens of an answer", "outputs of a request"
-        per_input = million / inputs if inputs > 0 else np.nan
-        return {
-            "cost_per_mtoken_usd": (million, lambda: self.cost(both), tokens),
-            "decode_cost_per_moutput_usd": (million, lambda: self.cost(decode), tokens),
-            "prefill_cost_per_minput_usd": (
-                per_input,
-                lambda: self.cost(prefill),
-                "tokens over prompt tokens per output token",
-            ),
-            "cost_per_mtotal_usd": (
-                million / (1 + inputs),
-                lambda: self.cost(both),
-                "tokens over tokens per output",
-            ),
-            "cost_per_answer_usd": (output, lambda: self.cost(both), answer),
-            "cost_per_request_usd": (request, lambda: self.cost(both), whole),
-            "energy_per_mtoken_j": (million, lambda: self.energy(both), tokens),
-            "decode_energy_per_moutput_j": (million, lambda: self.energy(decode), tokens),
-            "energy_per_answer_j": (output, lambda: self.energy(both), answer),
-            "energy_per_request_j": (request, lambda: self.energy(both), whole),
-            "operational_carbon_per_mtoken_kgco2e": (million, self.operational, tokens),
-            "operational_carbon_per_answer_kgco2e": (output, self.operational, answer),
-            "embodied_carbon_per_mtoken_kgco2e": (million, self.embodied, tokens),
-            "embodied_carbon_per_answer_kgco2e": (output, self.embodied, answer),
-            "carbon_per_mtoken_kgco2e": (million, self.emitted, tokens),
-            "device_price_usd": (None, self.price, ""),
-        }
+
+def parted(phases: Phases) -> bool:
+    """Whether several replicas share the work, each at its own prices."""
+    return any(phase.parts for phase in phases.values())
+
+
+def option_called(dirs: Sequence[Any], group: str, name: str) -> str:
+    """The option of a group whose file states a name; the name where none does."""
+    for folder in dirs:
+        for file in sorted((Path(folder) / group).glob("*.yaml")):
+            if f"\nname: {name}\n" in f"\n{file.read_text()}":
+                return file.stem
+    return name

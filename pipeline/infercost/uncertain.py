@@ -12,13 +12,15 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from infercost.errors import SpecError, as_written
 from infercost.faults import Raw, spec_faults
 from infercost.patches import in_full, with_values
-from infercost.places import combination, place_of
+from infercost.places import COMBINING, combination, place_of
+from infercost.question import Axis, Question
 from infercost.specs.draws import Distributed, Distribution
 from infercost.witnesses import adapter, field_unit
 
@@ -58,6 +60,33 @@ def settled(
     return first, found
 
 
+def settled_axes(
+    question: Question, raw: Mapping[str, dict[str, Raw]]
+) -> tuple[Question, dict[tuple[str, str], dict[str, Distribution]]]:
+    """A question without the overrides that make a number of a combined option uncertain.
+
+    `raw` gets nominal values in their place; the distributions come by group and option.
+    """
+    kept: list[Axis] = []
+    found: dict[tuple[str, str], dict[str, Distribution]] = {}
+    for axis in question.axes:
+        values = axis.values.get(axis.name, ())
+        stated, path = values[0] if len(values) == 1 else None, axis.name
+        group, _, inner = path.partition(".")
+        if group not in COMBINING or not isinstance(stated, Mapping):
+            kept.append(axis)
+            continue
+        place = (f"override '{path}={as_written(stated)}'", path)
+        for option, content in raw[group].items():
+            if inner.partition(".")[0] in content:
+                changed = copy.deepcopy(content)
+                drawn, nominal = read(group, content, inner, stated, place)
+                _put(changed, inner, nominal)
+                raw[group][option] = changed
+                found.setdefault((group, option), {})[path] = drawn
+    return replace(question, axes=tuple(kept)), found
+
+
 def read(
     group: str, content: Raw, path: str, value: Mapping[str, Any], place: tuple[str, str]
 ) -> tuple[Distribution, Any]:
@@ -74,7 +103,10 @@ def read(
     if not isinstance(value[kind], list) or len(listed) != _ENDS.get(kind, len(listed)):
         raise SpecError(*place, f"{kind} holds {as_written(value[kind])}", _FORM[kind])
     typed = [_typed(group, content, path, entry, place) for entry in listed]
-    numbers = tuple(float(entry) for entry in typed)
+    if None in typed:  # another fault of the option, told where it is typed
+        values = tuple(float(position + 1) for position in range(len(listed)))
+        return Distribution(kind=kind, values=values), listed[0]  # type: ignore[arg-type]
+    numbers = tuple(float(entry or 0) for entry in typed)
     positive = kind in ("loguniform", "lognormal")
     if kind != "choices" and (
         list(numbers) != sorted(numbers)
@@ -105,7 +137,7 @@ def of_ranges(group: str, option: str, content: Raw) -> dict[str, Distribution]:
         for key, entry in ranges.items():
             path = f"{name}.{in_full(content[name], key)}"
             place = (f"{group} '{name}'", f"ranges.{key}")
-            ends = [_typed(group, content, path, entry[e], place) for e in ("low", "high")]
+            ends = [_typed(group, content, path, entry[e], place) or 0.0 for e in ("low", "high")]
             kind: Distributed = "loguniform" if min(ends) > 0 else "uniform"
             found[path] = Distribution(kind=kind, values=tuple(sorted(map(float, ends))))
     return found
@@ -132,16 +164,18 @@ def _put(content: Raw, path: str, value: Any) -> None:
     content[last] = value
 
 
-def _typed(group: str, content: Raw, path: str, value: Any, place: tuple[str, str]) -> float | int:
-    """The number that a value is at a path, in SI units."""
+def _typed(
+    group: str, content: Raw, path: str, value: Any, place: tuple[str, str]
+) -> float | int | None:
+    """The number that a value is at a path, in SI units; none where the option has other faults."""
     changed = with_values(content, {path: value}, group)
     for key, fault, remedy in spec_faults(group, changed):
         if key == path or key.startswith(f"{path}."):
             raise SpecError(*place, fault, remedy)
     try:
         spec = adapter(group).validate_python(changed)
-    except ValueError:  # another fault of the option, told where it is typed
-        return 0.0
+    except ValueError:
+        return None
     for step in path.split("."):
         spec = spec[step] if isinstance(spec, dict) else getattr(spec, step)
     if not isinstance(spec, int | float) or isinstance(spec, bool):

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from test_speed import DENSE, grid_of
+from test_speed import DENSE, drawn_part, grid_of
 
 from infercost.compose import ComposedCase
 from infercost.evaluation import BLOCK, evaluated
 from infercost.grid import Grid, GridAxis
 from infercost.optimise import Search, search
-from infercost.parts import parquet_options, write_rows
+from infercost.parts import parquet_options, write_part, write_rows
 from infercost.table import to_arrow
 
 PARQUET_ROWS = 2**18
@@ -63,6 +63,13 @@ def sampled(grid: Grid, count: int) -> Grid:
         path: draw.choice(given, count) for axis in grid.axes for path, given in axis.values.items()
     }
     return Grid((GridAxis("sample", values),))
+
+
+def drawn(count: int) -> float:
+    """CPU seconds of so many draws over 500 points, evaluated and written."""
+    part = drawn_part(count)
+    with tempfile.TemporaryDirectory() as folder:
+        return cpu(lambda: write_part(part, Path(folder) / "rows.parquet"), rounds=1)
 
 
 def parquet(composed: ComposedCase, grid: Grid) -> dict[str, float]:
@@ -143,6 +150,7 @@ def main(largest: int) -> dict[str, Any]:
             "sparse model, sampled": some.size / cpu(lambda: evaluate(sparse, some)),
         },
         "parquet": parquet(sparse, some),
+        "draws_10000_over_500_points_cpu_s": drawn(10_000),
         "start_up_cpu_s": {
             "import infercost": start_up("-c", "import infercost"),
             "explain": start_up("-m", "infercost", "explain", "--json"),

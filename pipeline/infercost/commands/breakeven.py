@@ -17,8 +17,9 @@ def add_parser(commands: Any) -> None:
         help="the value of one input at which two designs tie",
         description=(
             "Find the value of one input at which two designs tie, each at its own best operating "
-            "point (layouts of up to --largest devices, batches of 1 to 1024). One group in the "
-            "overrides names two options: the designs. draw=64 gives the answer an interval."
+            "point (layouts of up to --largest devices, batches of 1 to 16,384: the grid of "
+            "compare --best). One group in the overrides names two options: the designs. draw=64 "
+            "gives the answer an interval."
         ),
         epilog=(
             "example: infercost breakeven direction=hbf,none plan=base workload=snapshot "
@@ -30,7 +31,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--range", nargs=2, required=True, metavar=("LOW", "HIGH"))
     parser.add_argument("--metric", default="cost_per_mtoken_usd", help="default: %(default)s")
     parser.add_argument("--of", default="", help="group of the designs, where two name two options")
-    parser.add_argument("--largest", type=int, default=8, help="devices of a replica at most")
+    parser.add_argument(
+        "--largest", type=int, default=64, help="devices of a replica at most (default: 64)"
+    )
     parser.add_argument("--json", action="store_true", help="every case and draw as JSON")
     add_config_dir(parser)
     parser.set_defaults(run=run)

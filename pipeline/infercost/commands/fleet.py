@@ -20,11 +20,22 @@ def add_parser(commands: Any) -> None:
         help="what a fleet of data centres buys, converts and retires to serve demand",
         description=(
             "Choose what to buy, convert and retire each year so that demand is served at least "
-            "cost within power, racks, money and carbon, and say by shadow prices what that means."
+            "cost within power, racks, money and carbon, and say by shadow prices what that means. "
+            "NAME@RANGE-low and NAME@RANGE-high take one end of a range that the scenario states; "
+            "overrides change any of its numbers, and whole_racks=true buys whole racks."
         ),
-        epilog="example: infercost fleet training-cools",
+        epilog="example: infercost fleet training-cools sites.metro.power='200 MW' money='2 GUSD'",
     )
     parser.add_argument("scenario", help="option of the group fleet")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument(
+        "--ends", action="store_true", help="what changes at both ends of each of its ranges"
+    )
+    parser.add_argument(
+        "--trace",
+        metavar="FIGURE",
+        help="cost, spent, worth or money as a tree of terms, with sources",
+    )
     parser.add_argument("--json", action="store_true", help="every number of the plan as JSON")
     add_config_dir(parser)
     parser.set_defaults(run=run)
@@ -35,7 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     from infercost.fleet.explain import rows, told
     from infercost.fleet.part import plan_of
 
-    plan = plan_of(arguments.scenario, tuple(arguments.config_dir))
+    dirs = tuple(arguments.config_dir)
+    if arguments.ends:
+        return _print_ends(arguments, dirs)
+    plan = plan_of(arguments.scenario, dirs, arguments.overrides)
+    if arguments.trace:
+        return _print_trace(arguments, plan)
     if arguments.json:
         print_json([vars(row) for row in rows(plan)])
         return 0
@@ -44,6 +60,43 @@ def run(arguments: argparse.Namespace) -> int:
     for sentence in told(plan):
         print(textwrap.fill(sentence, 100))
         print()
+    return 0
+
+
+def _print_trace(arguments: argparse.Namespace, plan: Plan) -> int:
+    """A figure of the plan as a tree."""
+    from infercost.commands.trace import lines
+    from infercost.fleet.tracing import FleetTracer
+
+    tracer = FleetTracer(plan, arguments.scenario, arguments.config_dir, arguments.overrides)
+    tree = tracer.trace(arguments.trace)
+    if arguments.json:
+        print_json(tree.to_plain())
+    else:
+        print("\n".join(lines(tree)))
+    return 0
+
+
+def _print_ends(arguments: argparse.Namespace, dirs: tuple[str, ...]) -> int:
+    """Worth of what stands and where money goes, at both ends of each range."""
+    from infercost.fleet.ends import at_ends
+
+    found = at_ends(arguments.scenario, dirs, arguments.overrides)
+    if arguments.json:
+        print_json([vars(end) for end in found])
+        return 0
+    farms = list(found[0].worth)
+    cells = [
+        [
+            end.name,
+            *(f"{round(end.worth[farm]) + 0:,}" for farm in farms),
+            f"{end.spent / 1e9:,.1f}",
+            ", ".join(f"{kind} {share:.0%}" for kind, share in end.shares.items()),
+        ]
+        for end in found
+    ]
+    heads = ["end", *farms, "10^9 USD spent", "on"]
+    print_table("What one more device is worth in USD, and where money goes", heads, cells)
     return 0
 
 

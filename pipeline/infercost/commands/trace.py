@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from infercost.trace import Node
+    from infercost.trace_nodes import Node
 
 
 def told(node: Node) -> str:

@@ -32,6 +32,21 @@ def exchanged_bytes(
     return tokens * copies * d_model * bytes_per_element
 
 
+def merged_share(copies: Count, domains: Count) -> Count:
+    """Messages between domains over copies, where a token is sent to each domain once.
+
+        D (1 - (1 - 1/D)^k) / k
+
+    k copies fall evenly on D domains; a domain that gets several gets one, and hands it on inside.
+    One domain or one copy: 1 and 1/k. Routing that is limited to few domains sends less.
+
+    Source: DeepEP, kernels for prefill (github.com/deepseek-ai/DeepEP), which send a token once to
+    each node and sum what returns before it leaves the node.
+    """
+    missed = np.log1p(-np.minimum(1.0 / np.asarray(domains, dtype=np.float64), 1.0 - 1e-16))
+    return -domains * np.expm1(copies * missed) / copies
+
+
 def expert_width(active_width: Count, n_active: Count) -> Count:
     """Width of one expert, where the experts that a token visits are as wide as a dense block.
 

@@ -10,20 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from infercost.compose import ComposedCase, Options
 from infercost.directions import directed
-from infercost.grid import GridAxis
-from infercost.operating import best_of
-from infercost.optimise import Search, joint_axis
+from infercost.operating import best_point, usual_search
 from infercost.placement import LIMITS
 from infercost.question import Question, ask, checked_options
 from infercost.registry import metrics
 from infercost.specs.fleet import Fleet, Kind, Served
-
-DEGREES = (1.0, 2.0, 4.0, 8.0, 16.0)
-BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ def abilities(fleet: Fleet, options: Options) -> Abilities:
             if isinstance(demand, Served):
                 chosen = (demand.model, demand.workload, demand.trend)
                 composed = cases[kind.hardware, kind.direction, *chosen]
-                found[name, wanted] = _serving(composed, fleet.largest_replica)
+                found[name, wanted] = _serving(options, composed, fleet.largest_replica)
             else:
                 found[name, wanted] = _training(devices[name], kind, fleet)
     return Abilities(devices, found)
@@ -118,14 +111,10 @@ def _training(device: Device, kind: Kind, fleet: Fleet) -> Ability:
     return Ability(rate, device.power / rate if rate else 0.0, "at its power limit")
 
 
-def _serving(composed: ComposedCase, largest: int) -> Ability:
+def _serving(options: Options, composed: ComposedCase, largest: int) -> Ability:
     """The operating point with the least cost per token, within the workload's objectives."""
-    degrees = np.array([d for d in DEGREES if d <= largest])
-    plan = {f"plan.{name}": degrees for name in ("tp", "pp", "dp", "ep")}
-    layout = joint_axis("layout", plan, composed, largest)
-    batch = GridAxis("batch", {"batch": np.array(BATCHES, dtype=np.float64)})
-    how = Search("cost_per_mtoken_usd", (layout, batch), within_slo=True, keep="best")
-    points, point, limit = best_of(composed, how)
+    how = usual_search("cost_per_mtoken_usd", largest=largest)
+    points, point, limit = best_point(options, composed, how)
     if limit > 0:
         return Ability(0.0, 0.0, f"infeasible: {LIMITS[limit]}")
 

@@ -19,7 +19,7 @@ from infercost.fleet.model import (
     working,
 )
 from infercost.fleet.solve import Solution, solve
-from infercost.fleet.worth import cut_needed
+from infercost.fleet.worth import cut_needed, year_gain
 from infercost.specs.fleet import SERVING, TRAINING, Fleet, Served
 
 SMALL = 1e-6
@@ -177,9 +177,19 @@ def told(plan: Plan) -> list[str]:
         *_of_purchases(plan),
         *_of_limits(plan),
         *_of_prices(plan),
+        *_of_racks(plan),
         f"No plan is cheaper by more than {max(plan.solution.gap, 1e-12):.0e} of the cost, "
         "by the bound of the dual problem.",
     ]
+
+
+def _of_racks(plan: Plan) -> Iterator[str]:
+    if plan.fleet.whole_racks:
+        more = plan.solution.cost / plan.solution.divisible - 1 if plan.solution.divisible else 0.0
+        yield (
+            f"Purchases are whole racks, which costs {more:.1e} more than if racks could be "
+            f"divided; shadow prices and worths are those of racks that can."
+        )
 
 
 def _of_farms(plan: Plan) -> Iterator[str]:
@@ -201,8 +211,23 @@ def _of_farms(plan: Plan) -> Iterator[str]:
             f"what one more would save from {fleet.years[0]} to {last}. The plan converts "
             f"{moved / entry.devices if entry.devices else 0:.0%} of them to {other}, sells "
             f"{gone:,.0f} of the kind there before their end, and leaves {max(idle):.0%} idle in "
-            f"the worst year."
+            f"the worst year. {_earned(plan, entry.site, entry.kind)}"
         )
+
+
+def _earned(plan: Plan, site: str, kind: str) -> str:
+    """What a device earns in each pool at the shadow prices of demand, first year and last."""
+    fleet, years = plan.fleet, (plan.fleet.years[0], plan.fleet.years[-1])
+
+    def gain(pool: str, year: int) -> str:
+        found = year_gain(fleet, plan.able, plan.solution, site, kind, pool, year)
+        return f"{found / discount(fleet, year) * MUSD:,.0f}"
+
+    words = [f"{pool} {' and '.join(gain(pool, year) for year in years)}" for pool in POOLS]
+    return (
+        f"At the shadow prices of demand a year of one earns, less electricity, {words[0]} USD in "
+        f"{years[0]} and {years[1]}, {words[1]}."
+    )
 
 
 def sold_early(plan: Plan, site: str, kind: str) -> float:
@@ -311,6 +336,6 @@ def _of_prices(plan: Plan) -> Iterator[str]:
         yield (
             f"{wanted.capitalize()}: {symbol} more cost the fleet {prices[0]:.3g} USD in "
             f"{fleet.years[0]} and {prices[1]:.3g} in {fleet.years[-1]}, elsewhere "
-            f"{elsewhere:.3g}; {max(bought):.0%} is bought elsewhere in the worst year, and "
-            f"{' and '.join(kinds) or 'no device'} serves it at the end."
+            f"{elsewhere:.3g}; {max(bought):.0%} is bought elsewhere in the worst year, and at the "
+            f"end {' and '.join(kinds) or 'no device'} is what serves it."
         )

@@ -70,8 +70,8 @@ class Program:
         return sparse.csr_array((data, (row_of, column_of)), shape=shape)
 
 
-def program(fleet: Fleet, able: Abilities, whole_racks: bool = False) -> Program:
-    """The program of a fleet. With `whole_racks` purchases are whole racks."""
+def program(fleet: Fleet, able: Abilities) -> Program:
+    """The program of a fleet."""
     built = Program()
     for site in fleet.sites:
         for kind in fleet.kinds:
@@ -81,7 +81,7 @@ def program(fleet: Fleet, able: Abilities, whole_racks: bool = False) -> Program
             _aging(built, fleet, able, site, kind)
     _limits(built, fleet, able)
     _demand(built, fleet, able)
-    if whole_racks:
+    if fleet.whole_racks:
         _whole_racks(built, fleet)
     return built
 
@@ -169,7 +169,7 @@ def _stock(built: Program, fleet: Fleet, able: Abilities, site: str, kind: str, 
         built.add(row, built.variable("retire", site, kind, pool, year), 1.0)
         if _stands(fleet, site, kind):
             # Only what stands today is sold: of a purchase just the years in use are charged.
-            brings = -fleet.salvage * _left(fleet, site, kind, year) * device.price * worth
+            brings = -fleet.salvage * life_left(fleet, site, kind, year) * device.price * worth
             sold = built.variable("sell", site, kind, pool, year, cost=brings)
             built.add(row, sold, 1.0)
             built.most["sold", site, kind] = _stands(fleet, site, kind)
@@ -186,7 +186,7 @@ def _stands(fleet: Fleet, site: str, kind: str) -> float:
     return sum(e.devices for e in fleet.installed if (e.site, e.kind) == (site, kind))
 
 
-def _left(fleet: Fleet, site: str, kind: str, year: int) -> float:
+def life_left(fleet: Fleet, site: str, kind: str, year: int) -> float:
     """Share of its remaining life that a device which stands today still has in a year."""
     lives = [e.life_left for e in fleet.installed if (e.site, e.kind) == (site, kind)]
     return max(1.0 - (year - fleet.years[0]) / max(lives), 0.0)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infercost.compose import Options, compose_fleet
+from infercost.compose import Options
 from infercost.fleet.abilities import Abilities, abilities, question_of
 from infercost.fleet.explain import Plan, planned, rows
+from infercost.fleet.scenario import content_of, load_fleet
 from infercost.parts import write_table
-from infercost.paths import CONF, config_dirs
-from infercost.question import Question, checked_options
+from infercost.paths import CONF
+from infercost.question import Question
 from infercost.specs.fleet import Fleet
 
 if TYPE_CHECKING:
@@ -20,26 +22,15 @@ if TYPE_CHECKING:
 Plain = dict[str, Any]
 
 
-def load_fleet(name: str, dirs: tuple[str, ...] = ()) -> Fleet:
-    """A scenario by name, checked. Raises `SpecError`."""
-    return Fleet.model_validate(_content(name, dirs))
-
-
-def _content(name: str, dirs: tuple[str, ...]) -> Plain:
-    folders = config_dirs(dirs)
-    checked_options("fleet", (name,), folders, f"fleet '{name}'")
-    return compose_fleet(name, folders)
-
-
-def plan_of(name: str, dirs: tuple[str, ...] = ()) -> Plan:
+def plan_of(name: str, dirs: tuple[str, ...] = (), overrides: Sequence[str] = ()) -> Plan:
     """The cheapest plan of a scenario."""
-    fleet = load_fleet(name, dirs)
+    fleet = load_fleet(name, dirs, overrides)
     return planned(fleet, abilities(fleet, Options(question_of(fleet, dirs))))
 
 
 def described(name: str, dirs: tuple[str, ...] = ()) -> Plain:
     """The plain description of a scenario: the fleet and every option resolved."""
-    content = _content(name, dirs)
+    content = content_of(name, dirs)
     fleet = Fleet.model_validate(content)
     options = Options(question_of(fleet, dirs))
     for composed in options.cases():  # every option is typed and checked before any job starts

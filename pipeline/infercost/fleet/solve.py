@@ -22,9 +22,12 @@ class Solution:
     values: Mapping[Key, float]
     shadow: Mapping[Key, float]
     """Change of the cost per unit of a row's right side: never positive for bounds from above. Of
-    a program with whole numbers: with these held."""
+    a program with whole numbers: those of racks that can be divided, since with whole ones held
+    nothing more could be bought."""
     gap: float
     """Cost over the dual's bound, less 1: the most that any other plan could save."""
+    divisible: float
+    """Millions of dollars that the plan would cost if racks could be divided."""
 
     def total(self, *pattern: str | int | None) -> float:
         """Sum of the variables whose names fit: None fits anything, as does what is left out."""
@@ -55,8 +58,9 @@ def solve(built: Program) -> Solution:
     for position in built.whole:
         fixed_low[position] = fixed_high[position] = round(float(found.x[position]))
     held = _linear(built, fixed_low, fixed_high)
+    divided = _linear(built, np.zeros(count), np.full(count, np.inf))
     gap = float(found.mip_gap or 0.0)
-    return Solution(held.cost, held.values, held.shadow, gap)
+    return Solution(held.cost, held.values, divided.shadow, gap, divided.cost)
 
 
 def _rows(built: Program) -> tuple[list[Key], list[float], list[float]]:
@@ -84,7 +88,7 @@ def _linear(built: Program, low: FloatArray, high: FloatArray) -> Solution:
     reduced = reduced_costs(built, shadow)
     bound = dual_bound(built, shadow, reduced, low, high)
     values = {key: float(found.x[position]) for key, position in built.variables.items()}
-    return Solution(cost, values, shadow, (cost - bound) / max(abs(cost), 1e-9))
+    return Solution(cost, values, shadow, (cost - bound) / max(abs(cost), 1e-9), cost)
 
 
 SLACK = 1e-7

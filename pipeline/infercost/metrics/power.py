@@ -7,6 +7,7 @@ import numpy as np
 from infercost.arrays import Array
 from infercost.cost import Evaluation
 from infercost.equations.energy import idle_share
+from infercost.equations.serving import passes_in_flight
 from infercost.registry import metric
 
 MILLION = 1e6
@@ -82,6 +83,38 @@ def rack_power(point: Evaluation) -> Array:
 def rack_peak_power(point: Evaluation) -> Array:
     """Power of a rack whose devices all run the pass that draws most."""
     return _share(point, "rack") * (_peak(point) + point.case.hardware.host_power)
+
+
+@metric("1", "s_cap")
+def decode_clock(point: Evaluation) -> Array:
+    """Clock of a decode pass over nominal under a power cap below the rated limit; else 1."""
+    return np.asarray(point.decode.clock)
+
+
+@metric("1", "V_cap")
+def decode_voltage(point: Evaluation) -> Array:
+    """Voltage of a decode pass over nominal, which falls with the clock; 1 without a cap."""
+    load = point.case.hardware.power
+    floor = 1.0 if load is None else load.voltage_floor
+    return floor + (1.0 - floor) * np.asarray(point.decode.clock)
+
+
+@metric("J", "E_link")
+def decode_link_energy_per_moutput(point: Evaluation) -> Array:
+    """Energy that bits on links take in decode per million output tokens: SerDes and optics.
+
+    Part of what boards draw at work. NICs and switches draw whether bits flow or not: they are in
+    the energy of hosts.
+    """
+    return MILLION * point.of_tokens(link_energy(point))
+
+
+def link_energy(point: Evaluation) -> Array:
+    """Joules of messages of the decode passes behind one output token."""
+    plan, batch = point.case.plan, point.case.batch
+    passes = passes_in_flight(batch, plan.dp, plan.pp)
+    sent = point.decode.energy.get("network_bandwidth", 0.0)
+    return sent * plan.tp * passes / batch / point.lengths.tokens_per_step
 
 
 @metric("J", "E_board")

@@ -203,6 +203,7 @@ def ffn_messages(layout: Layout, ffn: FeedForward, count: Array, step: Pass) -> 
             exchanged_bytes(sender, ffn.n_active, expert_width(layout, ffn), element),
             plan.dp,
             plan.tp,
+            ffn.n_active * expert_tp if plan.merge_exchange else None,
         )
         for name, element in (("dispatch", layout.dispatch), ("combine", layout.combine))
     )

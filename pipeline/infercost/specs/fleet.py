@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -35,12 +35,17 @@ Pool = Literal["training", "serving"]
 """What a device is set up for; moving it to the other pool has a price."""
 
 Year = Annotated[int, Field(ge=2000, le=2100)]
-_AS_NUMBERS = BeforeValidator(
-    lambda found: (
-        [float(v) if type(v) is int else v for v in found] if isinstance(found, list) else found
-    )
-)
-Factors = Annotated[list[Annotated[float, Field(ge=0)]], _AS_NUMBERS]
+
+
+def _as_numbers(found: object) -> object:
+    """A list as it is; one number alone is the same every year."""
+    listed = found if isinstance(found, list) else [found]
+    return [float(v) if type(v) is int else v for v in listed]
+
+
+Factors = Annotated[list[Annotated[float, Field(ge=0)]], BeforeValidator(_as_numbers)]
+"""One per year but the first, or one for all."""
+Yearly = BeforeValidator(lambda found: found if isinstance(found, list) else [found])
 
 
 class Site(Spec):
@@ -109,6 +114,13 @@ class Trained(Spec):
 Demand = Annotated[Served | Trained, Field(discriminator="kind")]
 
 
+class Ends(Spec):
+    """Two ends of what is not known: values by dotted path, to be taken together."""
+
+    low: dict[str, Any]
+    high: dict[str, Any]
+
+
 class Fleet(SourcedSpec):
     """A scenario: what stands, what may be bought within which budgets, and what is asked for."""
 
@@ -132,10 +144,10 @@ class Fleet(SourcedSpec):
     outside: RatioField
     """Price of what the fleet cannot serve, bought elsewhere: over the least all-in price of a
     device of any kind."""
-    money: Annotated[list[BudgetField], Field(min_length=1)]
-    """To buy and convert devices, year by year; what is left stays."""
-    carbon: Annotated[list[CarbonField], Field(min_length=1)]
-    """Of manufacturing what is bought and of operation, year by year."""
+    money: Annotated[list[BudgetField], Field(min_length=1), Yearly]
+    """To buy and convert devices, year by year, or one for all; what is left stays."""
+    carbon: Annotated[list[CarbonField], Field(min_length=1), Yearly]
+    """Of manufacturing what is bought and of operation, year by year, or one for all."""
     sites: Annotated[dict[str, Site], Field(min_length=1)]
     kinds: Annotated[dict[str, Kind], Field(min_length=1)]
     installed: list[Installed] = []
@@ -143,6 +155,22 @@ class Fleet(SourcedSpec):
     overrides: list[str] = []
     """Choices that hold for every evaluation of the cost model."""
     largest_replica: CountField = 64
+    whole_racks: bool = False
+    """Whether purchases are whole racks, and sales whole devices: a mixed-integer program."""
+    ranges: dict[str, Ends] = {}
+    """What else the numbers may be: `NAME@RANGE-low` is the scenario at one end of one range."""
+
+    @model_validator(mode="after")
+    def _every_year(self) -> Fleet:
+        """What is stated once holds every year."""
+        for lists, count in (
+            ([self.money, self.carbon], len(self.years)),
+            ([demand.growth for demand in self.demand.values()], len(self.years) - 1),
+        ):
+            for found in lists:
+                if len(found) == 1 and count > 1:
+                    found.extend(found * (count - 1))
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> Fleet:

@@ -109,6 +109,10 @@ class Plan(SourcedSpec):
     """Whether prefill interrupts decode on the same devices, or runs on a pool of its own."""
     overlap: FractionField
     """Share of communication that runs behind computation where there is enough of it."""
+    merge_exchange: bool = False
+    """Whether a token goes once to each scale-up domain that holds experts of its, and is handed on
+    inside, in place of once to each expert: kernels for large batches do so, those for low latency
+    do not."""
     admission_sigma: NonNegativeField
     """KV room is kept for the mean total context in flight plus so many standard deviations."""
     formats: PlanFormats
