@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array, diags_array
+from scipy.sparse import coo_array, csc_array, diags_array
 from scipy.sparse.linalg import splu
 
 from infercost.arrays import BoolArray, FloatArray
-from infercost.calibrate.features import Features, calibration_at
+from infercost.calibrate.features import At, Features, calibration_at
 from infercost.specs.calibration import PARAMETERS, SHARES, Calibration
 
 PRIOR: dict[str, tuple[float, float]] = {
@@ -71,6 +72,8 @@ LEVELS = (
 """From the widest to the narrowest. Architectures cross families' software: what a chip sustains
 of its sheet under any of its stacks."""
 
+_NUDGE = 1e-3
+"""Step on a transformed parameter's line that slopes are taken over."""
 _MOST_DAMPING = 1e6
 """Damping beyond which no step is left to gain by."""
 _SCALE = 0.1
@@ -225,11 +228,16 @@ class _Problem:
         adding[np.arange(self.places.size), self.places] = 1.0
         return np.asarray(theta[self.columns] @ adding)
 
+    def _at(self, line: FloatArray) -> At:
+        """The calibration that the line of each row stands for."""
+        values = {name: restored(name, line[:, k]) for k, name in enumerate(PARAMETERS)}
+        return calibration_at(self.base, values)
+
     def errors(self, line: FloatArray) -> FloatArray:
         """Log errors of all rows."""
-        values = {name: restored(name, line[:, k]) for k, name in enumerate(PARAMETERS)}
-        times = self.features.predicted(calibration_at(self.base, values))
-        return np.asarray(np.log(times / self.features.seconds))
+        return np.asarray(
+            np.log(self.features.predicted(self._at(line)) / self.features.seconds)
+        )
 
     def value(self, theta: FloatArray) -> float:
         """Robust sum of weighted errors (pseudo-Huber), and the ridge."""
@@ -241,26 +249,45 @@ class _Problem:
         """Curvature and downhill direction at `theta`, errors linearised."""
         line = self.line(theta)
         error, slope = self._linearised(line)
-        e, s = error[self.rows], slope[self.rows]
+        e, s = error[self.rows], slope[self.rows][:, self.places]
         strength = self.weights[self.rows] / np.sqrt(1.0 + (e / _KNEE) ** 2) / _SCALE**2
-        entries, slopes = self.columns[self.rows], s[:, self.places]
-        owner = np.repeat(np.arange(e.size), entries.shape[1])
-        shape = (e.size, theta.size)
-        jacobian = csr_array((slopes.ravel(), (owner, entries.ravel())), shape=shape)
-        weighted = jacobian.multiply(strength[:, None]).tocsr()
-        normal = jacobian.T @ weighted + diags_array(self.ridge)
-        target = self.ridge * (self.centre - theta) - weighted.T @ e
-        return normal.tocsc(), np.asarray(target)
+        weighted = s * strength[:, None]
+        columns = self.columns[self.rows]
+        target = self.ridge * (self.centre - theta)
+        target -= np.bincount(columns.ravel(), (weighted * e[:, None]).ravel(), theta.size)
+        curvature = np.stack([weighted[mine].T @ s[mine] for mine in self.kinds])
+        places = np.stack([columns[mine[0]] for mine in self.kinds])
+        across = np.broadcast_to(places[:, :, None], curvature.shape).ravel()
+        along = np.broadcast_to(places[:, None, :], curvature.shape).ravel()
+        shape = (theta.size, theta.size)
+        normal = coo_array((curvature.ravel(), (across, along)), shape=shape).tocsc()
+        return (normal + diags_array(self.ridge)).tocsc(), target
+
+    @cached_property
+    def kinds(self) -> list[NDArray[np.intp]]:
+        """Used rows that are alike in all labels: their slopes fall on the same columns."""
+        found: dict[bytes, list[int]] = {}
+        for row, columns in enumerate(self.columns[self.rows]):
+            found.setdefault(columns.tobytes(), []).append(row)
+        return [np.array(mine) for mine in found.values()]
 
     def _linearised(self, line: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Log errors, and their slopes along each transformed parameter of the row."""
-        here = self.errors(line)
+        at = self._at(line)
+        parts = self.features.parts
+        times = [part.time(at) for part in parts]
+        here = np.log(self.features.combined(times, at))
         slope = np.empty_like(line)
-        for k in range(line.shape[1]):
+        for k, name in enumerate(PARAMETERS):
             moved = line.copy()
-            moved[:, k] += 1e-3
-            slope[:, k] = (self.errors(moved) - here) / 1e-3
-        return here, slope
+            moved[:, k] += _NUDGE
+            there = self._at(moved)
+            changed = [
+                part.time(there) if name in part.felt else time
+                for part, time in zip(parts, times, strict=True)
+            ]
+            slope[:, k] = (np.log(self.features.combined(changed, there)) - here) / _NUDGE
+        return here - np.log(self.features.seconds), slope
 
 
 def _solved(normal: csc_array, damping: float, target: FloatArray) -> FloatArray:
