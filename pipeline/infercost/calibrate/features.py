@@ -227,7 +227,7 @@ def _groups(readings: Sequence[Reading]) -> Iterator[list[Reading]]:
     """Readings that differ in numbers alone."""
     groups: dict[tuple[object, ...], list[Reading]] = {}
     for r in readings:
-        key = (*formats_of(r).items(), r.hardware, r.model, r.cores_per_device)
+        key = (*formats_of(r).items(), r.hardware, r.model, r.cores_per_device, r.exchange)
         groups.setdefault(key, []).append(r)
     yield from groups.values()
 
@@ -254,8 +254,12 @@ def _stack(
     steps = np.array([r.steps for r in readings])
     prompt_passes = np.broadcast_to(np.asarray(point.prompt_passes), (size, 1))[:, 0]
     work: tuple[tuple[bool, Pass, FloatArray], ...] = (
-        (False, _on_top(point.prefill_pass, readings), prefills * prompt_passes),
-        (True, point.decode_pass, steps),
+        (
+            False,
+            _on_top(_rolling(point.prefill_pass, readings), readings),
+            prefills * prompt_passes,
+        ),
+        (True, _rolling(point.decode_pass, readings), steps),
     )
     for decode, step, times in work:
         for block in blocks(point.layout, step):
@@ -296,6 +300,17 @@ def _stack(
 
 def _on_top(prefill: Pass, readings: Sequence[Reading]) -> Pass:
     """A prefill pass whose prompts also attend to `depth` tokens that the cache holds already."""
+def _rolling(step: Pass, readings: Sequence[Reading]) -> Pass:
+    """A pass whose windows are read with the `stale` tokens that their caches still hold."""
+    stale = np.array([r.stale for r in readings]).reshape(-1, 1)
+    if not stale.any():
+        return step
+    return replace(
+        step,
+        kv_read=lambda window: step.kv_read(window + stale),
+    )
+
+
     depth = np.array([r.depth for r in readings]).reshape(-1, 1)
     if not depth.any():
         return prefill

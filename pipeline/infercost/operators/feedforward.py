@@ -186,12 +186,15 @@ def ffn_messages(layout: Layout, ffn: FeedForward, count: Array, step: Pass) -> 
         return ()
     expert_tp = plan.tp * plan.dp / plan.ep
     # The busiest rank receives its share times the skew, and all wait for it.
-    sender = step.tokens * expert_tp / plan.tp * layout.case.trend.expert_skew
+    gathered = plan.exchange == "gather"
+    skew: Array = 1.0 if gathered else layout.case.trend.expert_skew
+    sender = step.tokens * expert_tp / plan.tp * skew
+    copies: Count = plan.dp if gathered else ffn.n_active
     return tuple(
         layout.network.all_to_all(
             name,
             count,
-            exchanged_bytes(sender, ffn.n_active, expert_width(layout, ffn), element),
+            exchanged_bytes(sender, copies, expert_width(layout, ffn), element),
             plan.dp,
             plan.tp,
         )

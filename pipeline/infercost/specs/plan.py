@@ -112,6 +112,9 @@ class Plan(SourcedSpec):
     admission_sigma: NonNegativeField
     """KV room is kept for the mean total context in flight plus so many standard deviations."""
     formats: PlanFormats
+    exchange: Literal["copies", "gather"] = "copies"
+    """How tokens reach experts on other data-parallel groups: a copy to each expert that they
+    visit, or all tokens gathered everywhere and the results reduced and scattered."""
     spares: CountOrZeroField = 0
     """Devices that stand by for a replica's failed ones, within reach of the others."""
     placement: Placement = Placement()
