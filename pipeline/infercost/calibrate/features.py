@@ -47,9 +47,9 @@ At = Callable[[FloatArray], Calibration]
 
 _RATES = ("memory_efficiency", "compute_efficiency")
 FELT: dict[str, tuple[str, ...]] = {
-    "matmul": _RATES,
+    "matmul": (*_RATES, "unpacking_flops"),
     "elementwise": _RATES,
-    "experts": (*_RATES, "expert_efficiency"),
+    "experts": (*_RATES, "unpacking_flops", "expert_efficiency", "expert_streaming"),
     "decode_attention": (*_RATES, "attention_memory_efficiency", "kv_rereads"),
     "prefill_attention": (
         *("memory_efficiency", "attention_memory_efficiency"),
@@ -219,6 +219,7 @@ def _stacked(kind: str, decode: bool, table: dict[str, FloatArray]) -> Stack:
         table["scores"],
         table["depth"],
         table["context"],
+        packed=table["packed"],
     )
     return Stack(operator, decode, table["row"], table["times"], table["bandwidth"])
 
@@ -275,6 +276,7 @@ def _stack(
                     scores=op.scores,
                     depth=op.depth,
                     context=op.context,
+                    packed=op.packed,
                     bandwidth=point.case.hardware.tier.bandwidth,
                     **{stream: op.traffic.get(stream, 0.0) for stream in STREAMS},
                 )
@@ -298,8 +300,6 @@ def _stack(
     )
 
 
-def _on_top(prefill: Pass, readings: Sequence[Reading]) -> Pass:
-    """A prefill pass whose prompts also attend to `depth` tokens that the cache holds already."""
 def _rolling(step: Pass, readings: Sequence[Reading]) -> Pass:
     """A pass whose windows are read with the `stale` tokens that their caches still hold."""
     stale = np.array([r.stale for r in readings]).reshape(-1, 1)
@@ -311,6 +311,8 @@ def _rolling(step: Pass, readings: Sequence[Reading]) -> Pass:
     )
 
 
+def _on_top(prefill: Pass, readings: Sequence[Reading]) -> Pass:
+    """A prefill pass whose prompts also attend to `depth` tokens that the cache holds already."""
     depth = np.array([r.depth for r in readings]).reshape(-1, 1)
     if not depth.any():
         return prefill

@@ -167,6 +167,7 @@ def _routed(
             depth=depth,
             run=elements * layout.experts * plan.ep / stage,
             dependent=touched / plan.ep if name == "routed experts up" else None,
+            packed=layout.packed(shard(touched * elements, stage), layout.experts),
             exchange=layout.exchange(visits, width, elements, touched / stage),
         )
         for name, (elements, width, depth) in sizes.items()
