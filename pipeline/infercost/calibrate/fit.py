@@ -52,10 +52,28 @@ class Level:
     """Deviation of a transformed parameter: as a share of its prior's where `relative`."""
     relative: bool
     parameters: tuple[str, ...]
+    together: bool = False
+    """Whether one number moves all parameters, each by its prior's deviation and to the slower
+    side, rather than one number each."""
+
+    @property
+    def width(self) -> int:
+        """Numbers of one entry."""
+        return 1 if self.together else len(self.parameters)
+
+    @property
+    def reach(self) -> FloatArray:
+        """How far one of an entry's numbers moves each of `parameters`."""
+        if not self.together:
+            return np.ones(len(self.parameters))
+        slower = [-1.0 if name in FASTER else 1.0 for name in self.parameters]
+        return np.array(slower) * [PRIOR[name][1] for name in self.parameters]
 
     @property
     def deviation(self) -> FloatArray:
-        """Deviation of each of `parameters`."""
+        """Deviation of each of an entry's numbers."""
+        if self.together:
+            return np.array([self.spread])
         prior = np.array([PRIOR[name][1] if self.relative else 1.0 for name in self.parameters])
         return self.spread * prior
 
@@ -65,17 +83,28 @@ class Level:
         return np.array([PARAMETERS.index(name) for name in self.parameters], dtype=np.intp)
 
 
+FASTER = (
+    *("memory_efficiency", "compute_efficiency", "attention_memory_efficiency"),
+    *("attention_compute_efficiency", "expert_efficiency", "network_efficiency"),
+    "pipeline_overlap",
+)
+"""Parameters that shorten a time where they grow; others lengthen it."""
+
 LEVELS = (
     Level("family", 0.6, True, PARAMETERS),
     Level("architecture", 0.3, False, PARAMETERS),
+    Level("pace", 1.0, True, PARAMETERS, together=True),
     Level("stack", 1.2, True, PARAMETERS),
     Level("format", 0.25, False, PARAMETERS),
 )
 """From the widest to the narrowest. Architectures cross families' software: what a chip sustains
-of its sheet under any of its stacks."""
+of its sheet under any of its stacks. A stack is first of all slower or faster than others in
+everything, which three rows tell; only many rows tell its parameters apart."""
 
 _NUDGE = 1e-3
 """Step on a transformed parameter's line that slopes are taken over."""
+_SMALL = 2e-4
+"""Share of the loss that counts as next to nothing: a fit's rows move by a tenth of a per cent."""
 _MOST_DAMPING = 1e6
 """Damping beyond which no step is left to gain by."""
 _SCALE = 0.1
@@ -131,8 +160,12 @@ class Fit:
         total = self.common.copy()
         for level in LEVELS:
             if level.name in entries:
-                total[level.places] += self.deviations[level.name][entries[level.name]]
+                total[level.places] += self.moved(level, entries[level.name])
         return total
+
+    def moved(self, level: Level, entry: int | NDArray[np.intp]) -> FloatArray:
+        """By how much an entry of a level moves each of the level's parameters."""
+        return np.asarray(self.deviations[level.name][entry] * level.reach)
 
     def values(self, labels: Groups | None = None) -> dict[str, FloatArray]:
         """Parameters of each row, restored; groups that were not fitted keep the level above."""
@@ -140,7 +173,7 @@ class Fit:
         rows = groups.index[LEVELS[0].name].size
         line = np.tile(self.common, (rows, 1))
         for level in LEVELS:
-            line[:, level.places] += self.deviations[level.name][groups.index[level.name]]
+            line[:, level.places] += self.moved(level, groups.index[level.name])
         return {name: restored(name, line[:, k]) for k, name in enumerate(PARAMETERS)}
 
 
@@ -158,12 +191,15 @@ def fit(
     ridge = [np.array([PRIOR[name][1] ** -2.0 for name in PARAMETERS])]
     rows = groups.index[LEVELS[0].name].size
     columns, places = [np.broadcast_to(np.arange(count), (rows, count))], [np.arange(count)]
+    reach = [np.ones(count)]
     starts, total = {}, count
     for level in LEVELS:
-        entries, width = len(groups.names[level.name]), len(level.parameters)
+        entries, width = len(groups.names[level.name]), level.width
         starts[level.name] = total
-        columns.append(total + groups.index[level.name][:, None] * width + np.arange(width))
+        own = total + groups.index[level.name][:, None] * width
+        columns.append(own + np.arange(len(level.parameters)) % width)
         places.append(level.places)
+        reach.append(level.reach)
         centre.append(np.zeros(entries * width))
         ridge.append(np.tile(level.deviation**-2.0, entries))
         total += entries * width
@@ -172,6 +208,7 @@ def fit(
         base,
         np.hstack(columns),
         np.concatenate(places),
+        np.concatenate(reach),
         np.flatnonzero(used),
         weights,
         np.concatenate(centre),
@@ -183,8 +220,8 @@ def fit(
         theta[:count],
         {
             level.name: theta[starts[level.name] :][
-                : len(groups.names[level.name]) * len(level.parameters)
-            ].reshape(-1, len(level.parameters))
+                : len(groups.names[level.name]) * level.width
+            ].reshape(-1, level.width)
             for level in LEVELS
         },
     )
@@ -200,6 +237,8 @@ class _Problem:
     """Per row, the entries of the solution that its parameters are made of."""
     places: NDArray[np.intp]
     """Which parameter each column adds to."""
+    reach: FloatArray
+    """How far a column moves that parameter."""
     rows: NDArray[np.intp]
     weights: FloatArray
     centre: FloatArray
@@ -218,7 +257,7 @@ class _Problem:
                 damping *= 8.0
             else:
                 return theta
-            small = small + 1 if value - candidate < 1e-5 * value else 0
+            small = small + 1 if value - candidate < _SMALL * value else 0
             theta, value, damping = theta + step, candidate, max(damping / 4.0, 1e-6)
             if small == 2:
                 break
@@ -227,7 +266,7 @@ class _Problem:
     def line(self, theta: FloatArray) -> FloatArray:
         """Transformed parameters of every row."""
         adding = np.zeros((self.places.size, len(PARAMETERS)))
-        adding[np.arange(self.places.size), self.places] = 1.0
+        adding[np.arange(self.places.size), self.places] = self.reach
         return np.asarray(theta[self.columns] @ adding)
 
     def _at(self, line: FloatArray) -> At:
@@ -237,9 +276,7 @@ class _Problem:
 
     def errors(self, line: FloatArray) -> FloatArray:
         """Log errors of all rows."""
-        return np.asarray(
-            np.log(self.features.predicted(self._at(line)) / self.features.seconds)
-        )
+        return np.asarray(np.log(self.features.predicted(self._at(line)) / self.features.seconds))
 
     def value(self, theta: FloatArray) -> float:
         """Robust sum of weighted errors (pseudo-Huber), and the ridge."""
@@ -251,7 +288,7 @@ class _Problem:
         """Curvature and downhill direction at `theta`, errors linearised."""
         line = self.line(theta)
         error, slope = self._linearised(line)
-        e, s = error[self.rows], slope[self.rows][:, self.places]
+        e, s = error[self.rows], slope[self.rows][:, self.places] * self.reach
         strength = self.weights[self.rows] / np.sqrt(1.0 + (e / _KNEE) ** 2) / _SCALE**2
         weighted = s * strength[:, None]
         columns = self.columns[self.rows]
