@@ -13,8 +13,9 @@ import pytest
 import infercost
 from infercost.__main__ import main
 from infercost.calibrate.cases import calibration
-from infercost.calibrate.examine import interval
-from infercost.calibrate.fit import PRIOR, restored, transformed
+from infercost.calibrate.examine import interval, own_weight
+from infercost.calibrate.features import calibration_at
+from infercost.calibrate.fit import FASTER, LEVELS, PRIOR, restored, transformed
 from infercost.calibrate.options import option_of
 from infercost.calibrate.public import MEASURED, Public, load
 from infercost.passes import specialised
@@ -116,6 +117,37 @@ def test_what_is_left_out_is_not_seen(public: Public) -> None:
     finally:
         features.seconds[:] = before
     np.testing.assert_array_equal(first.common, second.common)
+
+
+def test_a_part_feels_what_it_says(public: Public) -> None:
+    """Slopes are taken over parts that feel a parameter: no other part may move with it."""
+    features, base = public.examination.features, public.examination.base
+    size = len(features.readings)
+    centre = {name: np.full(size, PRIOR[name][0]) for name in PARAMETERS}
+    times = [part.time(calibration_at(base, centre)) for part in features.parts]
+    for name in PARAMETERS:
+        moved = {**centre, name: centre[name] * 0.9}
+        there = calibration_at(base, moved)
+        for part, time in zip(features.parts, times, strict=True):
+            if name not in part.felt:
+                np.testing.assert_array_equal(part.time(there), time)
+    assert features.combined(times, calibration_at(base, centre)) == pytest.approx(
+        features.predicted(calibration_at(base, centre))
+    )
+
+
+def test_one_number_makes_a_stack_slower_in_everything() -> None:
+    pace = next(level for level in LEVELS if level.together)
+    reach = dict(zip(pace.parameters, pace.reach, strict=True))
+    assert pace.width == 1
+    for name, (_, deviation) in PRIOR.items():
+        assert reach[name] == (-deviation if name in FASTER else deviation)
+
+
+def test_three_rows_of_a_stack_of_ones_own_count_whole() -> None:
+    """sqrt(3 / 3) = 1; each of a dozen sqrt(3 / 12) = 1/2."""
+    assert own_weight(3.0) == pytest.approx(1.0)
+    assert own_weight(12.0) == pytest.approx(0.5)
 
 
 def test_an_interval_covers_four_in_five() -> None:

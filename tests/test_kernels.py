@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,13 @@ from infercost.kernels import fits, silicon
 from infercost.kernels.tables import CELLS, SYSTEMS
 from infercost.network import Message
 from infercost.operators.base import Kind, Operator
-from infercost.passes import launch_overhead, message_terms, operator_time, specialised
+from infercost.passes import (
+    launch_overhead,
+    message_terms,
+    operator_time,
+    reached_rates,
+    specialised,
+)
 from infercost.paths import config_dirs
 from infercost.question import option_names
 from infercost.specs.calibration import NUMBERS
@@ -27,6 +34,24 @@ FITTED = [name for name in option_names(config_dirs(()), "calibration") if name.
 def operator(kind: Kind, **shape: float) -> Operator:
     traffic = {"weights": 2e6, "kv": 4e6, "activations": 1e6}
     return Operator("", 1.0, 1e9, traffic, 1e15, kind, **shape)
+
+
+def test_uneven_groups_cost_streams_less_than_arithmetic() -> None:
+    """At half of the efficiency a stream keeps 0.5^1 of the bandwidth, or 0.5^0.5, or all."""
+    ideal, product = calibration("ideal"), operator("experts")
+    for streaming, kept in ((1.0, 0.5), (0.5, 0.5**0.5), (0.0, 1.0)):
+        changed = {"expert_efficiency": 0.5, "expert_streaming": streaming}
+        rates = reached_rates(ideal.model_copy(update=changed), product, True)
+        assert rates.efficiency == 0.5
+        assert rates.reached["weights"] == pytest.approx(kept)
+
+
+def test_unpacking_takes_its_flops_in_decode_alone() -> None:
+    """1e9 FLOPs and 16 for each of 1e9 packed weights: 17e9 at 1e12 FLOP/s are 17 ms."""
+    stack = calibration("ideal").model_copy(update={"unpacking_flops": 16.0})
+    product = replace(operator("matmul"), packed=1e9, peak=1e12)
+    assert operator_time(stack, product, 1e12, True).compute == pytest.approx(17e-3)
+    assert operator_time(stack, product, 1e12, False).compute == pytest.approx(1e-3)
 
 
 def test_a_ramp_costs_half_of_itself_at_its_half() -> None:

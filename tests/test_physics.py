@@ -639,7 +639,7 @@ def test_copies_for_one_domain_cross_over_once() -> None:
     """
     case = changed(case_of("mixtral-8x7b", workload="snapshot", batch=128), LINKS)
     experts = {"model.ffns.moe.n_experts": 256, "model.ffns.moe.n_active": 8}
-    plan = {"plan.tp": 4, "plan.dp": 8, "plan.ep": 32, "plan.merge_exchange": True}
+    plan = {"plan.tp": 4, "plan.dp": 8, "plan.ep": 32, "plan.exchange": "merged"}
     step = Evaluation(changed(case, {**experts, **plan})).decode
     size, met = 16 / 4 * 8 * 4096 * 2, 4 * (1 - 0.75**8) / 8
     reduced = 64 * (6 * 2e-6 + 1.5 * 16 * 4096 * 2 / 400e9)

@@ -9,10 +9,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 import infercost
+from infercost.compose import Options
+from infercost.cost import Evaluation
 from infercost.equations import collectives, moe, roofline, sharding
+from infercost.operators.stack import blocks
+from infercost.question import ask
 
 
 def evaluated(*overrides: str) -> Any:
@@ -142,6 +147,25 @@ def combined() -> float:
 
 def test_bytes_of_an_exchange() -> None:
     assert (dispatched(), combined()) == (7_569_408, 14_680_064)
+
+
+def test_tokens_are_gathered_once_or_copied_to_each_expert() -> None:
+    """Two groups of 32 tokens of 2,048 x 2 B, 48 layers there and back: to the other group
+    48 x 2 x 131,072 = 12,582,912 B, or half of eight copies each, four times that."""
+    plan = ["plan=base", "plan.tp=1", "plan.dp=2", "plan.ep=2", "batch=64", "model=qwen3-30b-a3b"]
+    sent = {
+        how: sum(
+            float(np.sum(message.sent * message.count))
+            for block in blocks(point.layout, point.decode_pass)
+            for message in block.messages
+        )
+        for how in ("gather", "copies")
+        for point in [
+            Evaluation(next(iter(Options(ask([*plan, f"plan.exchange={how}"])).cases())).case)
+        ]
+    }
+    assert sent["gather"] == 12_582_912
+    assert sent["copies"] == pytest.approx(4 * 12_582_912)
 
 
 @pytest.mark.parametrize("ranks", RANKS)

@@ -365,3 +365,30 @@ def test_a_repeated_id_hides_no_row(tmp_path: Path) -> None:
     line = ",".join(f'"{ROW[c]}"' for c in COLUMNS)
     file.write_text("\n".join([",".join(COLUMNS), line, line]) + "\n")
     assert [row["id"] for row in read_table(file)] == ["x1", "x1 (2)"]
+
+
+EXPERTS = {
+    "hardware": "b200-sxm",
+    "model": "qwen3-235b-a22b",
+    "weight_format": "nvfp4",
+    "n_devices": "4",
+    "tp": "",
+    "parallelism": "DEP4",
+    "framework": "TensorRT-LLM v1.1 (PyTorch backend)",
+}
+
+
+def test_without_deepep_tokens_are_gathered_for_their_experts() -> None:
+    """TensorRT-LLM quantises before it gathers; vLLM gathers as they are."""
+    found = reading(**EXPERTS)
+    assert (found.dp, found.ep, found.exchange, found.dispatch) == (4, 4, "gather", "nvfp4")
+    other = reading(**{**EXPERTS, "weight_format": "fp8", "framework": "vLLM 0.11"})
+    assert (other.exchange, other.dispatch) == ("gather", "native")
+    deep = reading(**{**EXPERTS, "weight_format": "fp8", "framework": "SGLang 0.5.2 with DeepEP"})
+    assert (deep.exchange, deep.dispatch) == ("copies", "fp8")
+
+
+def test_llama_cpp_of_2025_keeps_a_pass_behind_its_windows() -> None:
+    """A pass takes 2,048 tokens there (-ub 2048); caches of May 2024 knew no windows."""
+    assert reading(framework="llama.cpp b6918 CUDA, -fa 1 -ub 2048").stale == 2048
+    assert reading(framework="llama.cpp (May 2024)").stale == 0

@@ -102,7 +102,7 @@ def prefill_rate(prompt: float, cached: float, prompts: int, overlap: float) -> 
             "plan.ep=32",
             "plan.formats.kv=bf16",
             "plan.formats.dispatch=fp8",
-            "plan.merge_exchange=true",
+            "plan.exchange=merged",
             f"plan.overlap={overlap}",
             f"plan.prefill_batch={prompts}",
             "plan.prefill_chunk=16384",

@@ -132,10 +132,12 @@ def reached_rates(calibration: Calibration, operator: Operator, decode: bool) ->
         padding = padding * roofline.group_reads(operator.sharing, calibration.group_rereads)
     elif operator.kind == "experts":
         efficiency = efficiency * calibration.expert_efficiency
-        reached["weights"] = reached["weights"] * calibration.expert_efficiency
+        streaming = calibration.expert_efficiency**calibration.expert_streaming
+        reached["weights"] = reached["weights"] * streaming
     if operator.kind in ("matmul", "experts"):
         half = calibration.half_rate_rows + (0.0 if decode else calibration.half_rate_tokens)
         flops = roofline.half_rate_flops(flops, operator.rows, half)
+        flops = flops + (calibration.unpacking_flops if decode else 0.0) * operator.packed
     ramp = (calibration.kv_ramp, calibration.kv_ramp_half + _INSTANT)
     ramped = ramp if operator.kind == "decode_attention" else None
     return Rates(flops + operator.conversion, efficiency, reached, padding, ramped)

@@ -23,6 +23,9 @@ STATIC_CHUNK = 1e9
 CHUNKS = {"llama-cpp-2024": 512.0, "llama-cpp-metal": 512.0, "llama-cpp-2025": 2048.0}
 """Tokens per pass of stacks that cut a prompt; in-flight batching takes 8192."""
 IN_FLIGHT_CHUNK = 8192.0
+ROLLING = "llama-cpp-2025"
+"""Software whose caches of windows hold a pass of prefill more than the window (llama.cpp,
+`llama-kv-cache-iswa.cpp`); attention reads all of it and masks what has left the window."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,16 @@ class Reading:
     """Mean TPOT that a filled stack keeps to, in s."""
     rate: float = math.nan
     """Requests per second and replica that arrive by themselves; NaN in a closed loop."""
+    stale: float = 0.0
+    """Tokens that a cache of a window holds, and attention reads, beyond the window."""
     depth: float = 0.0
     """Tokens in the cache before the prompts, which attend to them."""
     dense: str = ""
     """Number format of what is not a routed expert, where it differs from `weights`."""
     dispatch: str = "native"
     """Number format of activations on their way to experts."""
+    exchange: str = "copies"
+    """How tokens reach experts on other devices: `plan.exchange`."""
     devices: int = 0
     """Devices of the system where nobody says how the model lies on them; else 0."""
 
@@ -138,9 +145,11 @@ def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
         limit=load.limit,
         tpot_limit=load.tpot_limit,
         rate=load.rate / replicas,
+        stale=CHUNKS[era] if era == ROLLING else 0.0,
         depth=_depth(row),
         dense=dense,
-        dispatch="fp8" if _deep_ep(row) else "native",
+        dispatch=_dispatch(row, era, weights),
+        exchange=_exchange(row, era),
         devices=devices if layout.open else 0,
     )
 
@@ -172,6 +181,28 @@ def _weights(row: Row, era: str) -> tuple[str, str]:
         return weights, ""
     dense = "q8_0" if era.startswith("llama-cpp") else "native"
     return ("mxfp4" if weights == "fp8" else weights), dense
+
+
+GATHERING = ("trt-llm", "vllm", "sglang")
+"""Software that, without DeepEP, gathers tokens of all data-parallel groups before experts, then
+reduces and scatters their results: TensorRT-LLM 1.x where `moe_ep_size <= top_k` or memory is not
+shared over NVLink (`modeling_llama.py`, `modeling_deepseekv3.py`), vLLM's default
+`allgather_reducescatter`, SGLang's attention DP without an all-to-all backend (recalled)."""
+QUANTISING = "trt-llm"
+"""Software that quantises what it gathers (TensorRT-LLM: "post-quant all-gather", recalled)."""
+
+
+def _dispatch(row: Row, era: str, weights: str) -> str:
+    """Format of activations on their way to experts: TensorRT-LLM quantises before it gathers."""
+    if _deep_ep(row):
+        return "fp8"
+    quantised = era.startswith(QUANTISING) and weights in ("fp8", "nvfp4")
+    return weights if quantised else "native"
+
+
+def _exchange(row: Row, era: str) -> str:
+    """How tokens reach experts on other devices."""
+    return "gather" if era.startswith(GATHERING) and not _deep_ep(row) else "copies"
 
 
 def _deep_ep(row: Row) -> bool:

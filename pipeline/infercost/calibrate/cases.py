@@ -74,7 +74,8 @@ def case_of(cases: Cases, reading: Reading) -> Case:
     """The case of one reading, its numbers aside: formats, and cores as devices where they rank."""
     case = cases[reading.hardware, reading.model]
     formats = case.plan.formats.model_copy(update=formats_of(reading))
-    changes: dict[str, Any] = {"plan": case.plan.model_copy(update={"formats": formats})}
+    plan = {"formats": formats, "exchange": reading.exchange}
+    changes: dict[str, Any] = {"plan": case.plan.model_copy(update=plan)}
     if reading.cores_per_device > 1:
         changes["hardware"] = _core(case.hardware, reading.cores_per_device)
     return case.model_copy(update=changes)
@@ -88,6 +89,8 @@ def _core(hardware: Any, cores: int) -> Any:
     )
     link = hardware.scale_up.model_copy(
         update={
+            # Of a ring's hops one in `cores` leaves the device, others go through its memory.
+            "alpha": hardware.scale_up.alpha / cores,
             "bandwidth_out": hardware.scale_up.bandwidth_out / cores,
             "domain": hardware.scale_up.domain * cores,
         }

@@ -71,7 +71,8 @@ def _fold(
         return rows, np.full(rows.size, np.nan), list(_levels(examination.groups, held))
     used, weights = ~held, examination.weights.copy()
     used[own] = True
-    weights[own] = block_weight(kept) if kept else 1.0
+    if kept:
+        weights[own] = own_weight(float(kept))
     errors = examination.errors(examination.fitted(used, weights))
     errors[own] = np.nan
     levels = [KNOWN] * rows.size if kept else list(_levels(examination.groups, held))
@@ -81,6 +82,11 @@ def _fold(
 def spread_out(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     """`count` of some rows, as far apart in the table as they can be: the first, ..., the last."""
     return rows[np.unique(np.linspace(0, rows.size - 1, count).round().astype(np.intp))]
+
+
+def own_weight(rows: Array) -> Array:
+    """sqrt(3 / rows) for rows of the stack that is asked about: three of them count whole."""
+    return np.sqrt(3.0) * block_weight(rows)
 
 
 def block_weight(rows: Array) -> Array:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -41,6 +42,59 @@ class Stack:
     bandwidth: FloatArray
 
 
+At = Callable[[FloatArray], Calibration]
+"""The calibration of some rows, with an array entry for each."""
+
+_RATES = ("memory_efficiency", "compute_efficiency")
+FELT: dict[str, tuple[str, ...]] = {
+    "matmul": (*_RATES, "unpacking_flops"),
+    "elementwise": _RATES,
+    "experts": (*_RATES, "unpacking_flops", "expert_efficiency", "expert_streaming"),
+    "decode_attention": (*_RATES, "attention_memory_efficiency", "kv_rereads"),
+    "prefill_attention": (
+        *("memory_efficiency", "attention_memory_efficiency"),
+        *("attention_compute_efficiency", "score_bytes"),
+    ),
+}
+"""Fitted parameters that the work of a kind of operator depends on."""
+FELT_IN_PREFILL = ("half_rate_tokens",)
+FELT_BY_MESSAGES = ("network_efficiency", "rank_overhead")
+
+
+@dataclass(frozen=True)
+class Part:
+    """An addend of the rows' times. Only `felt` parameters change it."""
+
+    whole: bool
+    """Whether it counts as it is; a prefill's is shortened where stages work side by side."""
+    felt: tuple[str, ...]
+    time: Callable[[At], FloatArray]
+
+
+def _summed(
+    each: Callable[[Calibration], Array],
+    row: FloatArray,
+    times: FloatArray,
+    size: int,
+    at: At,
+) -> FloatArray:
+    """Time of each row from that of its entries."""
+    return np.bincount(row.astype(np.intp), np.asarray(each(at(row))) * times, size)
+
+
+def _work(stack: Stack, calibration: Calibration) -> Array:
+    time = operator_time(calibration, stack.operator, stack.bandwidth, stack.decode)
+    return time.terms.total
+
+
+def _launch(stack: Stack, calibration: Calibration) -> Array:
+    return launch_overhead(calibration, stack.operator, stack.bandwidth, stack.decode)
+
+
+def _sent(message: Message, calibration: Calibration) -> Array:
+    return message_terms(calibration, message).total
+
+
 @dataclass(frozen=True)
 class Features:
     """Everything of the readings that a calibration needs."""
@@ -62,26 +116,35 @@ class Features:
     seconds: FloatArray
     """Stated times."""
 
-    def predicted(self, at: Callable[[FloatArray], Calibration]) -> FloatArray:
+    def predicted(self, at: At) -> FloatArray:
         """Time of each row; `at(rows)` is the calibration with an array entry for each row."""
+        return self.combined([part.time(at) for part in self.parts], at)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """Addends of the rows' times, each with the parameters that it feels."""
         size = len(self.readings)
-        total, prefill = np.zeros(size), np.zeros(size)
+        found: list[Part] = []
         for stack in self.stacks:
-            index = stack.row.astype(np.intp)
-            calibration = at(stack.row)
-            time = operator_time(calibration, stack.operator, stack.bandwidth, stack.decode)
-            each = time.terms.total + launch_overhead(
-                calibration, stack.operator, stack.bandwidth, stack.decode
+            where = (stack.row, stack.times, size)
+            work, launch = partial(_work, stack), partial(_launch, stack)
+            phase = "decode" if stack.decode else "prefill"
+            felt = FELT[stack.operator.kind] + (() if stack.decode else FELT_IN_PREFILL)
+            found.append(Part(stack.decode, felt, partial(_summed, work, *where)))
+            found.append(
+                Part(stack.decode, (f"{phase}_overhead",), partial(_summed, launch, *where))
             )
-            phase = total if stack.decode else prefill
-            phase += np.bincount(index, np.asarray(each) * stack.times, size)
-        calibration = at(self.message_row)
-        waits = np.asarray(message_terms(calibration, self.messages).total) * self.message_times
-        total += np.bincount(self.message_row.astype(np.intp), waits, size)
-        calibration = at(np.arange(size, dtype=float))
-        total += prefill * pipelined_share(self.chunks, self.stages, calibration.pipeline_overlap)
-        total = total + calibration.step_overhead * self.passes
+        sent = partial(_summed, partial(_sent, self.messages), self.message_row, self.message_times)
+        return (*found, Part(True, FELT_BY_MESSAGES, partial(sent, size)))
+
+    def combined(self, times: Sequence[FloatArray], at: At) -> FloatArray:
+        """Time of each row from the times of its parts: prefills are pipelined, hosts wait."""
+        calibration = at(np.arange(len(self.readings), dtype=float))
+        total = calibration.step_overhead * self.passes
         total = total + calibration.sequence_overhead * self.sequences
+        whole = pipelined_share(self.chunks, self.stages, calibration.pipeline_overlap)
+        for part, time in zip(self.parts, times, strict=True):
+            total = total + (time if part.whole else time * whole)
         return np.asarray(total * self.scale)
 
 
@@ -156,6 +219,7 @@ def _stacked(kind: str, decode: bool, table: dict[str, FloatArray]) -> Stack:
         table["scores"],
         table["depth"],
         table["context"],
+        packed=table["packed"],
     )
     return Stack(operator, decode, table["row"], table["times"], table["bandwidth"])
 
@@ -164,7 +228,7 @@ def _groups(readings: Sequence[Reading]) -> Iterator[list[Reading]]:
     """Readings that differ in numbers alone."""
     groups: dict[tuple[object, ...], list[Reading]] = {}
     for r in readings:
-        key = (*formats_of(r).items(), r.hardware, r.model, r.cores_per_device)
+        key = (*formats_of(r).items(), r.hardware, r.model, r.cores_per_device, r.exchange)
         groups.setdefault(key, []).append(r)
     yield from groups.values()
 
@@ -191,8 +255,12 @@ def _stack(
     steps = np.array([r.steps for r in readings])
     prompt_passes = np.broadcast_to(np.asarray(point.prompt_passes), (size, 1))[:, 0]
     work: tuple[tuple[bool, Pass, FloatArray], ...] = (
-        (False, _on_top(point.prefill_pass, readings), prefills * prompt_passes),
-        (True, point.decode_pass, steps),
+        (
+            False,
+            _on_top(_rolling(point.prefill_pass, readings), readings),
+            prefills * prompt_passes,
+        ),
+        (True, _rolling(point.decode_pass, readings), steps),
     )
     for decode, step, times in work:
         for block in blocks(point.layout, step):
@@ -208,6 +276,7 @@ def _stack(
                     scores=op.scores,
                     depth=op.depth,
                     context=op.context,
+                    packed=op.packed,
                     bandwidth=point.case.hardware.tier.bandwidth,
                     **{stream: op.traffic.get(stream, 0.0) for stream in STREAMS},
                 )
@@ -228,6 +297,17 @@ def _stack(
         chunks=prompt_passes,
         stages=np.array([float(r.pp) for r in readings]),
         scale=np.where(filled, 1.0 / batch, 1.0),
+    )
+
+
+def _rolling(step: Pass, readings: Sequence[Reading]) -> Pass:
+    """A pass whose windows are read with the `stale` tokens that their caches still hold."""
+    stale = np.array([r.stale for r in readings]).reshape(-1, 1)
+    if not stale.any():
+        return step
+    return replace(
+        step,
+        kv_read=lambda window: step.kv_read(window + stale),
     )
 
 

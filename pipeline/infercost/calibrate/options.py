@@ -45,7 +45,7 @@ def texts(public: Public, fitted: Fit) -> Iterator[tuple[str, str]]:
             continue  # software that was not stated is no stack to choose
         mine = index["stack"] == place
         above = int(index["family"][mine][0])
-        line = fitted.line({"family": above, "stack": place})
+        line = fitted.line({"family": above, "pace": place, "stack": place})
         theirs = _labels(fitted, "architecture", index["family"] == above)
         formats = {
             kind.split(OF_FORMAT)[1]: fitted.deviations["format"][names["format"].index(kind)]

@@ -10,7 +10,7 @@ import numpy as np
 
 from infercost.arrays import FloatArray
 from infercost.calibrate.cases import Cases, calibration, case_of, cases_of
-from infercost.calibrate.examine import Examination, block_weight
+from infercost.calibrate.examine import Examination, block_weight, own_weight
 from infercost.calibrate.features import features
 from infercost.calibrate.fit import Groups
 from infercost.errors import SpecError
@@ -75,6 +75,9 @@ def load(
     groups = Groups.of(_labels(kept, cases, name))
     rows = tuple(table[r.id] for r in kept)
     weights = block_weights([row.get("block") or row["hardware"] for row in rows])
+    mine = np.array([r.id.startswith(OWN) for r in kept])
+    if mine.any():
+        weights[mine] = own_weight(float(mine.sum()))
     base = calibration("ideal", dirs)
     # The host's part cannot be told from launches in any table; it is stated, not fitted.
     base = base.model_copy(update={"step_overhead": STEP_OVERHEAD})
@@ -92,6 +95,7 @@ def _labels(readings: Sequence[Reading], cases: Cases, own: str) -> dict[str, li
     return {
         "family": list(family),
         "architecture": [case.hardware.architecture or case.hardware.name for case in of],
+        "pace": stack,
         "stack": stack,
         "format": [
             f"{mine}{OF_FORMAT}{stored_format(case, 'weights')}"

@@ -57,6 +57,8 @@ class Operator:
     shared: Ratio = 0.0
     dependent: Count | None = None
     exchange: Callable[[Count], Bytes] | None = None
+    packed: Count = 0.0
+    """Weights that are stored in less than a byte and unpacked for the product."""
     conversion: Flops = 0.0
     """FLOPs of its peak whose time it takes to convert what is stored in a narrower format."""
 
@@ -227,8 +229,14 @@ class Layout:
             "matmul",
             rows=tokens,
             depth=depth,
+            packed=self.packed(elements, self.weights),
             exchange=self.exchange(tokens, width, elements, 1.0),
         )
+
+    def packed(self, elements: Count, size: Bytes) -> Count:
+        """Weights of `size` bytes that are unpacked before they are multiplied."""
+        narrow = size < 1.0 and compute_format(self.case) != "fp4"
+        return elements if narrow else 0.0
 
     @cached_property
     def encoded(self) -> Count:

@@ -167,6 +167,7 @@ def _routed(
             depth=depth,
             run=elements * layout.experts * plan.ep / stage,
             dependent=touched / plan.ep if name == "routed experts up" else None,
+            packed=layout.packed(shard(touched * elements, stage), layout.experts),
             exchange=layout.exchange(visits, width, elements, touched / stage),
         )
         for name, (elements, width, depth) in sizes.items()
@@ -195,15 +196,17 @@ def ffn_messages(layout: Layout, ffn: FeedForward, count: Array, step: Pass) -> 
         return ()
     expert_tp = plan.tp * plan.dp / plan.ep
     # The busiest rank receives its share times the skew, and all wait for it.
-    sender = step.tokens * expert_tp / plan.tp * _skew(layout)
+    gathered = plan.exchange == "gather"
+    sender = step.tokens * expert_tp / plan.tp * (1.0 if gathered else _skew(layout))
+    copies: Count = plan.dp if gathered else ffn.n_active
     return tuple(
         layout.network.all_to_all(
             name,
             count,
-            exchanged_bytes(sender, ffn.n_active, expert_width(layout, ffn), element),
+            exchanged_bytes(sender, copies, expert_width(layout, ffn), element),
             plan.dp,
             plan.tp,
-            ffn.n_active * expert_tp if plan.merge_exchange else None,
+            ffn.n_active * expert_tp if plan.exchange == "merged" else None,
         )
         for name, element in (("dispatch", layout.dispatch), ("combine", layout.combine))
     )

@@ -24,6 +24,7 @@ SHARES = (
     "attention_memory_efficiency",
     "attention_compute_efficiency",
     "expert_efficiency",
+    "expert_streaming",
     "network_efficiency",
     "kv_rereads",
     "pipeline_overlap",
@@ -31,6 +32,7 @@ SHARES = (
 """Parameters between 0 and 1, whose odds s / (1 - s) a factor multiplies."""
 AMOUNTS = (
     "half_rate_tokens",
+    "unpacking_flops",
     "score_bytes",
     "decode_overhead",
     "prefill_overhead",
@@ -65,6 +67,10 @@ class Numbers(Spec):
     expert_efficiency: EfficiencyField
     """What grouped products of routed experts reach of the same rates: small, uneven groups, and
     a busiest device that the others wait for."""
+    expert_streaming: FractionField = 1.0
+    """How far `expert_efficiency` holds where weights' bandwidth binds, as its exponent: 1 as where
+    arithmetic binds, 0 not at all, since uneven groups leave tiles empty but read each weight once.
+    """
     network_efficiency: EfficiencyField
     """Share of a link's bandwidth that collectives reach."""
     half_rate_tokens: NonNegativeField
@@ -72,6 +78,9 @@ class Numbers(Spec):
     score_bytes: NonNegativeField
     """Bytes of traffic for each query-key pair and head of a prefill: 0 where attention is fused,
     8 to 16 where scores are written out, read for the softmax, and read again."""
+    unpacking_flops: NonNegativeField = 0.0
+    """FLOPs of a product's peak whose time it takes in decode to unpack one weight stored in less
+    than a byte. Without matrix units it is what binds; with them their peak hides it."""
     kv_rereads: FractionField
     """How far decode reads a shared KV head again for each of its query heads: 0 once, 1 each."""
     decode_overhead: LatencyField

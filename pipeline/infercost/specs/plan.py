@@ -109,13 +109,14 @@ class Plan(SourcedSpec):
     """Whether prefill interrupts decode on the same devices, or runs on a pool of its own."""
     overlap: FractionField
     """Share of communication that runs behind computation where there is enough of it."""
-    merge_exchange: bool = False
-    """Whether a token goes once to each scale-up domain that holds experts of its, and is handed on
-    inside, in place of once to each expert: kernels for large batches do so, those for low latency
-    do not."""
     admission_sigma: NonNegativeField
     """KV room is kept for the mean total context in flight plus so many standard deviations."""
     formats: PlanFormats
+    exchange: Literal["copies", "merged", "gather"] = "copies"
+    """How tokens reach experts on other data-parallel groups: a copy to each expert that they
+    visit, as kernels for low latency do; one to each scale-up domain that holds some, handed on
+    inside, as kernels for large batches do; or all tokens gathered everywhere and the results
+    reduced and scattered."""
     spares: CountOrZeroField = 0
     """Devices that stand by for a replica's failed ones, within reach of the others."""
     placement: Placement = Placement()
