@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import os
 import sys
 from pathlib import Path
@@ -51,6 +52,9 @@ COMMANDS = (
 )
 """In the order of --help."""
 
+SELDOM = 100_000
+"""New objects after which garbage is looked for: start-up makes that many, and they all stay."""
+
 USAGE_ERROR = 2
 """Exit code of a wrong configuration or command line."""
 
@@ -70,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; a fault that the user can mend is one line per fault and exit code 2."""
+    gc.set_threshold(SELDOM)
     chosen = parser().parse_args(arguments)
     try:
         code: int = chosen.run(chosen)
