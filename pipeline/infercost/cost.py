@@ -10,7 +10,7 @@ from functools import cached_property, reduce
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, Usd, UsdPerSecond
+from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, Usd, UsdPerSecond, as_array
 from infercost.bill import priced
 from infercost.directions import directed
 from infercost.drafting import draft_layout, draft_pass, riding, together, verification, with_drafts
@@ -84,11 +84,11 @@ class Evaluation:
         code = broken_limit(self.layout, self.lengths, self.memory, self.placed)
         for other in (self.light, self.pool):
             if other is not None:
-                code = np.where(np.asarray(code) == 0, other.broken, code)
+                code = np.where(as_array(code) == 0, other.broken, code)
         if self.placed is None or not self.wearing:
             return code
-        worn = np.asarray(self.memory_life < self.least_memory_life)
-        return np.where((np.asarray(code) == 0) & worn, float(LIMITS.index("endurance")), code)
+        worn = as_array(self.memory_life < self.least_memory_life)
+        return np.where((as_array(code) == 0) & worn, float(LIMITS.index("endurance")), code)
 
     @cached_property
     def placed(self) -> Placed | None:
@@ -143,7 +143,7 @@ class Evaluation:
             rate = written / self.device_seconds * self.case.economics.utilisation
             with np.errstate(divide="ignore", invalid="ignore"):
                 life = endurance.life(writes, rate)
-            lives.append(np.where(np.asarray(rate) > 0, life, np.inf))
+            lives.append(np.where(as_array(rate) > 0, life, np.inf))
         return tuple(lives)
 
     @cached_property
@@ -186,7 +186,7 @@ class Evaluation:
         mechanisms = self.case.mechanisms
         if mechanisms.drafting is not None:
             step = with_drafts(step, self._draft(mechanisms.drafting), mechanisms.drafting)
-        if np.any(np.asarray(mechanisms.fused) > 0):
+        if np.any(as_array(mechanisms.fused) > 0):
             step = riding(self.layout, step, mechanisms.fused * self._chunks_per_step)
         return step
 
@@ -303,7 +303,7 @@ class Evaluation:
 
     @property
     def _waits_for_steps(self) -> bool:
-        return bool(np.any(np.asarray(self.lengths.first_steps) > 0))
+        return bool(np.any(as_array(self.lengths.first_steps) > 0))
 
     @cached_property
     def ttft_terms(self) -> Terms:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
 from infercost.draws import draw_axis
-from infercost.evaluation import BLOCK, evaluated, typed_axis
+from infercost.evaluation import evaluated_blocks, typed_axis
 from infercost.grid import Grid, GridAxis
 from infercost.landing import landing
 from infercost.optimise import Chosen, Search, joint_axis, search
@@ -104,8 +104,8 @@ def _axis(entry: Plain) -> Axis:
 def _whole(
     composed: ComposedCase, outer: tuple[GridAxis, ...], only: tuple[str, ...]
 ) -> Iterator[tuple[pa.Table, int]]:
-    for block in Grid(outer).blocks(BLOCK):
-        yield to_arrow(evaluated(composed, block, only)), block.size
+    for part in evaluated_blocks(composed, Grid(outer), only):
+        yield to_arrow(part), part.grid.size
 
 
 def inner_axes(options: Options, composed: ComposedCase, how: Optimise) -> tuple[GridAxis, ...]:

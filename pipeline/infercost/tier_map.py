@@ -26,7 +26,7 @@ from typing import get_args
 
 import numpy as np
 
-from infercost.arrays import Array, BoolArray, Bytes, Seconds
+from infercost.arrays import Array, BoolArray, Bytes, Seconds, as_array
 from infercost.equations import tiers as eq
 from infercost.errors import SpecError, nearest
 from infercost.operators.base import Block, Layout, Pass
@@ -84,7 +84,7 @@ class _Placing:
         }
         self.slack = ROUNDING * memory.used
         # Steps that keep no cache make keys and values of their own, in the room of activations.
-        self.cached = bool(np.any(np.asarray(memory.kv + memory.context) > 0))
+        self.cached = bool(np.any(as_array(memory.kv + memory.context) > 0))
         self.rooms = [t.capacity * case.calibration.memory_utilisation for t in self.tiers]
         self.stack: tuple[Block, ...] = blocks(layout, decode)
         self.traffic = self._traffic()
@@ -112,7 +112,7 @@ class _Placing:
     def _orders(self) -> list[tuple[int, ...]]:
         """Orders of tiers to try for classes that the plan does not order."""
         fastest = sorted(
-            range(len(self.tiers)), key=lambda i: -float(np.max(np.asarray(self.tiers[i].peak)))
+            range(len(self.tiers)), key=lambda i: -float(np.max(as_array(self.tiers[i].peak)))
         )
         if len(fastest) > MOST_ORDERED or set(self.order) == set(CLASSES):
             return [tuple(fastest)]
@@ -293,14 +293,14 @@ def _is_better(
     placed: Placed, work: Seconds, best: Placed, shortest: Seconds, slack: Bytes
 ) -> BoolArray:
     """Whether one map leaves less over than another, or as much up to `slack` and works shorter."""
-    gained = np.asarray(best.overflow - placed.overflow)
-    as_much = np.abs(gained) <= np.asarray(slack)
-    return np.asarray(np.where(as_much, np.asarray(work < shortest), gained > 0))
+    gained = as_array(best.overflow - placed.overflow)
+    as_much = np.abs(gained) <= as_array(slack)
+    return as_array(np.where(as_much, as_array(work < shortest), gained > 0))
 
 
 def _shares(amounts: Sequence[Bytes], size: Bytes, first: int) -> tuple[Array, ...]:
     """Share per tier; a class of no bytes counts as lying on the first tier of its order."""
-    none = np.asarray(size) <= 0
+    none = as_array(size) <= 0
     whole = np.where(none, 1.0, size)
     return tuple(
         np.where(none, float(i == first), amount / whole) for i, amount in enumerate(amounts)

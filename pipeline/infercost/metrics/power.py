@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Array
+from infercost.arrays import Array, as_array
 from infercost.cost import Evaluation
 from infercost.equations.energy import idle_share
 from infercost.registry import metric
@@ -33,11 +33,11 @@ def _mean(point: Evaluation) -> Array:
 
 
 def _peak(point: Evaluation) -> Array:
-    decode = np.asarray(point.dynamic_power)
+    decode = as_array(point.dynamic_power)
     idle = point.case.hardware.idle_power
-    if not np.any(np.asarray(point.prompt_passes) > 0):
+    if not np.any(as_array(point.prompt_passes) > 0):
         return idle + decode
-    prefill = np.asarray(point.prefill.energy.total / point.prefill.time.total)
+    prefill = as_array(point.prefill.energy.total / point.prefill.time.total)
     worst = np.max(np.atleast_1d(prefill), axis=-1, keepdims=True)
     peak: Array = idle + np.maximum(decode, worst)
     return peak

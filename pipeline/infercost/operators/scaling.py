@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from infercost.arrays import as_array
 from infercost.specs.case import Case
 from infercost.specs.trend import Trend
 
@@ -18,16 +19,16 @@ def scaled(case: Case) -> Case:
     stated, searches in proportion.
     """
     trend = case.trend
-    if np.all(np.asarray(trend.dose) == 1.0):
+    if np.all(as_array(trend.dose) == 1.0):
         return case
     return case.model_copy(update={"trend": _at_dose(trend)})
 
 
 def _at_dose(trend: Trend) -> Trend:
-    dose = np.asarray(trend.dose, dtype=np.float64)
+    dose = as_array(trend.dose, dtype=np.float64)
     changed: dict[str, object] = {name: getattr(trend, name) * dose for name in ADDED}
     changed["experts"] = np.rint(trend.experts * dose)
-    changed["branches"] = 1.0 + (np.asarray(trend.branches) - 1.0) * dose
+    changed["branches"] = 1.0 + (as_array(trend.branches) - 1.0) * dose
     if trend.retrieval is not None:
         rounds = trend.retrieval.rounds * dose
         changed["retrieval"] = trend.retrieval.model_copy(update={"rounds": rounds})
