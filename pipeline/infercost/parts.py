@@ -191,10 +191,12 @@ def write_rows(tables: Iterable[pa.Table], target: Path) -> None:
         for table in tables:
             waiting.append(table)
             if sum(t.num_rows for t in waiting) >= ROW_GROUP:
+                # Nothing is copied, and what has been written is let go.
                 joined = _joined(waiting)
                 full = joined.num_rows // ROW_GROUP * ROW_GROUP
-                write(_joined([joined.slice(0, full)]))
+                write(joined.slice(0, full))
                 waiting = [joined.slice(full)]
+                del joined, table
         if writer is None or any(t.num_rows for t in waiting):
             write(_joined(waiting))
     finally:
@@ -214,7 +216,7 @@ def write_table(table: pa.Table, target: Path) -> int:
 def _joined(tables: list[pa.Table]) -> pa.Table:
     import pyarrow as pa
 
-    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+    return pa.concat_tables(tables).unify_dictionaries()
 
 
 def parquet_options(schema: pa.Schema) -> Plain:
