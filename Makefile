@@ -14,6 +14,7 @@ CONFIG_DIR ?=
 SNAKEMAKE = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake \
 	--workflow-profile workflow/profiles/default --config study=$(STUDY) $(if $(CONFIG_DIR),config_dir=$(CONFIG_DIR))
 
+comma := ,
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -86,10 +87,12 @@ format: env ## Format code and workflow
 	$(BIN)/ruff format
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-benchmark: env ## Time the cost model
-	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,iqr,rounds
-	$(BIN)/python tests/benchmarks/measure.py 2e8
-	$(BIN)/python tests/benchmarks/measure_serving.py
+# PARTS of tests/benchmarks/measure.py; none for all: growth rates parquet draws start_up study.
+PARTS ?=
+benchmark: env ## Measure speed and memory, all or PARTS="rates start_up", into tests/benchmarks/results.json
+	$(BIN)/python tests/benchmarks/measure.py $(PARTS) --save
+	$(if $(PARTS),,$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-columns=min$(comma)median$(comma)iqr$(comma)rounds)
+	$(if $(PARTS),,$(BIN)/python tests/benchmarks/measure_serving.py)
 
 env: $(VENV)/.installed ## Set up .venv from the lock; nothing to do if it is up to date
 

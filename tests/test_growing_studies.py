@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from infercost import parts
 from infercost.datasets import Version, open_version
 from infercost.errors import SpecError
 from infercost.recompute import recompute
@@ -169,3 +172,20 @@ def test_aggregates_see_one_best_row_for_each_combination(tmp_path: Path) -> Non
     found = best_rows(version)
     assert found["cost_per_mtoken_usd"].tolist() == wanted["cost_per_mtoken_usd"].tolist()
     assert list(found.columns) == list(rows.columns)
+
+
+def test_the_same_rows_give_the_same_bytes_however_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10,000 rows in row groups of 4,096: at once, by groups, in pieces that divide none."""
+    monkeypatch.setattr(parts, "ROW_GROUP", 4096)
+    numbers = np.random.default_rng(0).normal(size=10_000)
+    words = pa.array(["a", "b"] * 5_000).dictionary_encode()
+    table = pa.table({"word": words, "number": numbers, "flag": numbers > 0})
+    written = set()
+    for size in (10_000, 4_096, 999):
+        target = tmp_path / f"{size}.parquet"
+        parts.write_rows((table.slice(i, size) for i in range(0, 10_000, size)), target)
+        written.add(target.read_bytes())
+    assert len(written) == 1
+    assert pq.read_table(target).equals(table)

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from infercost import compose
+from infercost import compose, question
 from infercost.compose import Options
+from infercost.errors import SpecError
 from infercost.paths import config_dirs
-from infercost.question import Question, option_names
-from infercost.resolve import content_of
+from infercost.question import Question, ask, option_names
+from infercost.resolve import content_of, plain_override
 from infercost.specs.case import GROUPS
 
 EVERY = {
@@ -22,11 +23,72 @@ EVERY = {
 
 @pytest.mark.slow
 def test_every_option_comes_to_what_hydra_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    fast = Options(Question(EVERY))
+    told = {
+        g: tuple(n for n in names if content_of(config_dirs(), g, n)) for g, names in EVERY.items()
+    }
+    for options in (EVERY, told):
+        fast = Options(Question(options))
+        with monkeypatch.context() as patched:
+            patched.setattr(compose, "content_of", lambda *_: None)
+            patched.setattr(compose, "told_options", lambda *_: None)
+            slow = Options(Question(options))
+        assert fast.raw == slow.raw
+        assert fast.chosen == slow.chosen
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["hardware=mi300x", "model=deepseek-v3", "plan.tp=16", "plan.ep=16", "batch=64"],
+        ["economics=rental", "economics.utilisation=0.5", "plan.formats.weights=fp8"],
+        ["direction=hbf+low-latency", "mitigation=w4"],
+    ],
+)
+def test_words_and_numbers_as_overrides_need_no_hydra(
+    monkeypatch: pytest.MonkeyPatch, overrides: list[str]
+) -> None:
+    monkeypatch.setattr(Options, "_compose", lambda self: pytest.fail("composed by Hydra"))
+    fast = Options(ask(overrides))
+    monkeypatch.undo()
+    monkeypatch.setattr(compose, "told_options", lambda *_: None)
     monkeypatch.setattr(compose, "content_of", lambda *_: None)
-    slow = Options(Question(EVERY))
+    monkeypatch.setattr(question, "plain_override", lambda _: None)
+    slow = Options(ask(overrides))
     assert fast.raw == slow.raw
     assert fast.chosen == slow.chosen
+    assert fast.question == slow.question
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "batch=1,2",
+        "batch=[1]",
+        "batch=range(1,3)",
+        "+a.b=1",
+        "a.b=007",
+        "a.b=1e9",
+        "a.b=true",
+        "a.b=Null",
+        "a.b='x y'",
+        "a.b=80 GB",
+        "a.b=${c}",
+        "a@b=c",
+        "~a",
+        "a.b=",
+        "a.b=-1",
+        "a.b=x+y",
+    ],
+)
+def test_other_overrides_are_left_to_hydra(text: str) -> None:
+    assert plain_override(text) is None
+
+
+@pytest.mark.parametrize("override", ["plan.tensor=8", "plan.formats=8", "trend.tokens.more=1"])
+def test_an_override_of_what_is_not_there_is_left_to_hydra(override: str) -> None:
+    with pytest.raises(SpecError):
+        list(Options(ask([override])).cases())
 
 
 def test_most_options_need_no_hydra() -> None:
@@ -59,6 +121,11 @@ def test_what_stands_after_own_keys_wins_over_them(tmp_path: Path) -> None:
     assert told(dirs) == {"x": {"p": 2}}
 
 
+def test_an_option_builds_on_another_of_its_group(tmp_path: Path) -> None:
+    dirs = written(tmp_path, a="defaults:\n  - _b\n  - _self_\np: 1\nr:\n", _b="p: 2\nq: {s: 3}\n")
+    assert told(dirs) == {"p": 1, "q": {"s": 3}, "r": None}
+
+
 def test_numbers_are_read_as_omegaconf_reads_them(tmp_path: Path) -> None:
     """YAML 1.1 takes 1e9 for text and 2024-05-01 for a date."""
     dirs = written(tmp_path, a="n: 1e9\nd: 2024-05-01\nb: true\nt: 80 GB\n")
@@ -71,12 +138,10 @@ def test_numbers_are_read_as_omegaconf_reads_them(tmp_path: Path) -> None:
         "a: ${b}\n",
         "# @package _global_\na: 1\n",
         "a: ???\n",
-        "a:\n",
         "1: a\n",
         "a: 1\na: 2\n",
         "a: [1\n",
         "- a\n",
-        "defaults:\n  - b\n  - _self_\na: 1\n",
         "defaults:\n  - /g@x: b\na: 1\n",
         "defaults:\n  - override /g: b\n  - _self_\n",
         "defaults:\n  - /g@_global_: b\n  - _self_\n",

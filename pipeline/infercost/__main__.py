@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import os
 import sys
 from pathlib import Path
@@ -53,6 +54,9 @@ COMMANDS = (
 )
 """In the order of --help."""
 
+SELDOM = 100_000
+"""New objects after which garbage is looked for: start-up makes that many, and they all stay."""
+
 USAGE_ERROR = 2
 """Exit code of a wrong configuration or command line."""
 
@@ -73,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; a fault that the user can mend is one line per fault and exit code 2."""
+    gc.set_threshold(SELDOM)
     top = parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what might follow
         from infercost.completions import complete

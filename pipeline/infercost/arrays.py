@@ -7,15 +7,57 @@ unit-carrying arguments and compare the dimension of the answer. Nothing is chec
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from infercost.deferred import Deferred
+
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 Array: TypeAlias = float | FloatArray
+
+
+@overload
+def as_array(value: bool | np.bool_ | BoolArray) -> BoolArray: ...
+@overload
+def as_array(value: Array) -> FloatArray: ...
+@overload
+def as_array(value: Any, dtype: type[np.float64]) -> FloatArray: ...
+def as_array(value: Any, dtype: Any = None) -> Any:
+    """As `numpy.asarray`, but what may be computed later stays so (see `infercost.deferred`)."""
+    if isinstance(value, Deferred):
+        return value if dtype is None else value.astype(dtype)
+    return np.asarray(value, dtype=dtype)
+
+
+def surely(condition: Any) -> bool:
+    """Whether a condition holds everywhere; of what may be computed later, if that is known now."""
+    known = not isinstance(condition, Deferred) or condition.value is not None
+    return known and bool(np.all(condition))
+
+
+def cuts(shape: tuple[int, ...], most: int) -> Iterator[tuple[slice, ...]]:
+    """A grid cut along its leading axes into pieces of at most `most` points, in order.
+
+    Each piece is a stretch of rows, the last axis fastest.
+    """
+    inner, position = 1, len(shape)
+    while position and inner * shape[position - 1] <= most:
+        position -= 1
+        inner *= shape[position]
+    rest = tuple(slice(0, size) for size in shape[position:])
+    if not position:
+        yield rest
+        return
+    step = max(most // inner, 1)
+    for index in np.ndindex(*shape[: position - 1]):
+        fixed = tuple(slice(i, i + 1) for i in index)
+        for start in range(0, shape[position - 1], step):
+            yield (*fixed, slice(start, min(start + step, shape[position - 1])), *rest)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from infercost.arrays import Array, KgCO2e, Ratio, Usd
+from infercost.arrays import Array, KgCO2e, Ratio, Usd, as_array
 from infercost.equations import silicon
 from infercost.specs.bill import Bill, Die, MemoryKind
 from infercost.specs.case import Case
@@ -40,9 +38,9 @@ def price_factor(trend: PriceTrend | None, memory: Memory) -> Ratio:
     if trend is None:
         return 1.0
     kind = kind_of(memory)
-    years = np.asarray(trend.year) - trend.stated
+    years = as_array(trend.year) - trend.stated
     grown = silicon.price_after(trend.growth.get(kind, 1.0), years)
-    since = np.asarray(trend.year) - trend.surge_from
+    since = as_array(trend.year) - trend.surge_from
     return grown * silicon.surge(trend.surge.get(kind, 1.0), since, trend.surge_years)
 
 

@@ -28,7 +28,7 @@ from infercost.patches import (
 from infercost.paths import CONF, shown
 from infercost.places import COMBINED, COMBINING, option_file, place_of
 from infercost.question import ROOT_KEYS, Axis, Question
-from infercost.resolve import content_of
+from infercost.resolve import content_of, told_options
 from infercost.specs.case import GROUPS, Case
 from infercost.specs.draws import Distribution
 from infercost.specs.fleet import Fleet
@@ -58,7 +58,7 @@ class Options:
         nominal values."""
         _check_paths(question)
         if plain is None:
-            self.raw, self.chosen = self._compose()
+            self.raw, self.chosen = self._without_hydra() or self._compose()
             self._settle()
             question, found = settled_axes(named_in_full(question, self.raw), self.raw)
             self.question = question
@@ -73,6 +73,22 @@ class Options:
         chosen = {g: list(names if g == group else kept) for g, kept in self.chosen.items()}
         options = {g: {name: self.raw[g][name] for name in kept} for g, kept in chosen.items()}
         return {"chosen": chosen, "options": options}
+
+    def _without_hydra(
+        self,
+    ) -> tuple[dict[str, dict[str, Raw]], dict[str, tuple[str, ...]]] | None:
+        """What `_compose` gives, where neither files nor overrides need Hydra; else nothing."""
+        question = self.question
+        single = {group: tuple(single_options(question, group)) for group in COMBINING}
+        told = told_options(question.dirs, GROUPS, {**question.options, **single}, question.fixed)
+        if told is None:
+            return None
+        raw, root = told
+        raw["."] = {".": {key: root[key] for key in ROOT_KEYS}}
+        for group in COMBINING:
+            single_raw = raw.pop(group)
+            raw[group] = self._combined(group, single_raw, combinations_of(question, group))
+        return raw, {group: tuple(options) for group, options in raw.items()}
 
     def _compose(self) -> tuple[dict[str, dict[str, Raw]], dict[str, tuple[str, ...]]]:
         from hydra import compose, initialize_config_dir

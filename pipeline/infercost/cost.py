@@ -10,7 +10,7 @@ from functools import cached_property, reduce
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, Usd, UsdPerSecond
+from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, Usd, UsdPerSecond, as_array
 from infercost.bill import priced
 from infercost.directions import directed
 from infercost.drafting import draft_layout, draft_pass, riding, together, verification, with_drafts
@@ -87,10 +87,10 @@ class Evaluation:
         code = broken_limit(self.layout, self.lengths, self.memory, self.placed)
         for other in (self.light, self.pool):
             if other is not None:
-                code = np.where(np.asarray(code) == 0, other.broken, code)
+                code = np.where(as_array(code) == 0, other.broken, code)
         if (worn := worn_out(self)) is None:
             return code
-        return np.where((np.asarray(code) == 0) & worn, float(LIMITS.index("endurance")), code)
+        return np.where((as_array(code) == 0) & worn, float(LIMITS.index("endurance")), code)
 
     @cached_property
     def maps(self) -> tuple[Placed, Placed] | None:
@@ -168,7 +168,7 @@ class Evaluation:
         mechanisms = self.case.mechanisms
         if (drafting := mechanisms.drafting) is not None:
             step = with_drafts(step, self._draft(drafting), drafting, self.sequences)
-        if np.any(np.asarray(mechanisms.fused) > 0):
+        if np.any(as_array(mechanisms.fused) > 0):
             step = riding(self.layout, step, mechanisms.fused * self._chunks_per_step)
         return step
 
@@ -293,7 +293,7 @@ class Evaluation:
 
     @property
     def _waits_for_steps(self) -> bool:
-        return bool(np.any(np.asarray(self.lengths.first_steps) > 0))
+        return bool(np.any(as_array(self.lengths.first_steps) > 0))
 
     @cached_property
     def ttft_terms(self) -> Terms:

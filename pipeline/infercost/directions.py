@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from infercost.arrays import Array
+from infercost.arrays import Array, as_array
 from infercost.errors import SpecError
 from infercost.specs.case import Case
 from infercost.specs.direction import MAIN, Direction
@@ -116,7 +116,7 @@ def _with_totals(base: Hardware, hardware: Hardware) -> Hardware:
     price = np.maximum(hardware.price + extra, 0.0)
     tdp = hardware.tdp + added(lambda m: m.power * m.stacks)
     idle = hardware.idle_power + added(lambda m: m.static_power * m.stacks)
-    if np.any(np.asarray(idle >= np.asarray(tdp))):
+    if np.any(as_array(idle >= as_array(tdp))):
         raise SpecError(
             f"hardware '{base.name}'",
             "tdp",

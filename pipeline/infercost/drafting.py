@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from infercost.arrays import Array, Count, Ratio
+from infercost.arrays import Array, Count, Ratio, as_array
 from infercost.equations import roofline
 from infercost.lengths import Lengths
 from infercost.operators.base import Layout, Pass
@@ -76,7 +76,7 @@ def with_drafts(
     A step without drafts (`drafted` 0 on an axis) needs none of the host's time.
     """
     whole = verify if draft is None else together(verify, draft, drafting.drafted)
-    drafts: Array = np.asarray(np.asarray(drafting.drafted) > 0, dtype=np.float64)
+    drafts: Array = as_array(as_array(drafting.drafted) > 0, dtype=np.float64)
     extra: Array = drafts * (drafting.overhead + sequences * drafting.overhead_per_sequence)
     return replace(
         whole,

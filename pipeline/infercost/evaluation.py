@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from infercost.allocation import keep_memory
+from infercost.arrays import Array, cuts
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
 from infercost.draws import described, draw_axis
 from infercost.errors import SpecError
 from infercost.grid import Grid, GridAxis
+from infercost.lengths import STRATA
 from infercost.question import Axis, Question, ask
+from infercost.specs.workload import FixedLengths, Snapshot
 from infercost.table import Columns, columns, to_arrow
+from infercost.taped import Sliced, tape_over
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +50,49 @@ def evaluated(composed: ComposedCase, grid: Grid, only: tuple[str, ...] = ()) ->
     return columns(point, grid, composed.options, composed.labels, only=only)
 
 
+WHOLE = 2**20
+"""Points that share one tape at most, strata of requests counted: what is small among their arrays
+is computed once."""
+TAPE_BLOCK = 2**15
+"""Points of a tape whose columns lie in one array: few enough for it to come from kept memory."""
+WORTH_A_TAPE = 2**18
+"""Points from which on a tape saves more time than it takes to write, and its loop to load."""
+
+
+def evaluated_blocks(
+    composed: ComposedCase, grid: Grid, only: tuple[str, ...] = ()
+) -> Iterator[Columns]:
+    """As `evaluated`, block by block: every metric, or `only` some, with the same bits."""
+    keep_memory()
+    plain = isinstance(composed.case.workload, Snapshot | FixedLengths)
+    for whole in grid.blocks(WHOLE if plain else WHOLE // STRATA):
+        if whole.size < WORTH_A_TAPE:
+            yield evaluated(composed, whole, only)
+        else:
+            yield from _on_tape(composed, whole, only)
+
+
+def _on_tape(composed: ComposedCase, grid: Grid, only: tuple[str, ...]) -> Iterator[Columns]:
+    tape = tape_over(grid.shape)
+    point = Evaluation(grid.bind(composed.case, tape))
+    told = columns(point, grid, composed.options, composed.labels, only=only)
+    arrays = Sliced(tape, {"limit": told.limit, "bound": told.bound} | _named(told))
+    for block in cuts(grid.shape, TAPE_BLOCK):
+        values = arrays.over(block)
+        yield replace(
+            told,
+            grid=grid.cut(block),
+            plan={name: values[name] for name in told.plan},
+            limit=values["limit"],
+            bound=values["bound"],
+            values={name: values[name] for name in told.values},
+        )
+
+
+def _named(told: Columns) -> dict[str, Array]:
+    return {**told.plan, **told.values}
+
+
 def parts(question: Question) -> Iterator[Columns]:
     """Each combination of options in turn, evaluated over the question's axes block by block."""
     options = Options(question)
@@ -56,8 +104,7 @@ def parts(question: Question) -> Iterator[Columns]:
         if draws is not None:
             axes.append(draw_axis(draws, composed))
         grid = Grid(tuple(axes))
-        for block in grid.blocks(BLOCK):
-            yield evaluated(composed, block)
+        yield from evaluated_blocks(composed, grid)
 
 
 def evaluate_arrow(overrides: list[str], dirs: tuple[str, ...] = ()) -> pa.Table:

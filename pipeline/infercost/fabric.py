@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Count, Ratio, Seconds
+from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, as_array
 from infercost.equations import collectives as eq
 from infercost.equations import topology as topo
 from infercost.equations.availability import stale_share, straggling_factor
@@ -78,7 +78,7 @@ class Shape:
 def shape_of(topology: Topology, domain: Count, n: Count) -> Shape:
     """The shape of a group of `n` of the `domain` devices of a fabric."""
     kind, radix = topology.kind.removeprefix("reducing_"), topology.radix
-    n = np.asarray(n, dtype=np.float64)
+    n = as_array(n, dtype=np.float64)
     if kind in SIDES:
         return _box(kind, n)
     if kind == "fat_tree":
@@ -99,7 +99,7 @@ def shape_of(topology: Topology, domain: Count, n: Count) -> Shape:
         )
     several = np.minimum(n - 1.0, 1.0)
     if kind == "full_mesh":
-        ports = np.where(n > 1.0, (n - 1.0) / np.maximum(np.asarray(domain) - 1.0, 1.0), 1.0)
+        ports = np.where(n > 1.0, (n - 1.0) / np.maximum(as_array(domain) - 1.0, 1.0), 1.0)
         bisection = topo.full_mesh_bisection(n) * ports
         return Shape(1.0, several, several, bisection, eq.doubling_steps(n), ports)
     nearest = 2.0 if kind == "switch" else 1.0
@@ -165,7 +165,7 @@ class Fabric:
         late = self.link.straggling
         if late.timeout is None:
             return 0.0
-        return np.where(np.asarray(late.tail) > 0.0, stale_share(late.timeout), 0.0)
+        return np.where(as_array(late.tail) > 0.0, stale_share(late.timeout), 0.0)
 
     def shape(self, n: Count) -> Shape:
         """How a group of `n` lies in the fabric."""
@@ -184,7 +184,7 @@ class Fabric:
             if best is None:
                 best = parts
                 continue
-            wins = np.asarray(parts.time < np.asarray(best.time))
+            wins = as_array(parts.time < as_array(best.time))
             best = Parts(
                 np.where(wins, parts.latency, best.latency),
                 np.where(wins, parts.bandwidth, best.bandwidth),
@@ -250,7 +250,7 @@ class Fabric:
         """
         end = self.link.endpoint
         each = sent / np.maximum(steps, 1.0)
-        small = np.asarray(each <= np.asarray(end.small_packet), dtype=np.float64)
+        small = as_array(each <= as_array(end.small_packet), dtype=np.float64)
         return eq.step_alpha(
             self.link.alpha,
             end.nic,
@@ -265,4 +265,4 @@ class Fabric:
 
 def _is(value: Array, neutral: float) -> bool:
     """Whether a number, or every number of an axis, is the neutral one."""
-    return bool(np.all(np.asarray(value) == neutral))
+    return bool(np.all(as_array(value) == neutral))

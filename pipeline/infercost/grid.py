@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from infercost.arrays import FloatArray
+from infercost.arrays import FloatArray, cuts
+from infercost.deferred import Tape
 from infercost.directions import directed
 from infercost.mitigations.apply import mitigated
 from infercost.places import COMBINING
@@ -67,22 +68,13 @@ class Grid:
 
         Small pieces keep the arrays of an evaluation in the processor's cache.
         """
-        inner = 1
-        for position in reversed(range(len(self.axes))):
-            axis = self.axes[position]
-            if inner * axis.size > most:
-                break
-            inner *= axis.size
-        else:
-            yield self
-            return
-        step = max(most // inner, 1)
-        outer = self.axes[:position]
-        for index in np.ndindex(*(a.size for a in outer)):
-            fixed = tuple(a.part(i, i + 1) for a, i in zip(outer, index, strict=True))
-            for start in range(0, axis.size, step):
-                piece = axis.part(start, min(start + step, axis.size))
-                yield Grid((*fixed, piece, *self.axes[position + 1 :]))
+        for cut in cuts(self.shape, most):
+            yield self.cut(cut)
+
+    def cut(self, where: tuple[slice, ...]) -> Grid:
+        """The part of the grid between stated points of each axis."""
+        stretches = zip(self.axes, where, strict=True)
+        return Grid(tuple(axis.part(each.start, each.stop) for axis, each in stretches))
 
     def arrays(self) -> dict[str, FloatArray]:
         """The values at each path, shaped to broadcast over the grid and its request dimension."""
@@ -93,11 +85,12 @@ class Grid:
             for path, values in axis.values.items()
         }
 
-    def bind(self, case: Case) -> Case:
+    def bind(self, case: Case, tape: Tape | None = None) -> Case:
         """The case with the grid's arrays in place of its numbers, its directions and then
         its mitigations applied.
 
-        An axis over one that the case does not take changes nothing.
+        With a tape they are what it starts from. An axis over one that the case does not take
+        changes nothing.
         """
         told = self.told
         for path, values in self.arrays().items():
@@ -106,7 +99,7 @@ class Grid:
             steps = path.split(".")
             if steps[0] in COMBINING and steps[1] not in getattr(case, steps[0]):
                 continue
-            case = replaced(case, steps, values)
+            case = replaced(case, steps, values if tape is None else tape.known(values))
         return mitigated(directed(suited(case)))
 
     def flat(self, values: Any) -> FloatArray:

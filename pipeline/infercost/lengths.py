@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from infercost.arrays import Array, FloatArray
+from infercost.arrays import Array, FloatArray, as_array
 from infercost.equations.attention import attended_pairs
 from infercost.errors import SpecError
 from infercost.paths import data_file
@@ -78,7 +78,7 @@ class Lengths:
     @property
     def reuses(self) -> bool:
         """Whether any prompt finds a part of itself in a prefix cache."""
-        return bool(np.any(np.asarray(self.cached_prompt) > 0))
+        return bool(np.any(as_array(self.cached_prompt) > 0))
 
     def coarse(self) -> Lengths:
         """The same requests in `COARSE` strata, without quantiles."""
@@ -105,13 +105,13 @@ class Lengths:
 
     def mean(self, per_prompt: Array) -> Array:
         """Mean over requests of a quantity that is known per stratum."""
-        weighted = np.asarray(per_prompt) * self.weight
+        weighted = as_array(per_prompt) * self.weight
         total: FloatArray = weighted.sum(axis=-1, keepdims=True)
         return total
 
     def quantile(self, per_prompt: Array, q: float) -> Array:
         """The quantity at one of `QUANTILES` of the prompts; it must grow with the prompt."""
-        value = np.asarray(per_prompt)
+        value = as_array(per_prompt)
         if value.ndim == 0 or value.shape[-1] == 1:
             return value
         index = self.weight.size - len(QUANTILES) + QUANTILES.index(q)
@@ -166,7 +166,7 @@ def lengths_of(
 
 
 def _snapshot(workload: Snapshot, trend: Trend) -> Lengths:
-    if np.any(np.asarray(trend.output_tokens) > 0):
+    if np.any(as_array(trend.output_tokens) > 0):
         raise SpecError(
             f"trend '{trend.name}'",
             "output_tokens",
@@ -302,7 +302,7 @@ def _requests(trace: Trace, blocks: float, policy: Policy) -> _Requests:
 def _over(evaluate: Callable[..., FloatArray | float], *parameters: Array) -> Array:
     """`evaluate` at each combination of broadcast parameters; a vector fills the last dimension."""
     if all(np.ndim(p) == 0 for p in parameters):
-        return np.asarray(evaluate(*(float(p) for p in parameters)))
+        return as_array(evaluate(*(float(p) for p in parameters)))
     grids = np.broadcast_arrays(*parameters)
     rows = [
         np.atleast_1d(evaluate(*values))
@@ -345,17 +345,17 @@ def _trace(trace: Trace, trend: Trend, pool: Pool | None) -> Lengths:
         )
 
     def context(window: float) -> Array:
-        return on(lambda r, w: r.in_flight(lambda s: np.asarray(attended_pairs(s, w))), window)
+        return on(lambda r, w: r.in_flight(lambda s: as_array(attended_pairs(s, w))), window)
 
     def deviation(window: float) -> Array:
-        square = on(lambda r, w: r.in_flight(lambda s: np.asarray(_power_sum(s, w))), window)
+        square = on(lambda r, w: r.in_flight(lambda s: as_array(_power_sum(s, w))), window)
         return np.sqrt(np.maximum(square - context(window) ** 2, 0.0))
 
     def pairs(window: float) -> Array:
-        return on(lambda r, w: r.strata(np.asarray(attended_pairs(r.prompt, w))), window)
+        return on(lambda r, w: r.strata(as_array(attended_pairs(r.prompt, w))), window)
 
     def cached_pairs(window: float) -> Array:
-        return on(lambda r, w: r.strata(np.asarray(attended_pairs(r.cached, w))), window)
+        return on(lambda r, w: r.strata(as_array(attended_pairs(r.cached, w))), window)
 
     output_mean = on(lambda r: float(r.output.mean()))
     return Lengths(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infercost.arrays import Joules, Ratio, Seconds, Watts
+from infercost.arrays import Joules, Ratio, Seconds, Watts, as_array
 from infercost.equations import clocking, energy
 from infercost.specs.hardware import Hardware
 from infercost.specs.load_power import LoadPower
@@ -42,7 +42,7 @@ def at_load(hardware: Hardware, time: Terms, dynamic: Terms, ceiling: Watts) -> 
     moved = Terms({name: term for name, term in dynamic.items() if name != "compute"})
     arithmetic = Terms(compute=dynamic.get("compute", 0.0) * load.arithmetic_ratio)
     demand = arithmetic.plus(_active(load, time)).plus(moved)
-    if np.all(np.asarray(hardware.tdp) >= np.asarray(load.rated)):
+    if np.all(as_array(hardware.tdp) >= as_array(load.rated)):
         return Drawn(_held(dynamic, demand, np.minimum(demand.total, room * time.total)), 0.0)
     spent, slowdown, clock = _capped(hardware, load, time, demand.total, dynamic)
     spent = np.minimum(spent, room * (time.total + slowdown))

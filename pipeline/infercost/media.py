@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infercost.arrays import Array, BoolArray, Count, FloatArray
+from infercost.arrays import Array, BoolArray, Count, FloatArray, as_array
 from infercost.equations import vision
 from infercost.specs.case import Case
 from infercost.specs.encoders import AudioEncoder, VisionEncoder
@@ -40,7 +40,7 @@ def loads(case: Case) -> tuple[Load, ...]:
 
 
 def _any(load: Load) -> bool:
-    return bool(np.any(np.asarray(load.segments) > 0))
+    return bool(np.any(as_array(load.segments) > 0))
 
 
 def _of_encoder(case: Case, name: str) -> Iterator[Load]:
@@ -96,15 +96,15 @@ def cross_positions(case: Case) -> Count:
 def is_served(case: Case) -> BoolArray:
     """Whether the model reads what requests hold, and makes what they ask for."""
     if _makes_pictures(case) is not isinstance(case.workload, Media):
-        return np.asarray(False)
-    served = np.asarray(True)
+        return as_array(False)
+    served = as_array(True)
     if not _reads(case, "vision"):
         served = served & (_seen(case) == 0)
     if not _reads(case, "audio"):
         served = served & (_heard(case) == 0)
     if case.model.needs_media:
         served = served & (_seen(case) + _heard(case) > 0)
-    return np.asarray(served)
+    return as_array(served)
 
 
 def unserved(case: Case) -> str:
@@ -137,8 +137,8 @@ def _reads(case: Case, kind: str) -> bool:
 
 
 def _seen(case: Case) -> FloatArray:
-    return np.asarray(case.trend.images + case.trend.video)
+    return as_array(case.trend.images + case.trend.video)
 
 
 def _heard(case: Case) -> FloatArray:
-    return np.asarray(case.trend.audio)
+    return as_array(case.trend.audio)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Count, Joules, Seconds
+from infercost.arrays import Array, Bytes, Count, Joules, Seconds, as_array
 from infercost.equations import collectives as eq
 from infercost.equations.energy import movement_energy
 from infercost.equations.moe import merged_share
@@ -87,18 +87,18 @@ class Network:
         counts. Of `copies` of a token each domain gets one, and hands it on over scale-up.
         """
         up, out = self.scale_up, self.scale_out
-        domain = np.maximum(up.reach // np.asarray(stride), 1.0)
+        domain = np.maximum(up.reach // as_array(stride), 1.0)
         inside = eq.ranks_inside(n, domain)
         outside_share = eq.remote_share(n, inside)
         inside_share = eq.remote_share(n, 1.0) - outside_share
         if copies is not None:
             inside_share = eq.remote_share(inside, 1.0)
-            outside_share = outside_share * merged_share(copies, n / np.asarray(inside))
+            outside_share = outside_share * merged_share(copies, n / as_array(inside))
         near = up.fastest(eq.ALL_TO_ALL, up.link.exchanges, size * inside_share, inside)
         # All ranks beyond are counterparts in other domains, reached over the same fabric.
-        beyond = np.where(np.asarray(outside_share) > 0.0, n, 1.0)
+        beyond = np.where(as_array(outside_share) > 0.0, n, 1.0)
         far = out.fastest(eq.ALL_TO_ALL, out.link.exchanges, size * outside_share, beyond)
-        slower = np.asarray(far.time > np.asarray(near.time))
+        slower = as_array(far.time > as_array(near.time))
         return Message(
             name,
             count,
@@ -113,7 +113,7 @@ class Network:
 
         It crosses scale-out where they do not fit one scale-up domain.
         """
-        far = np.asarray(span > np.asarray(self.scale_up.reach), dtype=np.float64)
+        far = as_array(span > as_array(self.scale_up.reach), dtype=np.float64)
         near_parts = self.scale_up.one_step(size * (1.0 - far), 1.0 - far, 2.0)
         return self._joined(name, count, near_parts, self.scale_out.one_step(size * far, far, 2.0))
 

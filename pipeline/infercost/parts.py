@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
 from infercost.draws import draw_axis
-from infercost.evaluation import BLOCK, evaluated, typed_axis
+from infercost.evaluation import evaluated_blocks, typed_axis
 from infercost.grid import Grid, GridAxis
 from infercost.landing import landing
 from infercost.optimise import Chosen, Search, joint_axis, search
@@ -104,8 +104,8 @@ def _axis(entry: Plain) -> Axis:
 def _whole(
     composed: ComposedCase, outer: tuple[GridAxis, ...], only: tuple[str, ...]
 ) -> Iterator[tuple[pa.Table, int]]:
-    for block in Grid(outer).blocks(BLOCK):
-        yield to_arrow(evaluated(composed, block, only)), block.size
+    for part in evaluated_blocks(composed, Grid(outer), only):
+        yield to_arrow(part), part.grid.size
 
 
 def inner_axes(options: Options, composed: ComposedCase, how: Optimise) -> tuple[GridAxis, ...]:
@@ -191,10 +191,12 @@ def write_rows(tables: Iterable[pa.Table], target: Path) -> None:
         for table in tables:
             waiting.append(table)
             if sum(t.num_rows for t in waiting) >= ROW_GROUP:
+                # Nothing is copied, and what has been written is let go.
                 joined = _joined(waiting)
                 full = joined.num_rows // ROW_GROUP * ROW_GROUP
-                write(_joined([joined.slice(0, full)]))
+                write(joined.slice(0, full))
                 waiting = [joined.slice(full)]
+                del joined, table
         if writer is None or any(t.num_rows for t in waiting):
             write(_joined(waiting))
     finally:
@@ -214,7 +216,7 @@ def write_table(table: pa.Table, target: Path) -> int:
 def _joined(tables: list[pa.Table]) -> pa.Table:
     import pyarrow as pa
 
-    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+    return pa.concat_tables(tables).unify_dictionaries()
 
 
 def parquet_options(schema: pa.Schema) -> Plain:

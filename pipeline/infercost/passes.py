@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, BytesPerSecond, Flops, Joules, Seconds
+from infercost.arrays import Array, Bytes, BytesPerSecond, Flops, Joules, Seconds, as_array
 from infercost.equations import attention, energy, roofline
 from infercost.equations import collectives as eq
 from infercost.load_power import at_load
@@ -165,7 +165,7 @@ def operator_time(
     compute = roofline.compute_time(rates.flops, operator.peak, rates.efficiency)
     streams = {name: rates.stream(name, moved, bandwidth) for name, moved in traffic.items()}
     transfer: Seconds = sum(streams.values(), start=0.0)
-    bound = np.asarray(compute > np.asarray(transfer), dtype=np.float64)
+    bound = as_array(compute > as_array(transfer), dtype=np.float64)
     terms = {name: time * (1.0 - bound) for name, time in streams.items()}
     return OperatorTime(compute, transfer, Terms({**terms, "compute": compute * bound}))
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from infercost.arrays import Array, Count
+from infercost.arrays import Array, Count, as_array
 from infercost.drafting import drafted_lengths
 from infercost.equations import diffusion, serving
 from infercost.equations.attention import attended_pairs
@@ -42,7 +42,7 @@ def paced_lengths(layout: Layout) -> Lengths:
     if lengths.reuses and shares_context(layout):
         fault = "does not go with prompts that find their own prefixes in a cache"
         raise SpecError("plan", "placement.shared_context", fault, "Leave one of them out")
-    if np.any(np.asarray(trend.branches) > 1):
+    if np.any(as_array(trend.branches) > 1):
         starts = lengths.prefills_per_step / trend.branches
         lengths = replace(lengths, prefills_per_step=starts, branches=trend.branches)
     if case.model.patches is not None:
@@ -69,7 +69,7 @@ def _slowed(
 
 def _by_blocks(lengths: Lengths, generation: BlockDiffusion) -> Lengths:
     block, settled = generation.block, generation.tokens_per_step
-    starts = np.asarray(lengths.prefills_per_step) > 0
+    starts = as_array(lengths.prefills_per_step) > 0
     return replace(
         lengths,
         context=lambda window: diffusion.block_context(lengths.context(window), block),
@@ -84,7 +84,7 @@ def _by_blocks(lengths: Lengths, generation: BlockDiffusion) -> Lengths:
 
 def _whole(lengths: Lengths, generation: SequenceDiffusion) -> Lengths:
     settled, output = generation.tokens_per_step, lengths.output_mean
-    starts = np.asarray(lengths.prefills_per_step) > 0
+    starts = as_array(lengths.prefills_per_step) > 0
     return replace(
         lengths,
         context=_nothing,
@@ -121,7 +121,7 @@ def _pictures(case: Case) -> Lengths:
             generation.patch,
         )
         tokens = latents + (text if generation.joined_text else 0.0)
-        stated = np.asarray(workload.steps)
+        stated = as_array(workload.steps)
         steps = np.where(stated > 0, stated, generation.steps)
     return Lengths(
         prompt=np.maximum(text, 1.0),

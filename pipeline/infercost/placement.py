@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from infercost.arrays import Array, BoolArray, Bytes, Count
+from infercost.arrays import Array, BoolArray, Bytes, Count, as_array
 from infercost.equations.memory import admitted_context
 from infercost.equations.serving import chunk_tokens
 from infercost.equations.transformer import activation_bytes
@@ -56,7 +56,7 @@ def footprint(layout: Layout, lengths: Lengths) -> Footprint:
     capacity: Bytes = sum((m.total_capacity for m in case.hardware.memory.values()), start=0.0)
     return Footprint(
         weight_bytes_per_device(layout),
-        _kv_bytes_per_device(layout, lengths, np.ceil(case.batch / np.asarray(case.plan.dp))),
+        _kv_bytes_per_device(layout, lengths, np.ceil(case.batch / as_array(case.plan.dp))),
         _workspace(layout, lengths),
         capacity * case.calibration.memory_utilisation,
         context_bytes(layout, lengths) + pool_bytes(layout),
@@ -65,7 +65,7 @@ def footprint(layout: Layout, lengths: Lengths) -> Footprint:
 
 def shares_context(layout: Layout) -> bool:
     """Whether requests share a context that is computed beforehand."""
-    return bool(np.any(np.asarray(layout.case.plan.placement.shared_context) > 0))
+    return bool(np.any(as_array(layout.case.plan.placement.shared_context) > 0))
 
 
 def kept_context(layout: Layout, lengths: Lengths, window: float) -> Count:
@@ -84,7 +84,7 @@ def kept_context(layout: Layout, lengths: Lengths, window: float) -> Count:
 def kept_share(layout: Layout, lengths: Lengths, window: float) -> Array:
     """Share of a cache that stays after eviction; the longest request is held whole until then."""
     mechanisms = layout.case.mechanisms
-    if mechanisms.budget is None and np.all(np.asarray(mechanisms.kept) == 1.0):
+    if mechanisms.budget is None and np.all(as_array(mechanisms.kept) == 1.0):
         return 1.0
     return kept_context(layout, lengths, window) / lengths.context(window)
 
@@ -154,8 +154,8 @@ def _workspace(layout: Layout, lengths: Lengths) -> Bytes:
     """
     plan = layout.case.plan
     prompts = chunk_tokens(plan.prefill_batch * lengths.longest, plan.prefill_chunk)
-    decode = np.ceil(layout.case.batch / (np.asarray(plan.dp) * plan.pp))
-    prefills = np.asarray(lengths.prefills_per_step) > 0
+    decode = np.ceil(layout.case.batch / (as_array(plan.dp) * plan.pp))
+    prefills = as_array(lengths.prefills_per_step) > 0
     tokens = np.maximum(np.where(prefills, prompts, 0.0), decode * lengths.per_step)
     return activation_bytes(tokens, widest_rows(layout), layout.activations)
 
@@ -176,14 +176,14 @@ def broken_limit(
     looked at later.
     """
     case = layout.case
-    overflows = np.asarray(memory.used > np.asarray(memory.room))
+    overflows = as_array(memory.used > as_array(memory.room))
     if placed is not None:
-        overflows = np.asarray(placed.overflow > ROUNDING * np.asarray(memory.used))
+        overflows = as_array(placed.overflow > ROUNDING * as_array(memory.used))
     broken = {
         "modality": ~is_served(case),
         "plan": ~is_whole(layout),
         "reach": ~reaches(layout),
-        "context": np.asarray(lengths.longest > np.asarray(case.model.max_context)),
+        "context": as_array(lengths.longest > as_array(case.model.max_context)),
         "capacity": overflows,
     }
     code: Count = 0.0
@@ -196,7 +196,7 @@ def reaches(layout: Layout) -> BoolArray:
     """Whether the links connect all devices of a replica."""
     plan, network = layout.case.plan, layout.network
     connected = np.maximum(network.scale_out.reach, network.scale_up.reach)
-    return np.asarray(plan.tp * plan.pp * plan.dp <= connected)
+    return as_array(plan.tp * plan.pp * plan.dp <= connected)
 
 
 def is_whole(layout: Layout) -> BoolArray:
@@ -206,12 +206,12 @@ def is_whole(layout: Layout) -> BoolArray:
     """
     case = layout.case
     plan, model = case.plan, case.model
-    tp, pp, dp, ep = (np.asarray(x, dtype=float) for x in (plan.tp, plan.pp, plan.dp, plan.ep))
-    heads = min(np.min(np.asarray(mixer_heads(mixer))) for mixer in model.mixers.values())
+    tp, pp, dp, ep = (as_array(x, dtype=np.float64) for x in (plan.tp, plan.pp, plan.dp, plan.ep))
+    heads = min(np.min(as_array(mixer_heads(mixer))) for mixer in model.mixers.values())
     whole = (tp <= heads) & (pp <= sum(layer.count for layer in model.layers.values()))
     if not is_sparse(case):
-        return np.asarray(whole & (ep == 1))
+        return as_array(whole & (ep == 1))
     for ffn in model.ffns.values():
         if ffn.kind == "moe":
-            whole = whole & (ep <= ffn.n_experts) & (ffn.n_active <= np.asarray(ffn.n_experts))
-    return np.asarray(whole & (ep % dp == 0) & ((tp * dp) % ep == 0))
+            whole = whole & (ep <= ffn.n_experts) & (ffn.n_active <= as_array(ffn.n_experts))
+    return as_array(whole & (ep % dp == 0) & ((tp * dp) % ep == 0))

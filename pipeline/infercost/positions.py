@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from infercost.arrays import Array, Ratio
+from infercost.arrays import Array, Ratio, as_array
 from infercost.lengths import Lengths
 from infercost.specs.patches import Patches
 
@@ -18,7 +18,7 @@ def in_positions(lengths: Lengths, factor: Ratio) -> Lengths:
     Prompts and outputs are still counted in tokens where they are paid for.
     """
     output = lengths.output_mean * factor
-    starts = np.asarray(lengths.prefills_per_step) > 0
+    starts = as_array(lengths.prefills_per_step) > 0
     steps = np.maximum(output - 1.0, 1e-9)
     given = lengths.output_mean / steps
     return replace(
@@ -39,7 +39,7 @@ def in_positions(lengths: Lengths, factor: Ratio) -> Lengths:
 
 def _scaled(of: Callable[[float], Array], factor: Ratio, power: int) -> Callable[[float], Array]:
     """A statistic of tokens in sight, of positions instead."""
-    return lambda window: np.asarray(factor) ** power * of(window / factor)  # type: ignore[arg-type]
+    return lambda window: as_array(factor) ** power * of(window / factor)  # type: ignore[arg-type]
 
 
 def tokens_in_patches(patches: Patches) -> Ratio:

@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from infercost.errors import SpecError, nearest
 from infercost.paths import config_dirs, shown
 from infercost.places import COMBINED, COMBINING, combination, option_files
+from infercost.resolve import plain_override
 from infercost.specs.case import GROUPS
 from infercost.specs.draws import Draws
 
@@ -163,20 +164,27 @@ def _check_key(key: str, override: Override, dirs: tuple[Path, ...]) -> None:
         checked_options(option, (str(override.value()),), dirs, place)
 
 
-def _parsed(overrides: list[str]) -> dict[str, Override]:
-    """Overrides by the key they set; a later one of the same key replaces an earlier one."""
+def _override(text: str) -> Override:
+    """One override as Hydra's grammar reads it, which is asked only where it has to be."""
+    plain = plain_override(text)
+    if plain is not None:
+        return cast("Override", plain)
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    parser = OverridesParser.create()
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        # The grammar's tokens after 'expecting' mean nothing to a reader.
+        fault = str(error).splitlines()[0].partition(" expecting ")[0]
+        raise SpecError(f"override '{text}'", "", fault, _FORM) from None
+
+
+def _parsed(overrides: list[str]) -> dict[str, Override]:
+    """Overrides by the key they set; a later one of the same key replaces an earlier one."""
     parsed: dict[str, Override] = {}
     for text in overrides:
-        try:
-            override = parser.parse_override(text)
-        except HydraException as error:
-            # The grammar's tokens after 'expecting' mean nothing to a reader.
-            fault = str(error).splitlines()[0].partition(" expecting ")[0]
-            raise SpecError(f"override '{text}'", "", fault, _FORM) from None
+        override = _override(text)
         if override.is_delete():
             raise SpecError(
                 f"override '{text}'", "", "deletes a key that every case needs", "Set it instead"
@@ -230,7 +238,7 @@ def option_names(dirs: tuple[Path, ...], group: str) -> list[str]:
 def _option_names(override: Override, dirs: tuple[Path, ...]) -> tuple[str, ...]:
     group = override.key_or_group
     known = option_names(dirs, group)
-    if type(override._value).__name__ == "Glob":
+    if override.is_sweep_override() and type(override._value).__name__ == "Glob":
         names: tuple[str, ...] = tuple(override._value.filter(known))  # type: ignore[union-attr]
         if not names:
             raise SpecError(

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Count, Seconds, UsdPerSecond
+from infercost.arrays import Array, Bytes, Count, Seconds, UsdPerSecond, as_array
 from infercost.equations import caching, money
 from infercost.equations.attention import attended_pairs
 from infercost.lengths import Lengths
@@ -28,7 +28,7 @@ from infercost.specs.economics import Ownership
 
 def has_pool(case: Case) -> bool:
     """Whether the plan keeps a cache of prefixes."""
-    return bool(np.any(np.asarray(case.plan.prefix_cache.capacity) > 0))
+    return bool(np.any(as_array(case.plan.prefix_cache.capacity) > 0))
 
 
 def pool_of(layout: Layout) -> Pool | None:
@@ -78,7 +78,7 @@ def load_time(layout: Layout, lengths: Lengths, compute: Seconds) -> Seconds:
         return caching.exposed_load_time(load, compute, prefix.overlap)
     if how.bandwidth is None:
         return 0.0
-    found = np.asarray(np.asarray(lengths.cached_prompt) > 0, dtype=np.float64)
+    found = as_array(as_array(lengths.cached_prompt) > 0, dtype=np.float64)
     state: Bytes = state_bytes_per_sequence(layout) * found
     load = prompts * caching.load_time(
         lengths.cached_prompt,
@@ -96,7 +96,7 @@ def found_bytes(layout: Layout, lengths: Lengths) -> Bytes:
     def found(cache: Cache) -> Count:
         held: Count = np.minimum(head, cache.window) / (1.0 if cache.whole else cache.ways)
         if not cache.grows:
-            held = np.where(np.asarray(head) > 0, cache.window, 0.0)
+            held = np.where(as_array(head) > 0, cache.window, 0.0)
         return held
 
     return cache_bytes(layout, found)

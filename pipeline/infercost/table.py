@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from infercost.arrays import Array, FloatArray
+from infercost.arrays import Array, FloatArray, as_array
 from infercost.cost import Evaluation
 from infercost.draws import DRAW
 from infercost.grid import Grid
@@ -63,9 +63,9 @@ def columns(
     only: tuple[str, ...] = (),
 ) -> Columns:
     """Every metric of an evaluated case, or `only` some. `limit` adds what a study found broken."""
-    case, limit = point.case, np.asarray(point.broken if limit is None else limit)
+    case, limit = point.case, as_array(point.broken if limit is None else limit)
+    masked = bool(np.any(np.asarray(limit) > 0))
     infeasible = np.where(limit > 0, np.nan, 0.0)
-    masked = bool(np.isnan(infeasible).any())
     values: dict[str, Array] = {}
     for name, entry in metrics().items():
         if only and name not in only:
@@ -83,7 +83,7 @@ def _largest(terms: Mapping[str, Array]) -> Array:
     best: Array = -np.inf
     index: Array = 0.0
     for position, resource in enumerate(RESOURCES):
-        term = np.asarray(terms.get(resource, 0.0))
+        term = as_array(terms.get(resource, 0.0))
         wins = term > best
         best, index = np.where(wins, term, best), np.where(wins, float(position), index)
     return index
@@ -98,11 +98,13 @@ def to_arrow(part: Columns, rows: FloatArray | None = None) -> pa.Table:
 
     from infercost.quantities import field_of
 
-    count = part.grid.size
-    picked = np.arange(count) if rows is None else rows.astype(np.int64)
+    picked = None if rows is None else rows.astype(np.int64)
+    count = part.grid.size if picked is None else picked.size
+    zeros = pa.array(np.zeros(count, dtype=np.int32))
 
     def spread(values: Array) -> FloatArray:
-        return part.grid.flat(values)[picked]
+        flat = part.grid.flat(values)
+        return flat if picked is None else flat[picked]
 
     arrays: list[pa.Array] = []
     names: list[str] = []
@@ -112,8 +114,7 @@ def to_arrow(part: Columns, rows: FloatArray | None = None) -> pa.Table:
         arrays.append(array)
 
     def constant(text: str) -> pa.Array:
-        indices = pa.array(np.zeros(picked.size, dtype=np.int32))
-        return pa.DictionaryArray.from_arrays(indices, pa.array([text]))
+        return pa.DictionaryArray.from_arrays(zeros, pa.array([text]))
 
     def coded(codes: Array, words: tuple[str, ...]) -> pa.Array:
         indices = pa.array(spread(codes).astype(np.int32))

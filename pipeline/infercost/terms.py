@@ -11,9 +11,7 @@ from collections.abc import Callable
 from functools import cached_property, reduce
 from operator import add
 
-import numpy as np
-
-from infercost.arrays import Array
+from infercost.arrays import Array, as_array, surely
 
 RESOURCES = (
     "compute",
@@ -45,8 +43,8 @@ class Terms(dict[str, Array]):
 
     @cached_property
     def is_positive(self) -> bool:
-        """Whether the total is above zero everywhere, so that shares of it are defined."""
-        return bool(np.all(np.asarray(self.total) > 0))
+        """Whether the total is sure to be above zero everywhere, so that shares are defined."""
+        return surely(as_array(self.total) > 0)
 
     def times(self, factor: Array) -> Terms:
         """Every term times a factor."""

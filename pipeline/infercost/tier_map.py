@@ -25,7 +25,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from infercost.arrays import Array, BoolArray, Bytes, BytesPerSecond, Ratio, Seconds
+from infercost.arrays import Array, BoolArray, Bytes, BytesPerSecond, Ratio, Seconds, as_array
 from infercost.equations import tiers as eq
 from infercost.errors import SpecError, nearest
 from infercost.operators.base import Block, Layout, Pass
@@ -123,10 +123,10 @@ def _best(
     """Point by point the map with the least overflow, then long lives, then the shortest time."""
     best, shortest, lasts = maps[0], times[0], verdicts[0].lasts
     for placed, verdict, time in zip(maps[1:], verdicts[1:], times[1:], strict=True):
-        gained = np.asarray(best.overflow - placed.overflow)
-        as_much = np.abs(gained) <= np.asarray(slack)
-        sooner = np.where(lasts == verdict.lasts, np.asarray(time < shortest), verdict.lasts)
-        better = np.asarray(np.where(as_much, sooner, gained > 0), dtype=bool)
+        gained = as_array(best.overflow - placed.overflow)
+        as_much = np.abs(gained) <= as_array(slack)
+        sooner = np.where(lasts == verdict.lasts, as_array(time < shortest), verdict.lasts)
+        better: BoolArray = np.where(as_much, sooner, gained > 0).astype(bool)
         best, shortest = placed.where(better, best), np.where(better, time, shortest)
         lasts = np.where(better, verdict.lasts, lasts)
     return best
@@ -149,7 +149,7 @@ class _Placing:
             "activations": memory.activations,
         }
         # Steps that keep no cache make keys and values of their own, in the room of activations.
-        self.cached = bool(np.any(np.asarray(memory.kv + memory.context) > 0))
+        self.cached = bool(np.any(as_array(memory.kv + memory.context) > 0))
         self.rooms = [t.capacity * case.calibration.memory_utilisation for t in self.tiers]
         self.stack: tuple[Block, ...] = blocks(layout, decode)
         self.traffic = self._traffic()
@@ -171,7 +171,7 @@ class _Placing:
     def _alike(self, one: Placed, other: Placed) -> bool:
         """Whether two maps lay every class that there is in the same way."""
         pairs = (
-            (np.asarray(self.sizes[name]) > 0, a, b)
+            (as_array(self.sizes[name]) > 0, a, b)
             for name in CLASSES
             for a, b in zip(one.routes.shares[name], other.routes.shares[name], strict=True)
         )
@@ -189,7 +189,7 @@ class _Placing:
     def _orders(self) -> list[tuple[int, ...]]:
         """Orders of tiers to try for classes that the plan does not order."""
         fastest = sorted(
-            range(len(self.tiers)), key=lambda i: -float(np.max(np.asarray(self.tiers[i].peak)))
+            range(len(self.tiers)), key=lambda i: -float(np.max(as_array(self.tiers[i].peak)))
         )
         if len(fastest) > MOST_ORDERED or set(self.order) == set(CLASSES):
             return [tuple(fastest)]
@@ -364,21 +364,21 @@ def _widths(rates: Sequence[BytesPerSecond], rooms: Sequence[Ratio]) -> list[Rat
     What a full tier leaves over goes to the others in proportion to theirs, so that shares sum to
     one where there is room for all.
     """
-    full: list[BoolArray] = [np.asarray(False)] * len(rates)
+    full: list[BoolArray] = [as_array(False)] * len(rates)
     widths: list[Ratio] = [0.0] * len(rates)
     for _ in rates:
         pairs = list(zip(rates, rooms, full, strict=True))
-        open_rate = sum((np.where(f, 0.0, rate) for rate, _, f in pairs), start=np.asarray(0.0))
-        left = 1.0 - sum((np.where(f, room, 0.0) for _, room, f in pairs), start=np.asarray(0.0))
+        open_rate = sum((np.where(f, 0.0, rate) for rate, _, f in pairs), start=as_array(0.0))
+        left = 1.0 - sum((np.where(f, room, 0.0) for _, room, f in pairs), start=as_array(0.0))
         level = left / np.where(open_rate > 0, open_rate, 1.0)
         widths = [np.where(f, room, level * rate) for rate, room, f in pairs]
-        full = [np.asarray(f | (w > room)) for w, (_, room, f) in zip(widths, pairs, strict=True)]
+        full = [as_array(f | (w > room)) for w, (_, room, f) in zip(widths, pairs, strict=True)]
     return [np.minimum(width, room) for width, room in zip(widths, rooms, strict=True)]
 
 
 def _shares(amounts: Sequence[Bytes], size: Bytes, first: int) -> tuple[Array, ...]:
     """Share per tier; a class of no bytes counts as lying on the first tier of its order."""
-    none = np.asarray(size) <= 0
+    none = as_array(size) <= 0
     whole = np.where(none, 1.0, size)
     return tuple(
         np.where(none, float(i == first), amount / whole) for i, amount in enumerate(amounts)

@@ -22,6 +22,7 @@ from infercost.arrays import (
     Ratio,
     Seconds,
     Watts,
+    as_array,
 )
 from infercost.equations import energy, near_memory, roofline, stacking
 from infercost.equations import tiers as eq
@@ -230,11 +231,11 @@ class Routes:
             return shares
         best: Array = -np.inf
         for tier, share in zip(self.tiers, shares, strict=True):
-            best = np.maximum(best, np.where(np.asarray(share) > 0, tier.bandwidth, -np.inf))
+            best = np.maximum(best, np.where(as_array(share) > 0, tier.bandwidth, -np.inf))
         reads: list[Array] = []
         for tier, share in zip(self.tiers, shares, strict=True):
-            fastest = (np.asarray(share) > 0) & (np.asarray(tier.bandwidth) == best)
-            split = np.asarray(share) < 1.0
+            fastest = (as_array(share) > 0) & (as_array(tier.bandwidth) == best)
+            split = as_array(share) < 1.0
             rest = (1.0 - rate) * share / np.maximum(self._not_on(best), NO_STACKS)
             reads.append(np.where(split, np.where(fastest, rate, rest), share))
         return tuple(reads)
@@ -243,7 +244,7 @@ class Routes:
         """Share of experts on tiers other than the fastest that holds any."""
         outside: Array = 0.0
         for tier, share in zip(self.tiers, self.shares["experts"], strict=True):
-            outside = outside + np.where(np.asarray(tier.bandwidth) == best, 0.0, share)
+            outside = outside + np.where(as_array(tier.bandwidth) == best, 0.0, share)
         return outside
 
     def moved(self, operator: Operator, stream: str) -> tuple[Bytes, ...]:
@@ -270,7 +271,7 @@ class Routes:
                 amount = amount * eq.page_amplification(operator.run, page)
             if stream == "weights" and operator.kind == "experts":
                 wasted = eq.prefetch_traffic(self.placement.prefetch_accuracy) - 1.0
-                slow = np.asarray(tier.exposed_latency) > 0
+                slow = as_array(tier.exposed_latency) > 0
                 amount = amount * (1.0 + np.where(slow, wasted, 0.0))
             amounts.append(amount)
         return tuple(amounts)
@@ -294,7 +295,7 @@ class Routes:
         for tier, share in zip(self.tiers, self.of(operator, "weights"), strict=True):
             items = operator.dependent * share
             shown = eq.missed_prefetch_latency(tier.exposed_latency, accuracy, items)
-            longest = np.maximum(longest, np.where(np.asarray(items) > 0, shown, 0.0))
+            longest = np.maximum(longest, np.where(as_array(items) > 0, shown, 0.0))
         return longest
 
     def transfer(self, operator: Operator, rates: Rates, near: Sequence[int] = ()) -> Terms:
@@ -337,11 +338,11 @@ class Routes:
         if not near:
             return here
         there = self._near(operator, rates, near)
-        gain = np.asarray(here.terms.total) - np.asarray(there.terms.total)
+        gain: Array = here.terms.total - there.terms.total
         if all(_near_spec(self.tiers[i]).prefers == "energy-delay" for i in near):
             gain = here.terms.total * self.movement(operator, 0.0).total
             gain = gain - there.terms.total * self.movement(operator, 1.0).total
-        wins = np.asarray(gain > 0, dtype=np.float64)
+        wins = as_array(gain > 0, dtype=np.float64)
         return OperatorTime(
             compute=np.where(wins > 0, there.compute, here.compute),
             transfer=np.where(wins > 0, there.transfer, here.transfer),
@@ -355,7 +356,7 @@ class Routes:
         streams = self.transfer(operator, rates)
         terms = bound_terms(compute, streams)
         if self.hardware.thermal is not None:
-            held = np.asarray(terms["compute"])
+            held = as_array(terms["compute"])
             terms = Terms({**terms, "compute": held * self.clock})
             terms = terms.plus(Terms(thermal=held * (1.0 - self.clock)))
         if operator.dependent is not None:
@@ -401,7 +402,7 @@ class Routes:
             for i, share in enumerate(self.of(operator, stream)):
                 per_tier[i] = per_tier[i] + useful * share
         # What has neither weights nor caches, such as attention to no images, is no work near them.
-        some = np.where(np.asarray(whole) > 0, whole, 1.0)
+        some = np.where(as_array(whole) > 0, whole, 1.0)
         return tuple(part / some for part in per_tier)
 
     def exchanged(self, operator: Operator, near: Sequence[int]) -> tuple[Bytes, ...]:
@@ -412,7 +413,7 @@ class Routes:
         for i in near:
             spec = _near_spec(self.tiers[i])
             units = near_memory.near_units(self.tiers[i].capacity, spec.shard)
-            busy = np.asarray(np.asarray(parts[i]) > 0, dtype=np.float64)
+            busy = as_array(as_array(parts[i]) > 0, dtype=np.float64)
             crossed.append(operator.exchange(units) * busy)
         return tuple(crossed)
 
@@ -429,7 +430,7 @@ class Routes:
                     inside_here = inside if _may_run(operator, tier.memory.near) else 0.0
                 total = total + energy.movement_energy(amount, tier.energy(inside_here))
             terms[stream] = total
-        if np.any(np.asarray(near) > 0):
+        if np.any(as_array(near) > 0):
             places = [
                 i
                 for i, t in enumerate(self.tiers)
@@ -451,16 +452,16 @@ class Routes:
 
 def bound_terms(compute: Seconds, streams: Terms) -> Terms:
     """The longer of compute and transfer as terms: all of compute, or each stream."""
-    bound = np.asarray(compute > np.asarray(streams.total), dtype=np.float64)
+    bound = as_array(compute > as_array(streams.total), dtype=np.float64)
     terms = {name: time * (1.0 - bound) for name, time in streams.items()}
     return Terms({**terms, "compute": compute * bound})
 
 
 def longest_of(loads: Sequence[Terms]) -> Terms:
     """The terms with the largest total, point by point; the first of equals."""
-    best, longest = loads[0], np.asarray(loads[0].total)
+    best, longest = loads[0], as_array(loads[0].total)
     for load in loads[1:]:
-        total = np.asarray(load.total)
+        total = as_array(load.total)
         wins = total > longest
         best = Terms(
             {

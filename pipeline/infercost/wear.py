@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from infercost.arrays import BoolArray, Bytes, Seconds
+from infercost.arrays import BoolArray, Bytes, Seconds, as_array
 from infercost.equations import endurance, serving
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def writes_per_token(point: Evaluation) -> tuple[Bytes, ...]:
 
 def own_prefill_seconds(point: Evaluation) -> Seconds:
     """Device-seconds of prefill per output token on these devices: a pool may take a share."""
-    if np.all(np.asarray(point.lengths.prefills_per_step) == 0):
+    if np.all(as_array(point.lengths.prefills_per_step) == 0):
         return 0.0
     pool = point.case.mechanisms.pool
     return point.prefill_device_time.total * (1.0 - (0.0 if pool is None else pool.share))
@@ -53,7 +53,7 @@ def lives_of_tiers(point: Evaluation) -> tuple[Seconds, ...]:
         rate = written / own_seconds(point) * point.case.economics.utilisation
         with np.errstate(divide="ignore", invalid="ignore"):
             life = endurance.life(writes, rate)
-        lives.append(np.where(np.asarray(rate) > 0, life, np.inf))
+        lives.append(np.where(as_array(rate) > 0, life, np.inf))
     return tuple(lives)
 
 
@@ -67,4 +67,4 @@ def worn_out(point: Evaluation) -> BoolArray | None:
         return None
     stated = point.case.plan.min_memory_life
     least = point.case.economics.life if stated is None else stated
-    return np.asarray(point.memory_life < least)
+    return as_array(point.memory_life < least)

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from infercost.compose import ComposedCase, Options
 from infercost.draws import described
-from infercost.evaluation import BLOCK, evaluated, typed_axis
-from infercost.grid import Grid
+from infercost.evaluation import evaluated_blocks, typed_axis
+from infercost.grid import Grid, GridAxis
 from infercost.parts import write_part
 from infercost.question import ask
 from infercost.specs.draws import Draws
@@ -38,7 +40,7 @@ def grid_of(overrides: list[str]) -> tuple[ComposedCase, Grid]:
 
 def evaluate_all(composed: ComposedCase, grid: Grid) -> int:
     """All columns of every point, block by block."""
-    return sum(len(evaluated(composed, block).values) for block in grid.blocks(BLOCK))
+    return sum(len(block.values) for block in evaluated_blocks(composed, grid))
 
 
 def test_one_million_points_of_a_dense_model(benchmark: Callable[..., Any]) -> None:
@@ -111,3 +113,11 @@ def test_import_from_a_cold_start(benchmark: Callable[..., Any]) -> None:
     benchmark.pedantic(  # type: ignore[attr-defined]
         subprocess.run, args=(command,), kwargs={"check": True}, rounds=5
     )
+
+
+def test_a_quarter_of_a_million_sampled_points(benchmark: Callable[..., Any]) -> None:
+    """Nothing to factorise: every array has a value for each point."""
+    composed, grid = grid_of([DENSE[0].replace("llama-3.1-70b", "deepseek-v3"), *DENSE[1:]])
+    draw = np.random.default_rng(0)
+    values = {p: draw.choice(v, 2**18) for axis in grid.axes for p, v in axis.values.items()}
+    benchmark(evaluate_all, composed, Grid((GridAxis("sample", values),)))

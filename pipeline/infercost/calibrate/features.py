@@ -79,7 +79,8 @@ def _summed(
     at: At,
 ) -> FloatArray:
     """Time of each row from that of its entries."""
-    return np.bincount(row.astype(np.intp), np.asarray(each(at(row))) * times, size)
+    summed = np.bincount(row.astype(np.intp), np.asarray(each(at(row))) * times, size)
+    return np.asarray(summed, dtype=np.float64)
 
 
 def _work(stack: Stack, calibration: Calibration) -> Array:
@@ -307,7 +308,7 @@ def _rolling(step: Pass, readings: Sequence[Reading]) -> Pass:
         return step
     return replace(
         step,
-        kv_read=lambda window: step.kv_read(window + stale),
+        kv_read=lambda window: step.kv_read(window + stale),  # type: ignore[arg-type]
     )
 
 

@@ -75,9 +75,9 @@ def load(
     groups = Groups.of(_labels(kept, cases, name))
     rows = tuple(table[r.id] for r in kept)
     weights = block_weights([row.get("block") or row["hardware"] for row in rows])
-    mine = np.array([r.id.startswith(OWN) for r in kept])
-    if mine.any():
-        weights[mine] = own_weight(float(mine.sum()))
+    theirs = np.array([r.id.startswith(OWN) for r in kept])
+    if theirs.any():
+        weights[theirs] = own_weight(float(theirs.sum()))
     base = calibration("ideal", dirs)
     # The host's part cannot be told from launches in any table; it is stated, not fitted.
     base = base.model_copy(update={"step_overhead": STEP_OVERHEAD})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Bytes, Count, Flops
+from infercost.arrays import Bytes, Count, Flops, as_array
 from infercost.equations.transformer import FLOPS_PER_MAC
 
 
@@ -15,7 +15,7 @@ def heads_per_device(n_heads: Count, tp: Count) -> Count:
 
     KV heads fewer than devices are replicated, and their cache with them.
     """
-    return np.maximum(np.ceil(n_heads / np.asarray(tp)), 1.0)
+    return np.maximum(np.ceil(n_heads / as_array(tp)), 1.0)
 
 
 def kv_elements_per_token(n_kv_heads: Count, d_head: Count) -> Count:
@@ -80,7 +80,7 @@ def latent_query_elements(
 
     Source: DeepSeek-V2, arXiv:2405.04434, equations 6 to 8; V2-Lite has no compressed query.
     """
-    width = np.where(np.asarray(q_rank) > 0, q_rank, d_model)
+    width = np.where(as_array(q_rank) > 0, q_rank, d_model)
     return width * n_q_heads * (d_nope + d_rope)
 
 

@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from infercost.arrays import Array, Count, Ratio, Seconds
+from infercost.arrays import Array, Count, Ratio, Seconds, as_array
 
 
 def expected_slowest(n: Count, timeout: Ratio) -> Ratio:
@@ -42,7 +42,7 @@ def straggling_factor(n: Count, tail: Ratio, timeout: Ratio) -> Ratio:
 
     1 + tail · E[min(max, τ)] for several ranks, τ as a multiple of the mean delay.
     """
-    return 1.0 + tail * np.where(np.asarray(n) > 1.0, expected_slowest(n, timeout), 0.0)
+    return 1.0 + tail * np.where(as_array(n) > 1.0, expected_slowest(n, timeout), 0.0)
 
 
 def downtime_share(mtbf: Seconds, repair: Seconds) -> Ratio:
@@ -57,7 +57,7 @@ def standby_availability(n: Count, spares: Count, down: Ratio) -> Ratio:
 
     Spares stand by on the spot and fail alike; failures are independent.
     """
-    total = n + np.asarray(spares)
+    total = n + as_array(spares)
     term = (1.0 - down) ** total
     working: Array = term
     for i in range(int(np.max(spares))):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Ratio, Seconds, Watts
+from infercost.arrays import Ratio, Seconds, Watts, as_array
 
 NEWTON_STEPS = 12
 """More than any cap needs: from a clock of 1 the steps come down to the root and stay above it."""
@@ -29,7 +29,7 @@ def clock_under_cap(room: Ratio, voltage_floor: Ratio, clock_floor: Ratio) -> Ra
     grows, so that every step stays above the root. Leaves out steps of the clock and leakage.
     """
     share = np.clip(room, 0.0, 1.0)
-    clock = np.ones_like(np.asarray(share, dtype=np.float64))
+    clock = np.ones_like(as_array(share, dtype=np.float64))
     for _ in range(NEWTON_STEPS):
         voltage = voltage_floor + (1.0 - voltage_floor) * clock
         slope = voltage**2 + 2.0 * clock * voltage * (1.0 - voltage_floor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, BytesPerSecond, Count, Ratio, Seconds
+from infercost.arrays import Array, Bytes, BytesPerSecond, Count, Ratio, Seconds, as_array
 
 
 def ring_steps(n: Count) -> Count:
@@ -219,7 +219,7 @@ def ranks_inside(n: Count, domain: Count) -> Count:
 
 def domains_spanned(n: Count, domain: Count) -> Count:
     """Scale-up domains that a group of `n` spans."""
-    return np.ceil(n / np.asarray(domain))
+    return np.ceil(n / as_array(domain))
 
 
 def remote_share(n: Count, inside: Count) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Count
+from infercost.arrays import Count, as_array
 
 
 def latent_tokens(
@@ -19,8 +19,8 @@ def latent_tokens(
     Source: FLUX.1 and SD3 (f 8, p 2); Wan 2.1, arXiv:2503.20314, section 4.1 (s 4).
     """
     side = pixels * patch
-    spatial = np.ceil(width / np.asarray(side)) * np.ceil(height / np.asarray(side))
-    return spatial * (1.0 + np.ceil((frames - 1.0) / np.asarray(stride)))
+    spatial = np.ceil(width / as_array(side)) * np.ceil(height / as_array(side))
+    return spatial * (1.0 + np.ceil((frames - 1.0) / as_array(stride)))
 
 
 def modulation_elements(d_model: Count, vectors: Count) -> Count:

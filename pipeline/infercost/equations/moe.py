@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Bytes, Count
+from infercost.arrays import Bytes, Count, as_array
 
 
 def expected_distinct_experts(tokens: Count, n_experts: Count, n_active: Count) -> Count:
@@ -15,7 +15,7 @@ def expected_distinct_experts(tokens: Count, n_experts: Count, n_active: Count) 
     Each token draws k different experts; tokens draw independently. Real routing is more skewed
     and touches fewer, with a busier busiest one.
     """
-    missed = np.log1p(-np.minimum(n_active / np.asarray(n_experts), 1.0 - 1e-16))
+    missed = np.log1p(-np.minimum(n_active / as_array(n_experts), 1.0 - 1e-16))
     return -n_experts * np.expm1(tokens * missed)
 
 

@@ -13,6 +13,7 @@ from infercost.arrays import (
     FlopsPerSecond,
     Ratio,
     Seconds,
+    as_array,
 )
 
 
@@ -129,7 +130,7 @@ def exposed_share(mine: Seconds, other: Seconds, overlap: Ratio) -> Ratio:
     It is the partial derivative of the total by `mine`. Where both are equal `mine` counts whole;
     the share of `other` is then 2 - φ less this one, so that the two still sum to the total.
     """
-    return 1.0 - overlap + overlap * np.asarray(np.greater_equal(mine, other), dtype=np.float64)
+    return 1.0 - overlap + overlap * as_array(np.greater_equal(mine, other), dtype=np.float64)
 
 
 def ridge(peak_dense: FlopsPerSecond, bandwidth: BytesPerSecond) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Count, Ratio, Seconds
+from infercost.arrays import Count, Ratio, Seconds, as_array
 
 
 def sequences_per_pass(batch: Count, dp: Count, pp: Count) -> Count:
@@ -14,7 +14,7 @@ def sequences_per_pass(batch: Count, dp: Count, pp: Count) -> Count:
 
     A pipeline keeps pp passes in flight, each with its share of the batch.
     """
-    return np.maximum(np.ceil(batch / (np.asarray(dp) * pp)), 1.0)
+    return np.maximum(np.ceil(batch / (as_array(dp) * pp)), 1.0)
 
 
 def passes_in_flight(batch: Count, dp: Count, pp: Count) -> Count:
@@ -25,7 +25,7 @@ def passes_in_flight(batch: Count, dp: Count, pp: Count) -> Count:
     Groups step together, a group without a sequence too, since its devices hold experts that the
     others need; stages beyond the sequences of a group stay idle.
     """
-    return dp * np.minimum(pp, np.ceil(batch / np.asarray(dp)))
+    return dp * np.minimum(pp, np.ceil(batch / as_array(dp)))
 
 
 def prefill_occupancy(time: Seconds, prompts: Count, dp: Count, pp: Count) -> Seconds:

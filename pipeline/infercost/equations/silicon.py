@@ -17,6 +17,7 @@ from infercost.arrays import (
     Ratio,
     SquareMetres,
     Usd,
+    as_array,
 )
 
 
@@ -92,6 +93,6 @@ def surge(height: Ratio, since: Count, duration: Count) -> Ratio:
 
     1 + (h - 1) (1 - t / T) for 0 <= t <= T, else 1.
     """
-    left = np.clip(1.0 - since / duration, 0.0, 1.0) * np.asarray(np.greater_equal(since, 0.0))
+    left = np.clip(1.0 - since / duration, 0.0, 1.0) * as_array(np.greater_equal(since, 0.0))
     price: Ratio = 1.0 + (height - 1.0) * left
     return price

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from infercost.arrays import Array, Count, Ratio
+from infercost.arrays import Array, Count, Ratio, as_array
 
 
 def expected_tokens(drafted: Count, acceptance: Ratio, decay: Ratio = 1.0) -> Count:
@@ -18,11 +18,11 @@ def expected_tokens(drafted: Count, acceptance: Ratio, decay: Ratio = 1.0) -> Co
     (1 - a^(k+1)) / (1 - a): Leviathan et al. 2023, arXiv:2211.17192, equation 1. Leaves out that
     acceptance varies between texts: at one mean, long runs are more frequent then.
     """
-    k = np.asarray(drafted, dtype=np.float64)
+    k = as_array(drafted, dtype=np.float64)
     total: Array = np.ones_like(k)
     run: Array = 1.0
     for i in range(1, int(np.max(k)) + 1):
-        run = run * acceptance * np.asarray(decay) ** (i - 1)
+        run = run * acceptance * as_array(decay) ** (i - 1)
         total = total + np.where(k >= i, run, 0.0)
     return total
 
@@ -30,5 +30,5 @@ def expected_tokens(drafted: Count, acceptance: Ratio, decay: Ratio = 1.0) -> Co
 def measured_tokens(drafted: Count, curve: Sequence[float]) -> Count:
     """The same from a measured curve: its i-th entry is the mean at i drafted tokens; 1 at none."""
     steps = np.asarray((1.0, *curve))
-    tokens: Count = np.interp(np.asarray(drafted, dtype=np.float64), np.arange(steps.size), steps)
+    tokens: Count = np.interp(as_array(drafted, dtype=np.float64), np.arange(steps.size), steps)
     return tokens

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Bytes, BytesPerSecond, Count, Ratio, Seconds
+from infercost.arrays import Bytes, BytesPerSecond, Count, Ratio, Seconds, as_array
 
 
 def reachable_bandwidth(
@@ -47,7 +47,7 @@ def overlap(start: Bytes, size: Bytes, low: Bytes, high: Bytes) -> Bytes:
 
 def is_hotter(traffic: Bytes, size: Bytes, other_traffic: Bytes, other_size: Bytes) -> Ratio:
     """1 where a class moves more bytes per byte kept than another, else 0: Q/C > Q'/C'."""
-    return np.asarray(traffic * other_size > other_traffic * size, dtype=np.float64)
+    return as_array(traffic * other_size > other_traffic * size, dtype=np.float64)
 
 
 def missed_prefetch_latency(latency: Seconds, accuracy: Ratio, items: Count) -> Seconds:
@@ -66,7 +66,7 @@ def prefetch_traffic(accuracy: Ratio) -> Ratio:
 
     As many items are guessed as are needed, and each wrong guess is read in vain.
     """
-    return np.where(np.asarray(accuracy) > 0, 2.0 - accuracy, 1.0)
+    return np.where(as_array(accuracy) > 0, 2.0 - accuracy, 1.0)
 
 
 def write_excess_time(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Count, Ratio, Seconds
+from infercost.arrays import Count, Ratio, Seconds, as_array
 
 
 def tiles_per_image(side: Count, tile: Count, most: Count, thumbnail: Count) -> Count:
@@ -26,7 +26,7 @@ def patches_per_segment(side: Count, patch: Count, merge: Count) -> Count:
 
     Source: Qwen2-VL, arXiv:2409.12191, section 2.1; 1024 pixels become 37 x 28.
     """
-    tokens: Count = np.maximum(np.round(side / np.asarray(patch * merge)), 1.0)
+    tokens: Count = np.maximum(np.round(side / as_array(patch * merge)), 1.0)
     return (merge * tokens) ** 2
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Array
+from infercost.arrays import Array, as_array
 from infercost.cost import Evaluation
 from infercost.equations import money
 from infercost.equations.roofline import transfer_time
@@ -17,7 +17,7 @@ MILLION = 1e6
 def cached_cost_per_minput(point: Evaluation) -> Array:
     """Cost per million prompt tokens whose cache another node sends: transfer time, no storage."""
     lengths, hardware = point.lengths, point.case.hardware
-    context = np.asarray(lengths.context(np.inf))
+    context = as_array(lengths.context(np.inf))
     with np.errstate(divide="ignore", invalid="ignore"):
         per_token = point.kv_bytes_per_sequence / np.where(context > 0, context, np.nan)
     time = transfer_time(
@@ -74,4 +74,4 @@ def carbon_per_mtoken(point: Evaluation) -> Array:
 @metric("USD", "K_dev", always=True)
 def device_price(point: Evaluation) -> Array:
     """Price of one device with its share of server and network, in the year of purchase."""
-    return np.asarray(point.case.hardware.price)
+    return as_array(point.case.hardware.price)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Array
+from infercost.arrays import Array, as_array
 from infercost.cost import Evaluation
 from infercost.equations import serving
 from infercost.registry import metric
@@ -18,7 +18,7 @@ def ttft(point: Evaluation) -> Array:
     if how is None or point.light is None:
         return own
     # In a cascade the lighter model has answered in vain before the other one begins.
-    waited = e2e_latency(point.light) if np.any(np.asarray(how.tried) > 0) else 0.0
+    waited = e2e_latency(point.light) if np.any(as_array(how.tried) > 0) else 0.0
     return how.share * ttft(point.light) + (1.0 - how.share) * (own + waited)
 
 
@@ -63,7 +63,7 @@ def decode_step_upper(point: Evaluation) -> Array:
 @metric("s", "t_comm")
 def decode_communication(point: Evaluation) -> Array:
     """Time of all messages of one decode step, hidden behind work or not."""
-    return np.asarray(point.decode.communication)
+    return as_array(point.decode.communication)
 
 
 @metric("s", "t_comm,exposed")
@@ -132,22 +132,22 @@ def prefill_mfu(point: Evaluation) -> Array:
     flops = point.lengths.mean(point.prefill.flops * point.prompt_passes)
     flops = sum((cost.flops for cost in point.encoders), start=flops)
     with np.errstate(invalid="ignore"):
-        return flops / np.asarray(point.prefill_terms.total * point.layout.peak)
+        return flops / as_array(point.prefill_terms.total * point.layout.peak)
 
 
 @metric("FLOP", "F_step")
 def decode_device_flops(point: Evaluation) -> Array:
     """FLOPs of one decode pass on one device of each stage."""
-    return np.asarray(point.decode.flops)
+    return as_array(point.decode.flops)
 
 
 @metric("B", "Q_step")
 def decode_device_moved(point: Evaluation) -> Array:
     """Memory traffic of one decode pass on one device of each stage."""
-    return np.asarray(point.decode.bytes_moved)
+    return as_array(point.decode.bytes_moved)
 
 
 @metric("B", "V_step")
 def decode_device_sent(point: Evaluation) -> Array:
     """Bytes that one device of each stage sends in one decode pass."""
-    return np.asarray(point.decode.bytes_sent)
+    return as_array(point.decode.bytes_sent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Array
+from infercost.arrays import Array, as_array
 from infercost.cost import Evaluation
 from infercost.equations.memory import devices_for_capacity, smallest_system
 from infercost.lengths import UNLIMITED
@@ -127,7 +127,7 @@ def buffer_stall(point: Evaluation) -> Array:
 @metric("s", "t_life")
 def memory_life(point: Evaluation) -> Array:
     """Life of the memory that wears out first; none where no memory wears out."""
-    life = np.asarray(point.memory_life, dtype=np.float64)
+    life = as_array(point.memory_life, dtype=np.float64)
     return np.where(np.isfinite(life), life, np.nan)
 
 
@@ -148,4 +148,4 @@ def batch_for_memory(point: Evaluation) -> Array:
 
 def _known(size: Array) -> Array:
     """Bytes where there are any; not a number where nothing is cached."""
-    return np.where(np.asarray(size) > 0, size, np.nan)
+    return np.where(as_array(size) > 0, size, np.nan)

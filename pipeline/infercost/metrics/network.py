@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Array
+from infercost.arrays import Array, as_array
 from infercost.cost import Evaluation
 from infercost.equations.collectives import domains_spanned, ranks_inside
 from infercost.equations.topology import hierarchical_mean_hops
@@ -42,7 +42,7 @@ def tp_bisection(point: Evaluation) -> Array:
     up, out = point.case.hardware.scale_up, point.case.hardware.scale_out
     within = near.bisection * inside / 2.0 * up.bandwidth_out
     across = far.bisection * outside * inside / 2.0 * out.bandwidth_out
-    return np.where(np.asarray(outside) > 1.0, across, np.where(inside > 1.0, within, np.nan))
+    return np.where(as_array(outside) > 1.0, across, np.where(inside > 1.0, within, np.nan))
 
 
 @metric("s", "t_AR", always=True)

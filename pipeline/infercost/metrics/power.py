@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Array
+from infercost.arrays import Array, as_array
 from infercost.cost import Evaluation
 from infercost.equations.energy import idle_share
 from infercost.equations.serving import passes_in_flight
@@ -34,11 +34,11 @@ def _mean(point: Evaluation) -> Array:
 
 
 def _peak(point: Evaluation) -> Array:
-    decode = np.asarray(point.dynamic_power)
+    decode = as_array(point.dynamic_power)
     idle = point.case.hardware.idle_power
-    if not np.any(np.asarray(point.prompt_passes) > 0):
+    if not np.any(as_array(point.prompt_passes) > 0):
         return idle + decode
-    prefill = np.asarray(point.prefill.energy.total / point.prefill.time.total)
+    prefill = as_array(point.prefill.energy.total / point.prefill.time.total)
     worst = np.max(np.atleast_1d(prefill), axis=-1, keepdims=True)
     peak: Array = idle + np.maximum(decode, worst)
     return peak
@@ -88,7 +88,7 @@ def rack_peak_power(point: Evaluation) -> Array:
 @metric("1", "s_cap")
 def decode_clock(point: Evaluation) -> Array:
     """Clock of a decode pass over nominal under a power cap below the rated limit; else 1."""
-    return np.asarray(point.decode.clock)
+    return as_array(point.decode.clock)
 
 
 @metric("1", "V_cap")
@@ -96,7 +96,7 @@ def decode_voltage(point: Evaluation) -> Array:
     """Voltage of a decode pass over nominal, which falls with the clock; 1 without a cap."""
     load = point.case.hardware.power
     floor = 1.0 if load is None else load.voltage_floor
-    return floor + (1.0 - floor) * np.asarray(point.decode.clock)
+    return floor + (1.0 - floor) * as_array(point.decode.clock)
 
 
 @metric("J", "E_link")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Array
+from infercost.arrays import Array, as_array
 from infercost.cost import Evaluation
 from infercost.registry import metric
 
@@ -52,7 +52,7 @@ def prefill_cost_per_minput(point: Evaluation) -> Array:
     """Cost of prefill alone per million prompt tokens; none for a snapshot."""
     cost = MILLION * point.of_tokens(point.cost_terms(point.prefill_per_token).total)
     with np.errstate(invalid="ignore"):
-        return cost / np.asarray(point.inputs_per_output)
+        return cost / as_array(point.inputs_per_output)
 
 
 @metric("USD", "K_total")

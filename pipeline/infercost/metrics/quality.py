@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from infercost.arrays import Array
+from infercost.arrays import Array, as_array
 from infercost.cost import Evaluation
 from infercost.registry import metric
 
@@ -13,11 +11,11 @@ from infercost.registry import metric
 def quality_loss(point: Evaluation) -> Array:
     """Share of a benchmark's score that mitigations cost, losses summed; empty where one is
     unknown."""
-    return np.asarray(point.case.mechanisms.quality_loss)
+    return as_array(point.case.mechanisms.quality_loss)
 
 
 @metric("1", "n_settled", always=True)
 def tokens_per_pass(point: Evaluation) -> Array:
     """Tokens that one decode or denoising step settles per sequence: 1 without drafts or
     diffusion."""
-    return np.asarray(point.lengths.pace)
+    return as_array(point.lengths.pace)

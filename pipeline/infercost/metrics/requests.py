@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Array
+from infercost.arrays import Array, as_array
 from infercost.cost import Evaluation
 from infercost.registry import metric
 
@@ -30,14 +30,14 @@ def energy_per_request(point: Evaluation) -> Array:
 @metric("1", "n_step")
 def steps_per_request(point: Evaluation) -> Array:
     """Decode or denoising steps of one answer; none for a snapshot."""
-    starts = np.asarray(point.lengths.prefills_per_step * point.lengths.branches, dtype=np.float64)
+    starts = as_array(point.lengths.prefills_per_step * point.lengths.branches, dtype=np.float64)
     return 1.0 / np.where(starts > 0, starts, np.nan)
 
 
 @metric("s", "t_enc")
 def encoder_time(point: Evaluation) -> Array:
     """Time that images and sound spend in encoders, part of the time to first token."""
-    return np.asarray(point.encoder_time)
+    return as_array(point.encoder_time)
 
 
 @metric("USD", "K_vid")
@@ -50,7 +50,7 @@ def cost_per_video_second(point: Evaluation) -> Array:
 @metric("s", "t_search")
 def retrieval_time(point: Evaluation) -> Array:
     """Time of the searches in front of a prompt, part of the time to first token."""
-    return np.asarray(0.0 if point.search is None else point.search.time)
+    return as_array(0.0 if point.search is None else point.search.time)
 
 
 @metric("B", "Q_index", always=True)
@@ -62,4 +62,4 @@ def index_memory(point: Evaluation) -> Array:
 @metric("USD", "K_search")
 def retrieval_cost_per_request(point: Evaluation) -> Array:
     """Cost of the searches of one request, were the index servers busy."""
-    return np.asarray(0.0 if point.search is None else point.search.cost)
+    return as_array(0.0 if point.search is None else point.search.cost)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from infercost.arrays import as_array
 from infercost.specs.fields import TokensOrZeroField
 from infercost.specs.mitigation import BaseMitigation
 
@@ -24,7 +25,7 @@ class ChunkedPrefill(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with the plan's chunks cut to that size, and passes shared."""
-        if not np.any(np.asarray(self.chunk) > 0):
+        if not np.any(as_array(self.chunk) > 0):
             return case
         if case.model.generation.kind != "autoregressive":
             raise self.refused(case, "its steps are no single tokens", self.instead(case))

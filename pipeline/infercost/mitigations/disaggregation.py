@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from infercost.arrays import as_array
 from infercost.specs.fields import (
     BytesPerSecondField,
     CountField,
@@ -42,11 +43,11 @@ class Disaggregation(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with a pool beside it."""
-        if not np.any(np.asarray(self.share) > 0):
+        if not np.any(as_array(self.share) > 0):
             return case
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
             raise self.refused(case, "it has no prefill", self.instead(case))
-        if np.any(np.asarray(case.mechanisms.fused) > 0):
+        if np.any(as_array(case.mechanisms.fused) > 0):
             fault = "chunked prefill shares passes of prefill and decode, which part here"
             raise self.refused(case, fault, "List one of the two")
         pooled = replace(case.mechanisms, drafting=None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from infercost.arrays import as_array
 from infercost.specs.fields import FractionField
 from infercost.specs.mitigation import BaseMitigation
 
@@ -30,7 +31,7 @@ class EarlyExit(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with exits."""
-        if not np.any(np.asarray(self.exits) > 0):
+        if not np.any(as_array(self.exits) > 0):
             return case
         if case.model.generation.kind != "autoregressive":
             fault = "its steps take many tokens, which see each other's last layers"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from infercost.arrays import as_array
 from infercost.specs.fields import EfficiencyField, TokensField
 from infercost.specs.mitigation import BaseMitigation
 
@@ -28,7 +29,7 @@ class KvEviction(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with a smaller cache in decode."""
-        if self.budget is None and np.all(np.asarray(self.kept) == 1.0):
+        if self.budget is None and np.all(as_array(self.kept) == 1.0):
             return case
         mixers = [case.model.mixers[layer.mixer] for layer in case.model.layers.values()]
         open_ended = [m for m in mixers if m.kind in ("gqa", "mla") and m.window is None]

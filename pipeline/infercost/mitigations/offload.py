@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from infercost.arrays import as_array
 from infercost.specs.fields import CountOrZeroField
 from infercost.specs.memory import Memory
 from infercost.specs.mitigation import BaseMitigation
@@ -33,7 +34,7 @@ class Offload(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with the tier, which costs what the host has anyway."""
-        if not np.any(np.asarray(self.units) > 0):
+        if not np.any(as_array(self.units) > 0):
             return case
         if TIER in case.hardware.memory:
             raise self.refused(case, "another mitigation offloads already", "List one of them")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from infercost.arrays import as_array
 from infercost.errors import SpecError
 from infercost.specs.fields import (
     BytesPerSecondField,
@@ -41,7 +42,7 @@ class PrefixCaching(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with shorter prefills, and a pool to pay for."""
-        if not np.any(np.asarray(self.hit_rate) > 0):
+        if not np.any(as_array(self.hit_rate) > 0):
             return case
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
             raise self.refused(case, "it keeps no cache of a prompt", self.instead(case))
@@ -65,7 +66,7 @@ class PrefixCaching(BaseMitigation):
             "trend.cached_share": trend.cached_share * trend.prompt_tokens,
         }
         for key, value in found.items():
-            if np.any(np.asarray(value) > 0):
+            if np.any(as_array(value) > 0):
                 fault = f"{key} has prefixes found already, and both would count them twice"
                 remedy = f"Leave one of them out: {key}=0, or no such mitigation"
                 raise SpecError(f"mitigation '{self.name}'", "hit_rate", fault, remedy)

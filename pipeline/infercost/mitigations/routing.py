@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from infercost.arrays import as_array
 from infercost.specs.fields import CountField, EfficiencyField, FractionField
 from infercost.specs.hardware import Hardware
 from infercost.specs.mechanisms import Beside, Mechanisms
@@ -40,7 +41,7 @@ class Routing(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with the lighter one beside it; the lighter one alone where it takes all."""
-        if not np.any(np.asarray(self.share) > 0):
+        if not np.any(as_array(self.share) > 0):
             return case
         if case.model.generation.kind == "media_diffusion" or case.model.needs_media:
             raise self.refused(case, "it reads or makes no text alone", self.instead(case))

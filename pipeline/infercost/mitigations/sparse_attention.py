@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from infercost.arrays import as_array
 from infercost.specs.fields import BytesField, CountField, CountOrZeroField
 from infercost.specs.mitigation import BaseMitigation
 from infercost.specs.mixers import Indexer
@@ -30,7 +31,7 @@ class SparseAttention(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with indexers in its model."""
-        if not np.any(np.asarray(self.top_k) > 0):
+        if not np.any(as_array(self.top_k) > 0):
             return case
         model = case.model
         if model.generation.kind not in ("autoregressive", "block_diffusion"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from infercost.arrays import Count
+from infercost.arrays import Count, as_array
 from infercost.equations.speculation import expected_tokens, measured_tokens
 from infercost.specs.feedforward import DenseFeedForward
 from infercost.specs.fields import CountField, CountOrZeroField, FractionField, LatencyField
@@ -55,7 +55,7 @@ class Speculation(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with drafting; what a pass settles is expected from acceptance."""
-        if not np.any(np.asarray(self.drafted) > 0):
+        if not np.any(as_array(self.drafted) > 0):
             return case
         if case.model.generation.kind != "autoregressive":
             fault = "it settles several tokens a step of itself"
@@ -65,7 +65,7 @@ class Speculation(BaseMitigation):
             raise self.refused(case, fault, "Vary model.patches.patch instead")
         if case.mechanisms.drafting is not None:
             raise self.refused(case, "another mitigation drafts already", "List one of the two")
-        if self.curve and np.any(np.asarray(self.drafted) > len(self.curve)):
+        if self.curve and np.any(as_array(self.drafted) > len(self.curve)):
             fault = f"its curve ends at {len(self.curve)} drafted tokens"
             raise self.refused(case, fault, "Draft fewer, or leave 'curve' out")
         settled = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Count
+from infercost.arrays import Array, Bytes, Count, as_array
 from infercost.equations import attention as eq
 from infercost.equations.transformer import activation_bytes, shard
 from infercost.lengths import UNLIMITED
@@ -64,7 +64,7 @@ def _ways(layout: Layout, n_kv_heads: Count, tp: Count) -> Count:
     """Parts of the batch, or of each sequence, over the devices that share a KV head."""
     if layout.case.plan.kv_sharding == "heads":
         return 1.0
-    return np.maximum(tp / np.asarray(n_kv_heads), 1.0)
+    return np.maximum(tp / as_array(n_kv_heads), 1.0)
 
 
 def _cache(layout: Layout, elements: Count, window: float, ways: Count) -> Cache:
@@ -125,7 +125,7 @@ def _gqa_operators(
     window = sparse.seen(mixer, cache)
     core_heads = n_q
     if step.decode:
-        core_heads = eq.heads_per_device(mixer.n_q_heads, tp / np.asarray(cache.ways))
+        core_heads = eq.heads_per_device(mixer.n_q_heads, tp / as_array(cache.ways))
     core = Operator(
         "attention core",
         count,
@@ -215,7 +215,7 @@ def _mla_operators(
     cache = _mla_cache(layout, mixer, layout.case.plan.tp)
     seen, pairs = sparse.read(mixer, cache, step), step.pairs(sparse.seen(mixer, cache))
     share = _core_share(step, cache)
-    core_heads = eq.heads_per_device(mixer.n_q_heads, layout.case.plan.tp / np.asarray(cache.ways))
+    core_heads = eq.heads_per_device(mixer.n_q_heads, layout.case.plan.tp / as_array(cache.ways))
     if step.decode or mixer.indexer is not None:
         width = mixer.kv_rank + mixer.d_rope
         flops = eq.core_flops(pairs * share, core_heads, width, mixer.kv_rank)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Count, Flops, FlopsPerSecond, Ratio
+from infercost.arrays import Array, Bytes, Count, Flops, FlopsPerSecond, Ratio, as_array
 from infercost.equations.near_memory import attention_exchange, product_exchange
 from infercost.equations.transformer import (
     activation_bytes,
@@ -127,7 +127,7 @@ class Cache:
 
     def sequences(self, sequences: Count) -> Count:
         """Sequences of the group whose cache the busiest device holds; parts of them add up."""
-        shared = sequences / np.asarray(self.ways)
+        shared = sequences / as_array(self.ways)
         return np.ceil(shared) if self.whole else shared
 
 
@@ -317,6 +317,6 @@ def _peak(case: Case, name: str) -> Array:
 def is_sparse(case: Case) -> bool:
     """Whether some layer of the model has routed experts."""
     return any(
-        case.model.ffns[layer.ffn].kind == "moe" and np.any(np.asarray(layer.count) > 0)
+        case.model.ffns[layer.ffn].kind == "moe" and np.any(as_array(layer.count) > 0)
         for layer in case.model.layers.values()
     )

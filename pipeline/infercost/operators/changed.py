@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from infercost.arrays import Array, Flops, Ratio
+from infercost.arrays import Array, Flops, Ratio, as_array
 from infercost.operators.base import Block, Layout, Operator, Pass
 
 FILLING = ("qkv projection", "latent projection", "key and value projection")
@@ -18,7 +18,7 @@ def converted(layout: Layout, block: Block) -> Block:
     """A block with the time of converting what is kept in a narrower format."""
     mechanisms = layout.case.mechanisms
     costs = (mechanisms.weight_conversion, mechanisms.kv_conversion)
-    if not np.any(np.asarray(costs[0]) > 0) and not np.any(np.asarray(costs[1]) > 0):
+    if not np.any(as_array(costs[0]) > 0) and not np.any(as_array(costs[1]) > 0):
         return block
     operators = tuple(
         replace(operator, conversion=_conversion(layout, operator) * operator.peak)
@@ -53,10 +53,10 @@ def exited(layout: Layout, step: Pass, layers: Callable[[Pass], Block]) -> Block
     that no token needs is passed over; keys and values of tokens that left are made all the same.
     """
     mechanisms = layout.case.mechanisms
-    if not step.decode or not np.any(np.asarray(mechanisms.exits) > 0):
+    if not step.decode or not np.any(as_array(mechanisms.exits) > 0):
         return layers(step)
     p, x = mechanisms.exits, mechanisms.exit_at
-    needed = 1.0 - np.asarray(p) ** step.tokens
+    needed = 1.0 - as_array(p) ** step.tokens
     left = (1.0 - p) / np.where(needed > 0, needed, 1.0)
     whole, rest = layers(step), layers(_fewer(step, left))
     late = (1.0 - x) * needed

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from infercost.arrays import Array
+from infercost.arrays import Array, as_array
 from infercost.equations.moe import expert_width
 from infercost.errors import SpecError
 from infercost.specs.case import Case
@@ -15,7 +15,7 @@ from infercost.specs.feedforward import DenseFeedForward, FeedForward, MixtureOf
 
 def dosed(case: Case) -> Case:
     """The case with the model that its trend asks for; the case itself where the dose is 0."""
-    if not np.any(np.asarray(case.trend.experts) > 0):
+    if not np.any(as_array(case.trend.experts) > 0):
         return case
     model = case.model
     routed = any(ffn.kind == "moe" for ffn in model.ffns.values())
@@ -38,7 +38,7 @@ def _with_experts(
 ) -> FeedForward:
     """A block of the same active width in so many experts; one expert is a dense block."""
     width, shared, latent, streams = _widths(ffn)
-    count = np.asarray(experts)
+    count = as_array(experts)
     parts: dict[str, Any] = {"gated": ffn.gated}
     if np.all(count == 1):
         parts |= {"kind": "dense", "d_ff": width + shared, "streams": streams}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import Count
+from infercost.arrays import Count, as_array
 from infercost.equations import attention as eq
 from infercost.equations import vision
 from infercost.equations.transformer import activation_bytes, shard
@@ -50,7 +50,7 @@ def encoder_blocks(layout: Layout, step: Pass) -> tuple[Block, ...]:
     reads of it. Where requests hold no segment nothing runs.
     """
     encoder, tp = layout.case.model.encoders[step.encoder], layout.case.plan.tp
-    present = np.asarray(step.sequences > np.asarray(0.0), dtype=np.float64)
+    present = as_array(step.sequences > as_array(0.0), dtype=np.float64)
     segments = np.where(present, step.sequences, 1.0)
     tokens = segments * step.encoded
     d_model, layers = encoder.d_model, encoder.n_layers * present

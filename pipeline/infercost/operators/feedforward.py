@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infercost.arrays import Array, Count, Ratio
+from infercost.arrays import Array, Count, Ratio, as_array
 from infercost.equations.moe import exchanged_bytes, expected_distinct_experts
 from infercost.equations.transformer import (
     feed_forward_elements,
@@ -69,7 +69,7 @@ def ffn_elements_per_device(layout: Layout, ffn: FeedForward) -> Elements:
 def expert_width(layout: Layout, ffn: MixtureOfExperts) -> Count:
     """Width in which routed experts work: a latent one, or the model's."""
     d_model: Count = layout.case.model.d_model
-    return ffn.d_latent if np.any(np.asarray(ffn.d_latent) > 0) else d_model
+    return ffn.d_latent if np.any(as_array(ffn.d_latent) > 0) else d_model
 
 
 def _router_and_shared(layout: Layout, ffn: MixtureOfExperts, tp: Count) -> Count:
@@ -97,7 +97,7 @@ def ffn_operators(
         layout.case.model.d_model,
     )
     routed = _routed(layout, ffn, count, step)
-    if np.any(np.asarray(ffn.d_latent) > 0):
+    if np.any(as_array(ffn.d_latent) > 0):
         routed = (*routed, *_latent_pair(layout, ffn, count, step))
     if ffn.d_ff_shared == 0:
         return (router, *routed)
@@ -192,7 +192,7 @@ def ffn_messages(layout: Layout, ffn: FeedForward, count: Array, step: Pass) -> 
     if not isinstance(ffn, MixtureOfExperts):
         return ()
     plan = layout.case.plan
-    if np.all(np.asarray(plan.dp) == 1):
+    if np.all(as_array(plan.dp) == 1):
         return ()
     expert_tp = plan.tp * plan.dp / plan.ep
     # The busiest rank receives its share times the skew, and all wait for it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from infercost.arrays import as_array
 from infercost.specs.case import Case
 from infercost.specs.trend import Trend
 
@@ -18,19 +19,19 @@ def scaled(case: Case) -> Case:
     from one to what is stated; denoising steps by the dose's power of their factor.
     """
     trend = case.trend
-    if np.all(np.asarray(trend.dose) == 1.0):
+    if np.all(as_array(trend.dose) == 1.0):
         return case
     return case.model_copy(update={"trend": _at_dose(trend)})
 
 
 def _at_dose(trend: Trend) -> Trend:
-    dose = np.asarray(trend.dose, dtype=np.float64)
+    dose = as_array(trend.dose, dtype=np.float64)
     changed: dict[str, object] = {name: getattr(trend, name) * dose for name in ADDED}
     changed["experts"] = np.rint(trend.experts * dose)
     for name in ("branches", "expert_skew"):
-        changed[name] = 1.0 + (np.asarray(getattr(trend, name)) - 1.0) * dose
-    if np.any(np.asarray(trend.denoising) != 1):
-        changed["denoising"] = np.asarray(trend.denoising) ** dose
+        changed[name] = 1.0 + (as_array(getattr(trend, name)) - 1.0) * dose
+    if np.any(as_array(trend.denoising) != 1):
+        changed["denoising"] = as_array(trend.denoising) ** dose
     if trend.retrieval is not None:
         rounds = trend.retrieval.rounds * dose
         changed["retrieval"] = trend.retrieval.model_copy(update={"rounds": rounds})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Count, Ratio
+from infercost.arrays import Array, Bytes, Count, Ratio, as_array
 from infercost.equations import attention as eq
 from infercost.lengths import UNLIMITED
 from infercost.operators.base import Cache, Layout, Operator, Pass, core_kind
@@ -32,7 +32,7 @@ def _query_width(layout: Layout, mixer: Sparse) -> Count:
     """What index queries are projected from: the compressed query where there is one."""
     d_model: Count = layout.case.model.d_model
     if isinstance(mixer, LatentAttention):
-        return np.where(np.asarray(mixer.q_rank) > 0, mixer.q_rank, d_model)
+        return np.where(as_array(mixer.q_rank) > 0, mixer.q_rank, d_model)
     return d_model
 
 

@@ -7,7 +7,7 @@ from functools import partial, reduce
 
 import numpy as np
 
-from infercost.arrays import Bytes, Count
+from infercost.arrays import Bytes, Count, as_array
 from infercost.equations.transformer import activation_bytes, embedding_elements, shard
 from infercost.operators.attention import (
     mixer_caches,
@@ -46,9 +46,9 @@ def _layers(layout: Layout, name: str, layer: LayerGroup, step: Pass) -> Block:
     model = layout.case.model
     mixer, ffn = model.mixers[layer.mixer], model.ffns[layer.ffn]
     count: Count = layer.count
-    if mixer.kind == "cross" and np.any(np.asarray(step.encoded) == 0):
+    if mixer.kind == "cross" and np.any(as_array(step.encoded) == 0):
         # Layers that attend across are passed over where there is nothing to attend to.
-        count = count * np.asarray(step.encoded > np.asarray(0.0), dtype=np.float64)
+        count = count * as_array(step.encoded > as_array(0.0), dtype=np.float64)
     # One reduction after the mixer and one after the feed-forward block, or one for both.
     alone = "none" in (mixer.kind, ffn.kind)
     reductions = count if layer.parallel or alone else 2.0 * count
@@ -70,7 +70,7 @@ def _layers(layout: Layout, name: str, layer: LayerGroup, step: Pass) -> Block:
 
 def _own(layout: Layout, layer: LayerGroup, step: Pass) -> tuple[Operator, ...]:
     """What each layer of a group multiplies beside the weights that it shares with others."""
-    if not np.any(np.asarray(layer.own) > 0):
+    if not np.any(as_array(layer.own) > 0):
         return ()
     own, d_model = shard(layer.own, layout.case.plan.tp), layout.case.model.d_model
     return (layout.matmul("adapters", layer.count, step.tokens, own, 2.0 * d_model, d_model),)
@@ -163,7 +163,7 @@ def weight_bytes_per_device(layout: Layout) -> Bytes:
         mixer = mixer_elements_per_device(layout, model.mixers[layer.mixer])
         dense = (mixer + ffn.weights) * layout.weights
         total = total + stored_sets(layer) * (dense + ffn.experts * layout.experts)
-        if np.any(np.asarray(layer.own) > 0):
+        if np.any(as_array(layer.own) > 0):
             total = total + layer.count * shard(layer.own, plan.tp) * layout.weights
     if isinstance(model.generation, MediaDiffusion):
         ends = shard(model.generation.embedding, plan.tp) * layout.weights

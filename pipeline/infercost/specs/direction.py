@@ -14,7 +14,7 @@ from infercost.specs.memory import Memory
 MAIN = "main"
 """The name by which a direction speaks of a device's main memory, whatever it is."""
 
-_PATCH = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+_PATCH = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 def _is_spec(annotation: Any) -> bool:

@@ -15,9 +15,14 @@ from infercost.units import parse
 
 
 class Spec(BaseModel):
-    """Base of every spec: frozen, strict, and closed to unknown keys."""
+    """Base of every spec: frozen, strict, and closed to unknown keys.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    Its validator is built when it is first needed: few commands need all.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 class SourcedSpec(Spec):

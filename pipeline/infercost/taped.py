@@ -1,0 +1,51 @@
+"""A grid's arrays on a tape: handed to the equations, then computed block by block."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from infercost.deferred import Deferred, Tape
+from infercost.steps import Where
+
+SMALL = 8
+"""What has at most one in so many of a grid's points is computed at once."""
+
+
+def _whole(wanted: Deferred) -> Any:
+    """All values of one deferred array."""
+    from infercost.program import Program  # which loads numba
+
+    every = tuple(slice(0, size) for size in wanted.tape.shape)
+    return Program(wanted.tape, [wanted]).over(every)[wanted.number]
+
+
+def tape_over(shape: tuple[int, ...]) -> Tape:
+    """A tape for a grid; what few of its axes shape is computed at once."""
+    return Tape(shape, math.prod(shape) // SMALL, _whole)
+
+
+class Sliced:
+    """Named arrays over a grid, deferred or not, to be had block by block."""
+
+    def __init__(self, tape: Tape, values: dict[Any, Any]) -> None:
+        """Numbers stay numbers."""
+        self._numbers = {name: value for name, value in values.items() if np.ndim(value) == 0}
+        self._arrays = {
+            name: value if isinstance(value, Deferred) else tape.known(value)
+            for name, value in values.items()
+            if name not in self._numbers
+        }
+        from infercost.program import Program  # which loads numba
+
+        self._program = Program(tape, list(self._arrays.values()))
+
+    def over(self, block: Where) -> dict[Any, Any]:
+        """Their values over a block of the grid."""
+        results = self._program.over(block)
+        return {
+            **self._numbers,
+            **{name: results[each.number] for name, each in self._arrays.items()},
+        }

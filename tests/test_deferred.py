@@ -1,0 +1,241 @@
+"""Arrays that are computed later have the bits of arrays that are computed at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from infercost import evaluation, program
+from infercost.arrays import as_array, cuts, surely
+from infercost.bounds import Bounds, bounds_after, bounds_of, settled
+from infercost.compose import ComposedCase, Options
+from infercost.deferred import Deferred, Tape
+from infercost.evaluation import evaluated, evaluated_blocks, typed_axis
+from infercost.grid import Grid, GridAxis
+from infercost.program import Program
+from infercost.question import ask
+from infercost.taped import Sliced, tape_over
+
+ODD = np.array([0.0, -0.0, 1.0, -1.0, 1.5, -2.5, 1e308, -1e308, 1e-320, np.inf, -np.inf, np.nan])
+"""Numbers for which sloppy arithmetic gives other bits."""
+NUMBERS = np.concatenate([ODD, np.random.default_rng(0).normal(size=38)])
+
+
+def tape(count: int, small: int = 0) -> Tape:
+    return Tape((count,), small, computed)
+
+
+def computed(wanted: Deferred) -> Any:
+    """All values of an array, in two blocks of unlike size."""
+    run = Program(wanted.tape, [wanted])
+    size = wanted.tape.shape[0]
+    blocks = [(slice(0, size // 3),), (slice(size // 3, size),)]
+    return np.concatenate([run.over(block)[wanted.number] for block in blocks])
+
+
+def bits(values: Any) -> Any:
+    """Values with one NaN for all, whose bits mean nothing."""
+    values = np.asarray(values, dtype=np.float64)
+    return np.where(np.isnan(values), np.nan, values).view(np.int64)
+
+
+TWO: list[Callable[[Any, Any], Any]] = [
+    np.add,
+    np.subtract,
+    np.multiply,
+    np.divide,
+    np.greater,
+    np.greater_equal,
+    np.less,
+    np.less_equal,
+    np.equal,
+    np.not_equal,
+    lambda x, y: np.where(x > y, x, y),
+    lambda x, y: np.where((x > 0) & ~(y > 0), x + y, y),
+    lambda x, y: np.where((x > 0) | (y > 0), 2.0, y),
+    lambda x, y: x * y + x,
+    lambda x, y: x / y + x,
+    lambda x, y: x + y + y,
+    lambda x, y: (x + y) * x,
+    lambda x, y: x * y * y,
+    lambda x, y: x * 3.0 + y,
+    lambda x, y: x * 3.0 * y,
+    lambda x, y: (1.0 - x) / (y - 2.0) + 1.0 / (y + 2.0) - (x / 7.0),
+    lambda x, y: np.ceil(x) + np.floor(y),
+    lambda x, y: np.log2(np.abs(x) + 1.0) * y + np.sqrt(np.abs(y)),
+    lambda x, y: np.clip(x, -1.0, 1.0) * as_array(y > 0, dtype=np.float64),
+    lambda x, y: x + np.power(np.abs(y), 0.3) * x,
+]
+
+
+@pytest.mark.parametrize("number", range(len(TWO)))
+def test_each_step_has_the_bits_of_numpy(number: int) -> None:
+    """Every pair of odd and usual numbers: 50 x 50."""
+    x, y = (grid.reshape(-1, 1) for grid in np.meshgrid(NUMBERS, NUMBERS))
+    on = tape(x.size)
+    with np.errstate(all="ignore"):
+        plain = TWO[number](x, y)
+        later = TWO[number](on.known(x), on.known(y))
+        assert isinstance(later, Deferred)
+        assert later.value is None
+        assert np.array_equal(bits(computed(later)), bits(plain))
+
+
+@pytest.mark.parametrize("function", [np.maximum, np.minimum])
+def test_the_larger_of_two_is_that_of_numpy(function: Any) -> None:
+    """But for the sign of a zero, on which NumPy's own loops do not agree."""
+    x, y = (grid.reshape(-1, 1) for grid in np.meshgrid(NUMBERS, NUMBERS))
+    on = tape(x.size)
+    for other in (y, 0.5):
+        later = function(on.known(x), on.known(other) if other is y else other)
+        assert np.array_equal(computed(later), function(x, other), equal_nan=True)
+
+
+@pytest.mark.parametrize("requests", [1, 3, 16, 19])
+def test_sums_over_requests_add_in_the_order_of_numpy(requests: int) -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(300, 1)), rng.normal(size=(300, requests))
+    weight = rng.normal(size=requests)
+
+    def mean(x: Any, y: Any) -> Any:
+        return ((x * y + y) * weight).sum(axis=-1, keepdims=True) * x
+
+    def most(x: Any, y: Any) -> Any:
+        return np.max(x + y, axis=-1, keepdims=True) - (x * y)[..., -1:]
+
+    for function in (mean, most):
+        on = tape(300)
+        later = function(on.known(x), on.known(y))
+        assert np.array_equal(computed(later), function(x, y))
+
+
+def test_a_step_is_taken_once() -> None:
+    on = tape(10)
+    x = on.known(np.arange(10.0).reshape(-1, 1))
+    assert (x + x) * 2.0 is (x + x) * 2.0
+    assert x + 1.0 is not x + True
+    assert x * 0.5 is not x * -0.5
+
+
+def test_what_leaves_an_array_as_it_is_takes_no_step() -> None:
+    on = tape(4)
+    x = on.known(np.array([0.0, 1.0, 2.0, 3.0]).reshape(-1, 1))
+    assert x * 1.0 is x
+    assert x + 0.0 is x
+    assert x - 0.0 is x
+    assert x / 1.0 is x
+    assert np.minimum(x, np.inf) is x
+    assert np.minimum(x, 3.5) is x
+    assert x * 0.0 == 0.0
+
+
+def test_a_negative_zero_plus_zero_takes_its_step() -> None:
+    """-0.0 + 0.0 is 0.0, and -0.0 * 0.0 is -0.0."""
+    on = tape(2)
+    x = on.known(np.array([-0.0, 1.0]).reshape(-1, 1))
+    assert x + 0.0 is not x
+    assert np.array_equal(bits(computed(x + 0.0)), bits([[0.0], [1.0]]))
+    assert np.array_equal(bits(computed(x * 0.0)), bits([[-0.0], [0.0]]))
+
+
+def test_zero_times_what_may_be_infinite_takes_its_step() -> None:
+    x = tape(2).known(np.array([np.inf, 1.0]).reshape(-1, 1))
+    assert np.isnan(computed(x * 0.0)[0, 0])
+
+
+def test_comparisons_are_settled_by_bounds() -> None:
+    on = tape(3)
+    x = on.known(np.array([1.0, 2.0, 3.0]).reshape(-1, 1))
+    assert (x * 2.0 > 1.0) is True
+    assert (x + x < 2.0) is False
+    assert isinstance(x > 2.0, Deferred)
+    assert surely(x > 0.5)
+    assert not surely(x > 2.0)
+
+
+def test_bounds_follow_arithmetic() -> None:
+    """[1, 2] - [1, 3] lies in [-2, 1]; its product with [-1, 2] in [-4, 2]; 1 / [1, 2] in [.5, 1];
+    0.5^[1, 3] in [0.125, 0.5]."""
+    a, b, c = Bounds(1.0, 2.0), Bounds(1.0, 3.0), Bounds(-1.0, 2.0)
+    difference = bounds_after(np.subtract, (a, b))
+    assert difference == Bounds(-2.0, 1.0)
+    assert bounds_after(np.multiply, (difference, c)) == Bounds(-4.0, 2.0, False)
+    assert bounds_after(np.divide, (Bounds(1.0, 1.0), a)) == Bounds(0.5, 1.0)
+    assert bounds_after(np.power, (Bounds(0.5, 0.5), b)) == Bounds(0.125, 0.5)
+    assert bounds_after(np.divide, (a, c)) is None
+    assert bounds_of(np.array([1.0, np.nan])) is None
+    assert bounds_of(-0.0) == Bounds(0.0, 0.0, False)
+    assert settled(np.less, a, Bounds(2.5, 3.0)) is True
+    assert settled(np.less, b, a) is None
+
+
+def test_a_grid_is_cut_into_stretches_of_rows() -> None:
+    """3 x 4 points by at most 8: two of the three rows, then one; by at most 3: within a row."""
+    assert list(cuts((3, 4), 8)) == [(slice(0, 2), slice(0, 4)), (slice(2, 3), slice(0, 4))]
+    assert list(cuts((3, 4), 12)) == [(slice(0, 3), slice(0, 4))]
+    assert len(list(cuts((3, 4), 3))) == 6
+    assert list(cuts((), 1)) == [()]
+
+
+def test_small_arrays_are_computed_at_once() -> None:
+    on = tape_over((8, 8))
+    row = on.known(np.arange(8.0).reshape(8, 1, 1))
+    column = on.known(np.arange(8.0).reshape(1, 8, 1))
+    assert (row * 2.0).value is not None
+    whole = row * 2.0 + column
+    assert whole.value is None
+    arrays = Sliced(on, {"whole": whole, "row": row, "number": 3.0})
+    found = arrays.over((slice(2, 4), slice(0, 8)))
+    assert found["number"] == 3.0
+    assert found["row"].shape == (2, 1, 1)
+    assert np.array_equal(found["whole"][:, :, 0], [np.arange(8.0) + 4, np.arange(8.0) + 6])
+
+
+CASES = {
+    "a mixture of experts": ["model=deepseek-v3", "plan.ep=8", "workload=azure-2023-code"],
+    "doses": ["model=deepseek-v3", "trend=reasoning", "trend.dose=0,0.5,1"],
+    "stacks of memory": ["direction=hbf", "direction.hbf.stacks=0,2,4"],
+    "units near memory": ["model=deepseek-v3", "direction=pnm"],
+    "drafts": ["mitigation=speculation-eagle"],
+    "narrow formats and caps": ["mitigation=w4+kv8", "hardware.tdp=300 W,500 W"],
+    "states": ["model=qwen3-next-80b-a3b", "economics.utilisation=0.3,0.6"],
+    "blocks": ["model=llada-8b", "economics.pue=1.1,1.2"],
+    "no calibration": ["calibration=ideal", "hardware.memory.hbm.bandwidth=2 TB/s,5 TB/s"],
+    "a snapshot": ["workload=snapshot", "workload.context=1000,50000,200000"],
+}
+AXES = ["batch=1,7,64,300", "plan.tp=1,8,16", "hardware.scale_up.alpha=1 us,4 us"]
+
+
+def composed_over(overrides: list[str], sampled: bool) -> tuple[ComposedCase, Grid]:
+    options = Options(ask(overrides))
+    composed = next(options.cases())
+    axes = tuple(typed_axis(options, composed, axis) for axis in options.question.axes)
+    if not sampled:
+        return composed, Grid(axes)
+    rng = np.random.default_rng(0)
+    values = {p: rng.choice(v, 100) for axis in axes for p, v in axis.values.items()}
+    return composed, Grid((GridAxis("sample", values),))
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_an_evaluation_on_a_tape_has_the_bits_of_one_at_once(
+    monkeypatch: pytest.MonkeyPatch, case: str, sampled: bool
+) -> None:
+    """In pieces so small that every table of places and every remainder comes into play."""
+    monkeypatch.setattr(evaluation, "WORTH_A_TAPE", 1)
+    monkeypatch.setattr(evaluation, "TAPE_BLOCK", 10)
+    monkeypatch.setattr(program, "PIECE", 4)
+    monkeypatch.setattr(program, "WIDTHS", (2, 2))
+    composed, grid = composed_over([*CASES[case], *AXES], sampled)
+    plain, blocks = evaluated(composed, grid), list(evaluated_blocks(composed, grid))
+    assert len(blocks) > 1
+    for name in plain.values:
+        later = np.concatenate([block.flat(name) for block in blocks])
+        assert np.array_equal(later, plain.flat(name), equal_nan=True), name
+    for name in ("limit", "bound"):
+        later = np.concatenate([block.grid.flat(getattr(block, name)) for block in blocks])
+        assert np.array_equal(later, grid.flat(getattr(plain, name))), name
