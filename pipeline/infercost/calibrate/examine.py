@@ -86,7 +86,8 @@ def spread_out(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
 
 def own_weight(rows: Array) -> Array:
     """sqrt(3 / rows) for rows of the stack that is asked about: three of them count whole."""
-    return 3.0**0.5 * block_weight(rows)
+    weight: Array = 3.0**0.5 * block_weight(rows)
+    return weight
 
 
 def block_weight(rows: Array) -> Array:
