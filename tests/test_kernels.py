@@ -159,7 +159,7 @@ def test_a_longer_context_never_takes_less_time(name: str) -> None:
     assert np.all(np.diff(np.asarray(time)) >= 0)
 
 
-_WHOLE = ("memory_utilisation", "pipeline_overlap")
+_WHOLE = ("memory_utilisation", "pipeline_overlap", "expert_streaming")
 
 
 def test_ideal_states_every_number_as_neutral() -> None:
