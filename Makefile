@@ -41,8 +41,9 @@ claims: env ## Compute every study that claims need, JOBS at once (ten minutes o
 	echo "$$(wc -w <<< "$$studies") studies that claims rest on, computed in $$SECONDS s"
 	@$(BIN)/infercost claims --check --html data/results/claims.html
 
-calibrate: env ## Fit every calibration to data/reference/measured.csv and examine the fit (five minutes)
+calibrate: env ## Fit every calibration to data/reference/measured.csv, examine the fits, replay measured services by them (a quarter of an hour)
 	@$(SNAKEMAKE) --logger rich --forcerun calibrate -- calibrate
+	$(BIN)/python -m infercost stage replays --workers $(JOBS) data/reference/replayed.csv
 
 kernels: env ## Fit the calibrations of current stacks to AIConfigurator's operator tables (82 MB from PyPI)
 	@$(SNAKEMAKE) --logger rich --forcerun kernels -- kernels
