@@ -129,34 +129,43 @@ def test_rates_of_the_day_are_means_over_all_nodes_in_use() -> None:
     assert pytest.approx(0.563, abs=1e-3) == CACHED / PROMPT
 
 
-def test_prefill_throughput_of_the_published_profile() -> None:
-    """62,713 tokens/s a node at 4,096 tokens, four prompts a device, two batches side by side.
+@pytest.mark.parametrize(
+    ("prompt", "published"),
+    [(4096, 62_713), (1000, 57_674), (2000, 54_543), (4000, 50_302)],
+    ids=["deepseek-profile", "sglang-1k", "sglang-2k", "sglang-4k"],
+)
+def test_prefill_throughput_of_published_profiles(prompt: float, published: float) -> None:
+    """Tokens/s a node, 16,384 tokens a device and pass: DeepSeek's trace, and SGLang's three runs.
 
+    Within 25 % with all messages shown, a ceiling with all of them hidden behind a second batch.
     The calibration was fitted to decode alone: no row of a prefill over several nodes is read.
     """
-    assert prefill_rate(4096, 0, 4, overlap=1) == pytest.approx(62_713, rel=0.25)
+    prompts = round(16_384 / prompt)
+    shown, hidden = (prefill_rate(prompt, 0, prompts, overlap) for overlap in (0, 1))
+    assert shown == pytest.approx(published, rel=0.25)
+    assert hidden > published
 
 
-def test_prefill_throughput_of_the_production_day() -> None:
-    """73,700 prompt tokens/s a node, hits included: within 25 % without overlap, as decode's is.
+def test_prefill_of_the_production_day_leaves_time_to_wait() -> None:
+    """73,700 prompt tokens/s a node, hits included, is a mean of hours in which nodes wait too.
 
-    With all messages hidden a busy node would do half as much again: the day's mean is then what
-    nodes do that are busy for two thirds of it, and which of the two holds is not published.
+    A busy node does half as much again, and more with messages hidden: the mean is that of nodes
+    busy for a third of the day at least. How long they wait is not published.
     """
     shown, hidden = (prefill_rate(PROMPT, CACHED, 8, overlap) for overlap in (0, 1))
-    assert shown == pytest.approx(73_700, rel=0.25)
-    assert 0.5 < 73_700 / hidden < 1
+    assert 0.5 < 73_700 / shown < 1
+    assert 0.33 < 73_700 / hidden < 1
 
 
-@pytest.mark.parametrize("overlap", [0, 1])
-def test_output_of_a_node_of_the_whole_deployment(overlap: float) -> None:
+def test_output_of_a_node_of_the_whole_deployment() -> None:
     """168e9 tokens / 86,400 s / 226.75 nodes = 8,575 tokens/s a node, prefill and decode together.
 
-    Within 25 % whether or not prefill hides its messages.
+    Within 25 % with messages shown, as of the profiles, and too high as all that is without waits.
     """
-    seconds = DAY["input"] / prefill_rate(PROMPT, CACHED, 8, overlap)
+    seconds = DAY["input"] / prefill_rate(PROMPT, CACHED, 8, overlap=0)
     seconds += DAY["output"] / (8 * decoded()["throughput_per_device_per_s"][0])
-    assert DAY["output"] / seconds == pytest.approx(168e9 / 86400 / 226.75, rel=0.25)
+    published = 168e9 / 86400 / 226.75
+    assert published < DAY["output"] / seconds == pytest.approx(published, rel=0.25)
 
 
 RATES = ("output_tokens_per_s", "output_tokens_per_s_per_device")
