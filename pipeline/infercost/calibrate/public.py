@@ -17,7 +17,7 @@ from infercost.errors import SpecError
 from infercost.measurements import read_table
 from infercost.paths import ROOT
 from infercost.readings import Reading, Unread, read
-from infercost.specs.case import stored_format
+from infercost.specs.case import Case, stored_format
 
 MEASURED = ROOT / "data" / "reference" / "measured.csv"
 
@@ -86,21 +86,24 @@ def load(
 
 def _labels(readings: Sequence[Reading], cases: Cases, own: str) -> dict[str, list[str]]:
     """The label of each reading at each level of a fit; rows of one's own are a stack `own`."""
-    of = [case_of(cases, reading) for reading in readings]
-    family = [case.hardware.family for case in of]
-    stack = [
-        own if reading.id.startswith(OWN) else stack_name(mine, reading.era)
-        for mine, reading in zip(family, readings, strict=True)
-    ]
+    found: dict[str, list[str]] = {}
+    for reading in readings:
+        case = case_of(cases, reading)
+        stack = stack_name(case.hardware.family, reading.era)
+        for level, label in labels_at(case, own if reading.id.startswith(OWN) else stack).items():
+            found.setdefault(level, []).append(label)
+    return found
+
+
+def labels_at(case: Case, stack: str) -> dict[str, str]:
+    """What a case under a stack of software belongs to at each level of a fit."""
+    hardware = case.hardware
     return {
-        "family": list(family),
-        "architecture": [case.hardware.architecture or case.hardware.name for case in of],
+        "family": hardware.family,
+        "architecture": hardware.architecture or hardware.name,
         "pace": stack,
         "stack": stack,
-        "format": [
-            f"{mine}{OF_FORMAT}{stored_format(case, 'weights')}"
-            for mine, case in zip(stack, of, strict=True)
-        ],
+        "format": f"{stack}{OF_FORMAT}{stored_format(case, 'weights')}",
     }
 
 

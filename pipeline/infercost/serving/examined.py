@@ -20,12 +20,11 @@ import numpy as np
 from infercost.arrays import BoolArray
 from infercost.calibrate.cases import calibration
 from infercost.calibrate.fit import LEVELS, Fit, restored
-from infercost.calibrate.public import MEASURED, OF_FORMAT, Public, load, stack_name
+from infercost.calibrate.public import MEASURED, Public, labels_at, load, stack_name
 from infercost.errors import SpecError
 from infercost.paths import ROOT, shown
 from infercost.serving.measured import Run, replayed, runs_of, server_rows
 from infercost.specs.calibration import PARAMETERS, Calibration
-from infercost.specs.case import stored_format
 
 REPLAYED = ROOT / "data" / "reference" / "replayed.csv"
 TEXTS = ("id", "kind", "hardware", "model", "stack", "metric")
@@ -101,14 +100,7 @@ def _block(public: Public, whole: Fit, block: str, runs: Sequence[Run]) -> list[
 
 def labels_of(run: Run) -> dict[str, str]:
     """What a run belongs to at each level of a fit."""
-    hardware = run.case.hardware
-    stack = stack_name(hardware.family, run.reading.era)
-    return {
-        "family": hardware.family,
-        "architecture": hardware.architecture or hardware.name,
-        "stack": stack,
-        "format": f"{stack}{OF_FORMAT}{stored_format(run.case, 'weights')}",
-    }
+    return labels_at(run.case, stack_name(run.case.hardware.family, run.reading.era))
 
 
 def fitted_for(fit: Fit, base: Calibration, labels: dict[str, str]) -> Calibration:
