@@ -189,3 +189,13 @@ def test_the_same_rows_give_the_same_bytes_however_they_come(
         written.add(target.read_bytes())
     assert len(written) == 1
     assert pq.read_table(target).equals(table)
+
+
+def test_time_left_is_that_of_points_not_of_rows_that_landed(tmp_path: Path) -> None:
+    """Three of four parts of 100 points are left, 2 s each, on two cores: 3 s, whatever landed."""
+    parts = {f"part-{i}": f"{i:016x}" for i in range(4)}
+    plan = WorkPlan("study", [], [], "", parts, dict.fromkeys(parts, 100), [], {}, "")
+    target = tmp_path / f"{0:016x}.parquet"
+    target.touch()
+    told = part._progress(plan, target, seconds=2.0, workers=2)
+    assert told == "study: 1 of 4 parts, 100 of 400 points, about 3 s left"

@@ -32,17 +32,18 @@ def run(spec: Path, target: Path, plan: Path, workers: int) -> None:
     else:
         points = write_part(plain, target)
     seconds = time.monotonic() - start
-    print(_progress(whole, target, points / max(seconds, 1e-9), workers), flush=True)
+    print(_progress(whole, target, seconds, workers), flush=True)
     print(f"{points} points in {seconds:.2f} s", file=sys.stderr)
 
 
-def _progress(plan: WorkPlan, target: Path, rate: float, workers: int) -> str:
-    """Parts and points done, and the time left at this part's rate on `workers` cores."""
+def _progress(plan: WorkPlan, target: Path, seconds: float, workers: int) -> str:
+    """Parts and points done, and the time left where `workers` cores go on as this part did."""
     done = [
         label for label, name in plan.parts.items() if (target.parent / f"{name}.parquet").is_file()
     ]
     total, finished = sum(plan.points.values()), sum(plan.points[label] for label in done)
-    left = (total - finished) / rate / max(workers, 1)
+    mine = next(plan.points[label] for label, name in plan.parts.items() if name == target.stem)
+    left = (total - finished) * seconds / max(mine, 1) / max(workers, 1)
     return (
         f"{plan.study}: {len(done)} of {len(plan.parts)} parts, "
         f"{finished:,} of {total:,} points, about {left:.0f} s left"
