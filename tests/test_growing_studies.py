@@ -194,7 +194,8 @@ def test_the_same_rows_give_the_same_bytes_however_they_come(
 def test_time_left_is_that_of_points_not_of_rows_that_landed(tmp_path: Path) -> None:
     """Three of four parts of 100 points are left, 2 s each, on two cores: 3 s, whatever landed."""
     parts = {f"part-{i}": f"{i:016x}" for i in range(4)}
-    plan = WorkPlan("study", [], [], "", parts, dict.fromkeys(parts, 100), [], {}, "")
+    points = dict.fromkeys(parts, 100)
+    plan = WorkPlan("study", [], [], "", parts, points, figures=[], claims="", files={}, file="")
     target = tmp_path / f"{0:016x}.parquet"
     target.touch()
     told = part._progress(plan, target, seconds=2.0, workers=2)
