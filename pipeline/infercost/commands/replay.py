@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infercost.commands.arguments import add_config_dir
 from infercost.commands.output import print_json, print_table
 from infercost.errors import SpecError
+
+if TYPE_CHECKING:
+    from infercost.serving.edge import EdgeAndCloud
+    from infercost.serving.requests import Arrivals
+    from infercost.serving.service import Service
 
 
 def add_parser(commands: Any) -> None:
@@ -31,7 +36,12 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--slo", action="store_true", help="search the largest rate within the SLO")
     parser.add_argument("--seed", type=int, default=0, help="of arrivals and of accepted drafts")
-    parser.add_argument("--json", action="store_true", help="all metrics")
+    parser.add_argument(
+        "--trace",
+        metavar="COLUMN",
+        help="a figure of money or energy as a tree: counts, terms, formulas, inputs and sources",
+    )
+    parser.add_argument("--json", action="store_true", help="all metrics, or the tree")
     add_config_dir(parser)
     parser.set_defaults(run=run)
 
@@ -64,12 +74,33 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
     told = []
     loads = [requests.at_rate(rate) for rate in rates] or [requests]
+    if arguments.trace:
+        return _trace(arguments, service, loads)
     for now in loads:
         told.append({"rate_per_s": now.rate, **service.answered(now, arguments.seed)})
     if arguments.json:
         print_json(told)
     else:
         _print(told)
+    return 0
+
+
+def _trace(
+    arguments: argparse.Namespace, service: Service | EdgeAndCloud, loads: list[Arrivals]
+) -> int:
+    """A figure of one replay as a tree."""
+    from infercost.commands.trace import lines
+    from infercost.serving.tracing import ReplayTracer
+
+    if len(loads) > 1:
+        raise SpecError("replay --trace", "", f"takes one rate, not {len(loads)}", "Name one")
+    dirs = tuple(arguments.config_dir)
+    tracer = ReplayTracer(service, loads[0], arguments.seed, arguments.overrides, dirs)
+    tree = tracer.trace(arguments.trace)
+    if arguments.json:
+        print_json(tree.to_plain())
+    else:
+        print("\n".join(lines(tree)))
     return 0
 
 

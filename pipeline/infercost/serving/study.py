@@ -197,12 +197,13 @@ def to_arrow(rows: list[Plain]) -> pa.Table:
         values = [row[name] for row in rows]
         array = pa.array(values, pa.string() if isinstance(values[0], str) else pa.float64())
         meaning = MEANINGS.get(name, name.replace("_", " "))
-        about = Quantity(name, _unit(name), "", meaning)
+        about = Quantity(name, unit_of(name), "", meaning)
         arrays.append(array)
         fields.append(field_of(name, array.type, about))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def _unit(name: str) -> str:
-    suffixes = {"_per_s": "1/s", "_s": "s", "_usd": "USD", "_j": "J"}
+def unit_of(name: str) -> str:
+    """Unit of a column, by its suffix."""
+    suffixes = {"_per_s": "1/s", "_s": "s", "_usd": "USD", "_j": "J", "_kgco2e": "kgCO2e"}
     return next((unit for suffix, unit in suffixes.items() if name.endswith(suffix)), "1")
