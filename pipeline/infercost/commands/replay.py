@@ -34,6 +34,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--requests", type=int, default=0, metavar="N", help="the first N alone (0: all)"
     )
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="of these each N-th (1: all)"
+    )
+    parser.add_argument(
+        "--poisson", action="store_true", help="at Poisson arrivals of the trace's mean rate"
+    )
     parser.add_argument("--slo", action="store_true", help="search the largest rate within the SLO")
     parser.add_argument("--seed", type=int, default=0, help="of arrivals and of accepted drafts")
     parser.add_argument(
@@ -49,11 +55,14 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Replay at each rate, or search one, and print what users and operators see."""
     from infercost.serving.ask import asked_service
+    from infercost.serving.requests import thinned
     from infercost.serving.search import Objective, largest_rate
 
     rates = _rates(arguments.rate)
     if arguments.requests < 0 or arguments.seed < 0:
         raise SpecError("--requests, --seed", "", "is negative", "Write a count")
+    if arguments.every < 1:
+        raise SpecError("--every", "", "is below 1", "Write 1 for all requests")
     service, requests = asked_service(
         arguments.overrides,
         tuple(arguments.config_dir),
@@ -61,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         rates[0] if rates else None,
         arguments.seed,
     )
+    requests = thinned(requests, arguments.every, arguments.poisson, arguments.seed)
     if arguments.slo:
         workload = getattr(service, "cloud", service).case.workload
         slo = getattr(workload, "slo", None)
