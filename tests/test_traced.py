@@ -18,6 +18,7 @@ from infercost.commands.explain import asked
 from infercost.datasets import publish
 from infercost.fleet.explain import rows
 from infercost.fleet.part import plan_of
+from infercost.fleet.tracing import FleetTracer
 from infercost.parts import write_table
 from infercost.paths import CONF
 from infercost.registry import metrics
@@ -65,6 +66,7 @@ def test_commands_give_the_figures_of_a_study(
         ["plan.formats.kv=bf16,fp8", "economics=rental", "hardware.rental_price=2 USD/h,3 USD/h"],
         ["economics=owner-sweden", "hardware.memory.hbm.embodied_carbon=1 kgCO2e/GB,3 kgCO2e/GB"],
         ["+mitigation=[w4,kv8],none", "batch=8,64"],
+        ["+direction=hbf,none", "draw=2", "draw.inputs=[direction.hbf.price,direction.hbf.latency]"],
         ["hardware.price={uniform: [20000 USD, 40000 USD]}", "draw=2"],
     ],
 )
@@ -157,15 +159,17 @@ def test_the_page_lists_the_commands_escaped() -> None:
     assert "traces" not in render(ReportData("tiny", "?", "v"))
 
 
-def test_fleets_are_traced_by_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fleets_are_traced_by_scenario(tmp_path: Path) -> None:
     plan = plan_of("steady", (), [])
-    told = [{"scenario": "steady", **vars(row)} for row in rows(plan)]
-    table = pa.Table.from_pylist([{**row, "value": float(row["value"])} for row in told])
-    file = tmp_path / "steady.parquet"
-    write_table(table, file)
+    file, told = tmp_path / "steady.parquet", [vars(row) for row in rows(plan)]
+    told = [{"scenario": "steady", **row, "value": float(row["value"])} for row in told]
+    write_table(pa.Table.from_pylist(told), file)
     version = publish(tmp_path / "datasets", "fleet-shift", {"steady": file}, ABOUT)
     found = traced(load_study("fleet-shift"), version)
     figures = [entry.column.partition(",")[0] for entry in found]
     assert figures == ["shadow_money", "shadow_power", "spent", "worth"]
     for entry in found:
-        assert told_by(entry.command, capsys) == pytest.approx(entry.value, rel=1e-9), entry
+        *command, figure = shlex.split(entry.command)
+        assert command == ["infercost", "fleet", "steady", "--trace"]
+        tree = FleetTracer(plan, "steady", (), ()).trace(figure)
+        assert tree.value == pytest.approx(entry.value, rel=1e-9), entry

@@ -131,7 +131,10 @@ def _of_fleet(study: Study, version: Version, folders: list[str]) -> Iterator[Tr
     text = (
         "SELECT scenario, quantity, first(unit) AS unit, sum(value) AS value FROM rows"
         f" WHERE quantity IN ({', '.join(repr(name) for name in named)})"
-        " AND scenario NOT LIKE '%@%' GROUP BY scenario, quantity ORDER BY scenario, quantity"
+        " AND scenario NOT LIKE '%@%'"
+        " AND (quantity <> 'worth' OR (scenario, site, kind, pool) IN (SELECT"
+        " (scenario, site, kind, pool) FROM rows WHERE quantity = 'installed' AND value > 0))"
+        " GROUP BY scenario, quantity ORDER BY scenario, quantity"
     )
     rows = query(connect(version), "scenarios", text).to_dict("records") if named else []
     for row in rows:
