@@ -17,8 +17,9 @@ from infercost.compose import ComposedCase
 from infercost.cost import Evaluation
 from infercost.equations import carbon, clocking, energy, money, roofline, silicon
 from infercost.errors import SpecError, closest
-from infercost.places import place_of
-from infercost.question import ask
+from infercost.paths import shown
+from infercost.places import combination, option_file, place_of
+from infercost.question import NO_DIRECTION, ask
 from infercost.reuse import pool_rate
 from infercost.shares import PerToken
 from infercost.specs.economics import Ownership
@@ -108,12 +109,13 @@ class Tracer:
         if parted(phases):
             return self.shared("device-seconds per output token", "s", phases, Tracer.seconds)
         kinds = [
-            self._by_resource(f"{name}: device-seconds", "s", phase.device_time, self._timing())
+            self._by_resource(f"{name}: device-seconds", "s", phase.device_time, self.timing())
             for name, phase in phases.items()
         ]
         return total("device-seconds per output token", "s", kinds)
 
-    def _timing(self) -> tuple[Node, ...]:
+    def timing(self) -> tuple[Node, ...]:
+        """What times of passes are made of."""
         hardware = self.case.hardware
         inputs = [f"hardware.peak_dense.{name}" for name in hardware.peak_dense]
         inputs += [f"hardware.memory.{name}.bandwidth" for name in hardware.memory]
@@ -183,7 +185,7 @@ class Tracer:
         for name, phase in phases.items():
             paid = resting * (1.0 + idle) * phase.device_time.total
             drawn = number(phase.energy.total / economics.pue - paid)
-            terms = self._drawing()
+            terms = self.drawing()
             above = f"{name}: drawn above idle power"
             found.append(Node(above, drawn, "J", "model", formula, terms=terms))
         return found
@@ -200,7 +202,8 @@ class Tracer:
         formula = formula_of(energy.idle_share)
         return Node("idle time per busy time", value, "1", "equation", formula, terms=(used,))
 
-    def _drawing(self) -> tuple[Node, ...]:
+    def drawing(self) -> tuple[Node, ...]:
+        """What boards draw above idle power."""
         paths = ["hardware.compute_power", "hardware.tdp"]
         paths += [f"hardware.memory.{name}.access_energy" for name in self.case.hardware.memory]
         if self.case.hardware.power is not None:
@@ -222,16 +225,21 @@ class Tracer:
             nodes = [Node(file.name, number(base), "USD", "input", "", file.source, file.file)]
             rest = value - number(base)
         if abs(rest) > TOLERANCE * abs(value):
-            nodes.append(
-                Node(
-                    "directions, mitigations and price trends",
-                    rest,
-                    "USD",
-                    "model",
-                    "(price per byte after - before) x bytes",
-                )
-            )
+            nodes.append(self._added(rest))
         return total("price of a device", "USD", nodes)
+
+    def _added(self, value: float) -> Node:
+        """What a device's price has beyond its own, and the options that may add it."""
+        name = "directions, mitigations and price trends"
+        formula = "(price per byte after - before) x bytes"
+        groups, options = ("direction", "mitigation", "economics"), self.composed.options
+        chosen = {g: options[g] for g in groups if options[g] != NO_DIRECTION}
+        stated = [text for text in self.overrides if text.split(".")[0] in chosen and "." in text]
+        source = ", ".join([*(f"{group} {option}" for group, option in chosen.items()), *stated])
+        found = {group: combination(option) for group, option in chosen.items()}
+        files = [option_file(self.dirs, group, one) for group in found for one in found[group]]
+        told = ", ".join(shown(file) for file in files if file is not None)
+        return Node(name, value, "USD", "model", formula, source=source, file=told)
 
     def _part(self, name: str, value: float, unit: str) -> Node:
         kind, _, which = name.partition(" ")
@@ -256,13 +264,16 @@ class Tracer:
 
     def rate(self) -> Node:
         """Money per busy device-second, energy apart."""
-        economics, hardware = self.case.economics, self.case.hardware
-        busy = formula_of(money.busy_rate)
         used = self.input("economics.utilisation")
         share = Node("1 / utilisation", 1.0 / used.value, "1", "equation", terms=(used,))
+        made, formula = [self.paid(), share], formula_of(money.busy_rate)
+        return total("rate of a busy device", "USD/s", made, "product", formula)
+
+    def paid(self) -> Node:
+        """Money per device-second, busy or not, energy apart."""
+        economics, hardware = self.case.economics, self.case.hardware
         if not isinstance(economics, Ownership):
-            paid = total("rent", "USD/s", [self.input("hardware.rental_price"), *self._pool()])
-            return total("rate of a busy device", "USD/s", [paid, share], "product", busy)
+            return total("rent", "USD/s", [self.input("hardware.rental_price"), *self._pool()])
         years = economics.life / money.SECONDS_PER_YEAR
         capital = number(
             money.annuity_rate(hardware.price, economics.discount_rate, economics.life, years)
@@ -289,8 +300,7 @@ class Tracer:
             "product",
             formula_of(money.hosting_rate),
         )
-        paid = total("capital and hosting", "USD/s", [bought, hosted, *self._pool()])
-        return total("rate of a busy device", "USD/s", [paid, share], "product", busy)
+        return total("capital and hosting", "USD/s", [bought, hosted, *self._pool()])
 
     def _pool(self) -> list[Node]:
         """Money per time and device for the memory of a prefix cache that lies apart."""

@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--trace",
         metavar="FIGURE",
-        help="cost, spent, worth or money as a tree of terms, with sources",
+        help="cost, spent, worth, money or power as a tree of terms, with sources",
     )
     parser.add_argument("--json", action="store_true", help="every number of the plan as JSON")
     add_config_dir(parser)

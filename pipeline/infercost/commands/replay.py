@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infercost.commands.arguments import add_config_dir
 from infercost.commands.output import print_json, print_table
 from infercost.errors import SpecError
+
+if TYPE_CHECKING:
+    from infercost.serving.edge import EdgeAndCloud
+    from infercost.serving.requests import Arrivals
+    from infercost.serving.service import Service
 
 
 def add_parser(commands: Any) -> None:
@@ -29,9 +34,20 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--requests", type=int, default=0, metavar="N", help="the first N alone (0: all)"
     )
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="of these each N-th (1: all)"
+    )
+    parser.add_argument(
+        "--poisson", action="store_true", help="at Poisson arrivals of the trace's mean rate"
+    )
     parser.add_argument("--slo", action="store_true", help="search the largest rate within the SLO")
     parser.add_argument("--seed", type=int, default=0, help="of arrivals and of accepted drafts")
-    parser.add_argument("--json", action="store_true", help="all metrics")
+    parser.add_argument(
+        "--trace",
+        metavar="COLUMN",
+        help="a figure of money or energy as a tree: counts, terms, formulas, inputs and sources",
+    )
+    parser.add_argument("--json", action="store_true", help="all metrics, or the tree")
     add_config_dir(parser)
     parser.set_defaults(run=run)
 
@@ -39,11 +55,14 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Replay at each rate, or search one, and print what users and operators see."""
     from infercost.serving.ask import asked_service
+    from infercost.serving.requests import thinned
     from infercost.serving.search import Objective, largest_rate
 
     rates = _rates(arguments.rate)
     if arguments.requests < 0 or arguments.seed < 0:
         raise SpecError("--requests, --seed", "", "is negative", "Write a count")
+    if arguments.every < 1:
+        raise SpecError("--every", "", "is below 1", "Write 1 for all requests")
     service, requests = asked_service(
         arguments.overrides,
         tuple(arguments.config_dir),
@@ -51,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         rates[0] if rates else None,
         arguments.seed,
     )
+    requests = thinned(requests, arguments.every, arguments.poisson, arguments.seed)
     if arguments.slo:
         workload = getattr(service, "cloud", service).case.workload
         slo = getattr(workload, "slo", None)
@@ -64,12 +84,33 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
     told = []
     loads = [requests.at_rate(rate) for rate in rates] or [requests]
+    if arguments.trace:
+        return _trace(arguments, service, loads)
     for now in loads:
         told.append({"rate_per_s": now.rate, **service.answered(now, arguments.seed)})
     if arguments.json:
         print_json(told)
     else:
         _print(told)
+    return 0
+
+
+def _trace(
+    arguments: argparse.Namespace, service: Service | EdgeAndCloud, loads: list[Arrivals]
+) -> int:
+    """A figure of one replay as a tree."""
+    from infercost.commands.trace import lines
+    from infercost.serving.tracing import ReplayTracer
+
+    if len(loads) > 1:
+        raise SpecError("replay --trace", "", f"takes one rate, not {len(loads)}", "Name one")
+    dirs = tuple(arguments.config_dir)
+    tracer = ReplayTracer(service, loads[0], arguments.seed, arguments.overrides, dirs)
+    tree = tracer.trace(arguments.trace)
+    if arguments.json:
+        print_json(tree.to_plain())
+    else:
+        print("\n".join(lines(tree)))
     return 0
 
 

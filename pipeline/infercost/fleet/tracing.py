@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from infercost.equations import money
 from infercost.errors import SpecError, closest
-from infercost.fleet.explain import Plan, money_of, uses, value_of
+from infercost.fleet.explain import Plan, money_of, rows, uses, value_of
 from infercost.fleet.model import (
     MUSD,
     YEAR,
@@ -44,6 +44,7 @@ class FleetTracer:
             "spent": self.spent,
             "worth": self.worth,
             "money": self.money,
+            "power": self.power,
         }
         if figure not in known:
             near = closest(figure, list(known))
@@ -237,3 +238,19 @@ class FleetTracer:
             for year in self.plan.fleet.years
         ]
         return total("what a dollar more saves, summed over years", "1", nodes)
+
+    def power(self) -> Node:
+        """What a watt more saves, site by site and year by year, in dollars of the year."""
+        nodes = [
+            Node(
+                f"{row.site}, {row.year}",
+                row.value,
+                row.unit,
+                "model",
+                "shadow price of the site's power",
+                source=SOLVED,
+            )
+            for row in rows(self.plan)
+            if row.quantity == "shadow_power"
+        ]
+        return total("what a watt more saves, summed over sites and years", "USD/W", nodes)

@@ -28,6 +28,15 @@ class Assumption(NamedTuple):
     witness: str
 
 
+class Traced(NamedTuple):
+    """A figure of money, energy or carbon, and the command that puts it together from inputs."""
+
+    column: str
+    value: float
+    unit: str
+    command: str
+
+
 @dataclass(frozen=True)
 class ReportData:
     """Everything that the report says."""
@@ -47,6 +56,7 @@ class ReportData:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     """`sources` (key -> title and url) is listed by itself, all else as it stands."""
     assumptions: Sequence[Assumption | tuple[str, str, str, str]] = ()
+    traced: Sequence[Traced] = ()
     reproduce: Sequence[str] = ()
     """Command lines."""
 

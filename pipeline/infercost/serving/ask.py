@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from infercost.compose import Options
+from infercost.compose import ComposedCase, Options
+from infercost.draws import full_path
 from infercost.errors import SpecError, SpecErrors, nearest
+from infercost.evaluation import typed_axis
 from infercost.faults import spec_faults
+from infercost.grid import replaced
 from infercost.paths import config_dirs
 from infercost.question import ask, option_names
 from infercost.resolve import content_of
@@ -95,10 +98,37 @@ def without(others: list[str], changed: list[str]) -> list[str]:
 
 def one_case(overrides: list[str], dirs: tuple[str, ...]) -> Case:
     """The one case of overrides; lists are refused."""
+    return one_composed(overrides, dirs).case
+
+
+def one_composed(overrides: list[str], dirs: tuple[str, ...]) -> ComposedCase:
+    """The one case of overrides with its options; lists, draws and distributions are refused."""
     question = ask(overrides, dirs)
+    if question.draws is not None:
+        raise SpecError("replay", "draw", "takes one value of each input", _DRAWN)
     if question.size != 1:
         raise SpecError("replay", "", f"the overrides span {question.size} points", "Name one")
-    return next(iter(Options(question).cases())).case
+    options = Options(question)
+    _check_certain(overrides, options)
+    composed = next(iter(options.cases()))
+    case = composed.case
+    for axis in options.question.axes:  # overrides of directions are axes of one point
+        for path, values in typed_axis(options, composed, axis).values.items():
+            case = replaced(case, path.split("."), float(values[0]))
+    return replace(composed, case=case)
+
+
+_DRAWN = "Name the value to replay; draws are for 'infercost evaluate draw=256' and studies"
+
+
+def _check_certain(overrides: list[str], options: Options) -> None:
+    """Refuse overrides that state a distribution: the replay of its middle says nothing of it."""
+    uncertain = {path for inputs in options.uncertain.values() for path in inputs}
+    for text in overrides:
+        key, _, value = text.lstrip("+").partition("=")
+        if value.startswith("{") and "." in key and full_path(options, key) in uncertain:
+            fault = "is a distribution, and a replay takes one value"
+            raise SpecError(f"override '{text}'", key, fault, _DRAWN)
 
 
 def serving_of(words: list[str], dirs: tuple[str, ...] = ()) -> Serving:

@@ -70,9 +70,8 @@ class EdgeAndCloud:
         told |= {"requests": float(requests.size), "finished": float(seen.finished.sum())}
         told |= {"slo_attainment": float("nan"), "goodput_requests_per_s": float("nan")}
         local = self._is_local(requests, seed)
-        works = local | (self.edge.order == "cascade")
-        _, whole, joules = self.times(requests)
-        energy = float(joules[works].sum()) / everybody
+        seconds, joules = self.worked(requests, seed)
+        energy = joules / everybody
         electricity = energy * getattr(self.case.economics, "electricity_price", 0.0)
         usd = told["cost_per_request_usd"] * served / everybody + electricity
         tokens = max(float(seen.done[seen.finished].sum()), 1.0)
@@ -82,8 +81,14 @@ class EdgeAndCloud:
             "cost_per_mtoken_usd": usd * everybody / tokens * 1e6,
             "edge_share": float(local.mean()),
             "edge_energy_per_request_j": energy,
-            "edge_machine_per_request_usd": float(whole[works].sum()) / everybody * self._rate(),
+            "edge_machine_per_request_usd": seconds / everybody * self._rate(),
         }
+
+    def worked(self, requests: Arrivals, seed: int) -> tuple[float, float]:
+        """Seconds and joules of all machines that answer, whether or not it is good enough."""
+        works = self._is_local(requests, seed) | (self.edge.order == "cascade")
+        _, whole, joules = self.times(requests)
+        return float(whole[works].sum()), float(joules[works].sum())
 
     def _is_local(self, requests: Arrivals, seed: int) -> Bools:
         """Whether the machine's answer is good enough, by request."""

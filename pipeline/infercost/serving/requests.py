@@ -195,3 +195,13 @@ def of_workload(workload: Workload, count: int, rate: float | None, seed: int) -
         found = replace(found, thought=trace.thought.astype(np.int64))
     found = found.head(count)
     return found if rate is None else found.at_rate(rate)
+
+
+def thinned(requests: Arrivals, every: int, is_poisson: bool, seed: int) -> Arrivals:
+    """Each so many-th request, at its own time or at Poisson arrivals of the same rate."""
+    if every > 1:
+        requests = requests.chosen(np.arange(0, requests.size, every))
+    if is_poisson:
+        times = poisson(requests.rate, requests.size, seed)
+        requests = requests.with_arrivals(times).at_rate(requests.rate)
+    return requests

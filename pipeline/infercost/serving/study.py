@@ -6,8 +6,6 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from infercost.compose import Options
 from infercost.errors import SpecError
 from infercost.parts import write_table
@@ -16,7 +14,7 @@ from infercost.serving.ask import asked_service, sorted_words, without
 from infercost.serving.ask import serving_of as _serving_of
 from infercost.serving.closed import capacity, steady_state
 from infercost.serving.edge import EdgeAndCloud
-from infercost.serving.requests import Arrivals, poisson
+from infercost.serving.requests import Arrivals, poisson, thinned
 from infercost.serving.search import Objective, largest_rate
 from infercost.serving.service import Service
 from infercost.specs.study import Replays
@@ -66,7 +64,7 @@ def write_replays(plain: Plain, dirs: tuple[str, ...], target: Path) -> int:
 def rows_of(study: Replays, case: str, words: list[str], dirs: tuple[str, ...]) -> list[Plain]:
     """The largest rate within the objective, then replays at shares of it."""
     service, requests = asked_service(words, dirs, study.requests, study.rate, study.seed)
-    requests = _thinned(requests, study)
+    requests = thinned(requests, study.every, study.arrivals == "poisson", study.seed)
     cloud = service.cloud if isinstance(service, EdgeAndCloud) else service
     slo = getattr(cloud.case.workload, "slo", None)
     if slo is None:
@@ -105,16 +103,6 @@ def rows_of(study: Replays, case: str, words: list[str], dirs: tuple[str, ...]) 
         rows.append({**base, "kind": "none", "load": 0.0, "rate_per_s": 0.0, **_NO_FORM,
                      "squared_variation": float("nan"), **nothing})  # fmt: skip
     return rows
-
-
-def _thinned(requests: Arrivals, study: Replays) -> Arrivals:
-    """Each so many-th request, at its own time or at Poisson arrivals of the same rate."""
-    if study.every > 1:
-        requests = requests.chosen(np.arange(0, requests.size, study.every))
-    if study.arrivals == "poisson":
-        times = poisson(requests.rate, requests.size, study.seed)
-        requests = requests.with_arrivals(times).at_rate(requests.rate)
-    return requests
 
 
 _NO_FORM = dict.fromkeys(("closed_ttft_s", "closed_tpot_s", "closed_batch"), float("nan"))
@@ -197,12 +185,13 @@ def to_arrow(rows: list[Plain]) -> pa.Table:
         values = [row[name] for row in rows]
         array = pa.array(values, pa.string() if isinstance(values[0], str) else pa.float64())
         meaning = MEANINGS.get(name, name.replace("_", " "))
-        about = Quantity(name, _unit(name), "", meaning)
+        about = Quantity(name, unit_of(name), "", meaning)
         arrays.append(array)
         fields.append(field_of(name, array.type, about))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def _unit(name: str) -> str:
-    suffixes = {"_per_s": "1/s", "_s": "s", "_usd": "USD", "_j": "J"}
+def unit_of(name: str) -> str:
+    """Unit of a column, by its suffix."""
+    suffixes = {"_per_s": "1/s", "_s": "s", "_usd": "USD", "_j": "J", "_kgco2e": "kgCO2e"}
     return next((unit for suffix, unit in suffixes.items() if name.endswith(suffix)), "1")

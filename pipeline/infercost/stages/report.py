@@ -21,6 +21,7 @@ from infercost.stages.aggregate import OPERATORS, published
 from infercost.stages.answer import sentences
 from infercost.stages.ledger import cards_of
 from infercost.stages.publish import drawn_sources
+from infercost.stages.traced import traced
 from infercost.stages.trust import Trust, trust
 from infercost.studies import load_study
 from infercost.witnesses import is_unchecked
@@ -52,6 +53,7 @@ def run(
         trust_table=regime.table,
         manifest={key: manifest[key] for key in FACTS},
         assumptions=[*assumptions(manifest["options"]), *drawn(study)],
+        traced=traced(study, version, tuple(plan.dirs)),
         reproduce=_commands(plan, version.name),
     )
     assert OPERATORS not in study.aggregates  # as long as the whole dataset: in the CSV alone
