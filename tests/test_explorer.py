@@ -20,6 +20,7 @@ from infercost.errors import SpecError
 from infercost.evaluation import evaluate_arrow
 from infercost.explorer import render
 from infercost.explorer.cube import Axis, Cube, Part, _parabola, cube_of
+from infercost.explorer.ends import ends_of, first_design
 from infercost.explorer.error import overrides_at
 
 CHOSEN = ["plan=tensor-parallel-8", "workload=fixed-lengths", "model=llama-3.1-70b"]
@@ -164,6 +165,26 @@ def test_what_lies_between_values_follows_from_the_axis(
 ) -> None:
     axis = Axis(f"x.{last}" if last != "batch" else last, last, (1.0, 2.0), True)
     assert (axis.stepped, axis.reciprocal) == (stepped, reciprocal)
+
+
+def test_the_page_tells_the_first_design_at_both_ends_of_what_sources_say(version: Version) -> None:
+    """Those are points of the command, and the grid's own direction lies between them."""
+    cube = cube_of(version)
+    (found,) = ends_of(version, cube)  # sources disagree about one of the two directions
+    assert found.direction == "tuned+3d-stack"
+    place = first_design(cube)
+    for end in ("", "best", "worst"):
+        name = "+".join(f"{part}@{end}".rstrip("@") for part in ("tuned", "3d-stack"))
+        row = truth({**place, "direction": name})
+        # At the worst end a stack holds 0.375 of what HBM does: too little for this batch.
+        cost = row.cost_per_mtoken_usd if row.feasible else np.nan
+        assert found.cost[end] == pytest.approx(cost, rel=1e-12, nan_ok=True)
+        assert bool(row.feasible) == (end != "worst")
+    assert found.tpot["best"] < found.tpot[""]
+    page = render(version)
+    for end in ("", "best"):
+        assert f"<td>{1e3 * found.tpot[end]:.2f}</td>" in page
+    assert "<td>infeasible</td>" in page
 
 
 def test_a_study_of_chosen_points_has_no_explorer(version: Version, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from markupsafe import Markup
 
 from infercost.explorer.cube import Cube, Part, cube_of
+from infercost.explorer.ends import ends_of, first_design
 from infercost.explorer.error import Error, error_of
 from infercost.report.page import environment, in_script, policy_hash
 
@@ -37,6 +38,8 @@ def render(version: Version) -> str:
             question=version.manifest()["question"],
             chosen=version.manifest()["chosen"],
             error=error,
+            ends=ends_of(version, cube),
+            first=first_design(cube),
             content=in_script(_content(version, cube, error)),
             script=Markup(script),  # ours: no text of a study is in it
             script_hash=policy_hash(script),
