@@ -66,7 +66,11 @@ def test_commands_give_the_figures_of_a_study(
         ["plan.formats.kv=bf16,fp8", "economics=rental", "hardware.rental_price=2 USD/h,3 USD/h"],
         ["economics=owner-sweden", "hardware.memory.hbm.embodied_carbon=1 kgCO2e/GB,3 kgCO2e/GB"],
         ["+mitigation=[w4,kv8],none", "batch=8,64"],
-        ["+direction=hbf,none", "draw=2", "draw.inputs=[direction.hbf.price,direction.hbf.latency]"],
+        [
+            "+direction=hbf,none",
+            "draw=2",
+            "draw.inputs=[direction.hbf.price,direction.hbf.latency]",
+        ],
         ["hardware.price={uniform: [20000 USD, 40000 USD]}", "draw=2"],
     ],
 )
@@ -95,7 +99,6 @@ def test_commands_give_the_figures_of_replayed_services(
     replays = Replays.model_validate(content)
     words = [*replays.overrides, *map(str, replays.cases["one"])]
     offered = rows_of(replays, "one", words, ())
-    offered = [{**row, "kind": "trace"} for row in offered]  # what is offered, whatever its times
     file = tmp_path / "one.parquet"
     write_table(to_arrow(offered), file)
     version = publish(tmp_path / "datasets", "tiny", {"one": file}, ABOUT)
