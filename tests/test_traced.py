@@ -99,7 +99,6 @@ def test_commands_give_the_figures_of_replayed_services(
     replays = Replays.model_validate(content)
     words = [*replays.overrides, *map(str, replays.cases["one"])]
     offered = rows_of(replays, "one", words, ())
-    offered = [{**row, "kind": "trace"} for row in offered]  # what is offered, whatever its times
     file = tmp_path / "one.parquet"
     write_table(to_arrow(offered), file)
     version = publish(tmp_path / "datasets", "tiny", {"one": file}, ABOUT)

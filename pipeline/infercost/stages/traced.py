@@ -83,7 +83,7 @@ def _least(version: Version, column: str) -> dict[str, Any] | None:
     connection = connect(version)
     there = [entry["name"] for entry in version.manifest()["columns"]]
     good = [name for name in ("feasible", "best") if name in there]
-    good += ["kind = 'trace'"] if "kind" in there else []
+    good += ["kind IN ('trace', 'poisson')"] if "kind" in there else []
     where = " AND ".join([f'isfinite("{column}")', *good])
     text = f'SELECT * FROM rows WHERE {where} ORDER BY "{column}" LIMIT 1'
     found: list[dict[str, Any]] = query(connection, column, text).to_dict("records")  # type: ignore[assignment]
