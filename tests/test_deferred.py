@@ -204,6 +204,14 @@ CASES = {
     "states": ["model=qwen3-next-80b-a3b", "economics.utilisation=0.3,0.6"],
     "blocks": ["model=llada-8b", "economics.pue=1.1,1.2"],
     "no calibration": ["calibration=ideal", "hardware.memory.hbm.bandwidth=2 TB/s,5 TB/s"],
+    "bytes in patches": ["model=blt-8b", "economics.utilisation=0.3,0.6"],
+    "thoughts without tokens": ["trend=reasoning", "mitigation=latent-reasoning"],
+    "tokens merged on their way": ["model=deepseek-v3", "plan.dp=2,4", "plan.exchange=merged"],
+    "tokens gathered": ["model=deepseek-v3", "plan.dp=2,4", "plan.exchange=gather"],
+    "caches that wear": ["direction=hbf", "plan.min_memory_life=1 year,20 year"],
+    "a cache of prefixes": ["workload=agent-mini-swe", "plan=prefix-cache-dram"],
+    "a pool for prompts": ["mitigation=disaggregation", "hardware.tdp=300 W,500 W"],
+    "two models": ["mitigation=routing", "economics.pue=1.1,1.2"],
     "a snapshot": ["workload=snapshot", "workload.context=1000,50000,200000"],
 }
 AXES = ["batch=1,7,64,300", "plan.tp=1,8,16", "hardware.scale_up.alpha=1 us,4 us"]
