@@ -12,7 +12,7 @@ from infercost.arrays import FloatArray
 from infercost.calibrate.cases import Cases, calibration, case_of, cases_of
 from infercost.calibrate.examine import Examination, block_weight, own_weight
 from infercost.calibrate.features import features
-from infercost.calibrate.fit import Groups
+from infercost.calibrate.fit import LEVELS, Groups
 from infercost.errors import SpecError
 from infercost.measurements import read_table
 from infercost.paths import ROOT
@@ -86,12 +86,12 @@ def load(
 
 def _labels(readings: Sequence[Reading], cases: Cases, own: str) -> dict[str, list[str]]:
     """The label of each reading at each level of a fit; rows of one's own are a stack `own`."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {level.name: [] for level in LEVELS}
     for reading in readings:
         case = case_of(cases, reading)
         stack = stack_name(case.hardware.family, reading.era)
         for level, label in labels_at(case, own if reading.id.startswith(OWN) else stack).items():
-            found.setdefault(level, []).append(label)
+            found[level].append(label)
     return found
 
 
