@@ -7,6 +7,7 @@ PYTHON ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+WORK := data/work
 LOCK := workflow/envs/requirements.lock
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # Rules of the workflow call python: let them find ours.
@@ -34,10 +35,10 @@ study: env ## Compute the study STUDY and print its answer
 	@$(BIN)/infercost answer $(STUDY)
 
 claims: env ## Compute every study that claims need, JOBS at once (ten minutes of CPU); check the verdicts
-	@mkdir -p data/work/claims; studies=$$($(BIN)/infercost claims --studies); \
+	@mkdir -p $(WORK)/claims; studies=$$($(BIN)/infercost claims --studies); \
 	printf '%s\n' $$studies | PATH="$(CURDIR)/$(BIN):$$PATH" xargs -P $(JOBS) -I{} bash -c 'snakemake \
-		--workflow-profile workflow/profiles/default --cores 1 --config study={} > data/work/claims/{}.log 2>&1 \
-		|| { cat data/work/claims/{}.log; exit 255; }'; \
+		--workflow-profile workflow/profiles/default --cores 1 --config study={} > $(WORK)/claims/{}.log 2>&1 \
+		|| { cat $(WORK)/claims/{}.log; exit 255; }'; \
 	echo "$$(wc -w <<< "$$studies") studies that claims rest on, computed in $$SECONDS s"
 	@$(BIN)/infercost claims --check --html data/results/claims.html
 
@@ -123,6 +124,6 @@ lock: env ## Resolve pyproject.toml into the lock again (LOCK_FLAGS=--upgrade fo
 		--generate-hashes --no-annotate --no-header -q $(LOCK_FLAGS) -o $(LOCK)
 
 clean: ## Remove .venv, caches and work in progress; published datasets stay
-	rm -rf $(VENV) .snakemake data/work data/site build dist \
+	rm -rf $(VENV) .snakemake $(WORK) data/site build dist \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
