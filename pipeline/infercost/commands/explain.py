@@ -79,15 +79,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _trace(arguments: argparse.Namespace, composed: ComposedCase, point: Evaluation) -> int:
-    from infercost.commands.trace import lines
+    from infercost.commands.trace import print_tree
     from infercost.trace import Tracer
 
     tracer = Tracer(composed, point, arguments.overrides, arguments.config_dir)
-    tree = tracer.trace(arguments.trace)
-    if arguments.json:
-        print_json(tree.to_plain())
-    else:
-        print("\n".join(lines(tree)))
+    print_tree(tracer.trace(arguments.trace), arguments.json)
     return 0
 
 

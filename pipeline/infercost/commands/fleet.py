@@ -65,15 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print_trace(arguments: argparse.Namespace, plan: Plan) -> int:
     """A figure of the plan as a tree."""
-    from infercost.commands.trace import lines
+    from infercost.commands.trace import print_tree
     from infercost.fleet.tracing import FleetTracer
 
     tracer = FleetTracer(plan, arguments.scenario, arguments.config_dir, arguments.overrides)
-    tree = tracer.trace(arguments.trace)
-    if arguments.json:
-        print_json(tree.to_plain())
-    else:
-        print("\n".join(lines(tree)))
+    print_tree(tracer.trace(arguments.trace), arguments.json)
     return 0
 
 

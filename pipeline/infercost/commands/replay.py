@@ -99,18 +99,14 @@ def _trace(
     arguments: argparse.Namespace, service: Service | EdgeAndCloud, loads: list[Arrivals]
 ) -> int:
     """A figure of one replay as a tree."""
-    from infercost.commands.trace import lines
+    from infercost.commands.trace import print_tree
     from infercost.serving.tracing import ReplayTracer
 
     if len(loads) > 1:
         raise SpecError("replay --trace", "", f"takes one rate, not {len(loads)}", "Name one")
     dirs = tuple(arguments.config_dir)
     tracer = ReplayTracer(service, loads[0], arguments.seed, arguments.overrides, dirs)
-    tree = tracer.trace(arguments.trace)
-    if arguments.json:
-        print_json(tree.to_plain())
-    else:
-        print("\n".join(lines(tree)))
+    print_tree(tracer.trace(arguments.trace), arguments.json)
     return 0
 
 

@@ -1,11 +1,21 @@
-"""`infercost explain --trace`: a figure as a tree down to its inputs."""
+"""`--trace` of explain, replay and fleet: a figure as a tree down to its inputs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from infercost.commands.output import print_json
+
 if TYPE_CHECKING:
     from infercost.trace_nodes import Node
+
+
+def print_tree(tree: Node, as_json: bool) -> None:
+    """A tree on standard output, as text or as JSON."""
+    if as_json:
+        print_json(tree.to_plain())
+    else:
+        print("\n".join(lines(tree)))
 
 
 def told(node: Node) -> str:
