@@ -41,6 +41,20 @@ def offline_page() -> Iterator[Any]:
         browser.close()
 
 
+@contextmanager
+def drawn_page(html: str, folder: Path, name: str) -> Iterator[Any]:
+    """A page opened from disk, offline, once all its figures are drawn."""
+    file = folder / f"{name}.html"
+    file.write_text(html, encoding="utf-8")
+    with offline_page() as page:
+        page.goto(file.as_uri())
+        page.wait_for_function(
+            "[...document.querySelectorAll('[data-chart]')].every(card => card.dataset.drawn)"
+        )
+        keep_picture(page, name)
+        yield page
+
+
 def keep_picture(page: Any, name: str) -> None:
     """A screenshot where CI collects them, if it says where."""
     folder = os.environ.get("SCREENSHOTS")

@@ -18,6 +18,7 @@ from infercost.operators.base import Operator
 from infercost.operators.stack import blocks, state_bytes_per_sequence
 from infercost.placement import kv_bytes_per_sequence
 from infercost.question import ask
+from points import number
 
 FLOOR = ("calibration=ideal", "plan=single-device")
 
@@ -35,10 +36,6 @@ def operator(at: Evaluation, block: str, name: str, *, prefill: bool = False) ->
         if op.name == name
     )  # fmt: skip
     return found
-
-
-def number(value: object) -> float:
-    return float(np.asarray(value).reshape(-1)[0])
 
 
 # --- recurrent states

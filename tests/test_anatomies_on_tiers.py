@@ -16,6 +16,7 @@ from infercost.operators.base import Operator
 from infercost.operators.stack import blocks
 from infercost.phases import encoder_passes
 from infercost.question import ask
+from points import number
 
 FLOOR = ("calibration=ideal", "plan=single-device", "hardware=h200-sxm")
 LONG = ("workload=snapshot", "workload.context=8192", "batch=4")
@@ -32,10 +33,6 @@ def decode_operator(at: Evaluation, block: str, name: str) -> Operator:
         if op.name == name
     )  # fmt: skip
     return found
-
-
-def number(value: object) -> float:
-    return float(np.asarray(value).reshape(-1)[0])
 
 
 def test_a_step_writes_every_state_whole() -> None:

@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from chromium import grave_findings, keep_picture, offline_page
+from chromium import drawn_page, grave_findings
 from infercost.plots.frame import framed, rendered
 from infercost.report import Assumption, ReportData, ReportFigure, render
 
@@ -48,14 +48,7 @@ def hostile_report() -> ReportData:
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The report opened from disk, drawn; with what it said and asked for meanwhile."""
-    file = tmp_path_factory.mktemp("report") / "report.html"
-    file.write_text(render(hostile_report()), encoding="utf-8")
-    with offline_page() as page:
-        page.goto(file.as_uri())
-        page.wait_for_function(
-            "[...document.querySelectorAll('[data-chart]')].every(card => card.dataset.drawn)"
-        )
-        keep_picture(page, "report")
+    with drawn_page(render(hostile_report()), tmp_path_factory.mktemp("page"), "report") as page:
         yield page
 
 

@@ -4,38 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 import infercost
 from infercost.breakdown import operator_rows
 from infercost.compose import Options
-from infercost.cost import Evaluation
 from infercost.errors import SpecError
-from infercost.evaluation import typed_axis
-from infercost.grid import Grid
 from infercost.lengths import lengths_of
 from infercost.positions import in_positions
 from infercost.question import ask
 from infercost.serving.ask import serving_of
 from infercost.serving.tables import Passes
+from points import number, point
 
 BYTES = ("model=blt-8b", "plan=base", "hardware=h100-sxm", "calibration=ideal", "batch=1")
 SHORT = ("workload=snapshot", "workload.context=8")
 GLOBAL = 32 * (4 * 4096**2 + 3 * 4096 * 11008)
 LOCAL = 7 * (4 * 1280**2 + 3 * 1280 * 3584) + 260 * 1280
 CORE = 4 * 5280**2 + 3 * 5280 * 17920
-
-
-def point(*overrides: str) -> Evaluation:
-    options = Options(ask(list(overrides)))
-    composed = next(iter(options.cases()))
-    grid = Grid(tuple(typed_axis(options, composed, axis) for axis in options.question.axes))
-    return Evaluation(grid.bind(composed.case))
-
-
-def number(value: Any) -> float:
-    return float(np.asarray(value).reshape(-1)[0])
 
 
 # --- bytes and patches

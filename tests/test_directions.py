@@ -16,9 +16,7 @@ import infercost
 from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.errors import SpecError
-from infercost.evaluation import typed_axis
 from infercost.fabric import Fabric
-from infercost.grid import Grid
 from infercost.operators.stack import blocks
 from infercost.parts import Part
 from infercost.paths import CONF
@@ -27,6 +25,7 @@ from infercost.registry import metrics
 from infercost.specs.case import Case
 from infercost.studies import plan_study
 from infercost.tiering import power_limit
+from points import number, point
 
 GB, TB, YEAR = 1e9, 1e12, 365.25 * 86400
 DIRECTIONS = option_names((CONF,), "direction")
@@ -36,19 +35,8 @@ SMALL = ("model=llama-3.2-3b", "plan=base", "batch=2", "workload=fixed-lengths")
 MOE = ("model=mixtral-8x22b", "plan.tp=8", "batch=16")
 
 
-def point(*overrides: str, dirs: Sequence[str] = ()) -> Evaluation:
-    options = Options(ask(list(overrides), tuple(dirs)))
-    composed = next(iter(options.cases()))
-    grid = Grid(tuple(typed_axis(options, composed, axis) for axis in options.question.axes))
-    return Evaluation(grid.bind(composed.case))
-
-
 def row(*overrides: str, dirs: Sequence[str] = ()) -> Any:
     return infercost.evaluate(list(overrides), tuple(dirs)).iloc[0]
-
-
-def number(value: Any) -> float:
-    return float(np.asarray(value).reshape(-1)[0])
 
 
 # --- every direction on every device

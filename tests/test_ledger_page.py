@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from chromium import grave_findings, keep_picture, offline_page
+from chromium import drawn_page, grave_findings
 from infercost.__main__ import main
 from infercost.claim_options import load_claim
 from infercost.claims import judged
@@ -117,14 +117,7 @@ def test_the_command_writes_the_page(
 
 @pytest.fixture(scope="module")
 def opened(place: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    file = tmp_path_factory.mktemp("page") / "ledger.html"
-    file.write_text(page_of(*place), encoding="utf-8")
-    with offline_page() as page:
-        page.goto(file.as_uri())
-        page.wait_for_function(
-            "[...document.querySelectorAll('[data-chart]')].every(card => card.dataset.drawn)"
-        )
-        keep_picture(page, "ledger")
+    with drawn_page(page_of(*place), tmp_path_factory.mktemp("page"), "ledger") as page:
         yield page
 
 

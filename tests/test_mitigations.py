@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +15,6 @@ from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.equations.speculation import expected_tokens, measured_tokens
 from infercost.errors import SpecError
-from infercost.evaluation import typed_axis
-from infercost.grid import Grid
 from infercost.mitigations.apply import mitigated
 from infercost.operators.stack import blocks, weight_bytes_per_device
 from infercost.paths import CONF
@@ -26,22 +23,12 @@ from infercost.registry import metrics
 from infercost.serving.ask import serving_of
 from infercost.serving.tables import Passes
 from infercost.specs.case import Case
+from points import number, point
 
 MITIGATIONS = [name for name in option_names((CONF,), "mitigation") if name != "none"]
 MODELS = option_names((CONF,), "model")
 TARGET = ("model=llama-3.1-70b", "plan.tp=8", "batch=8", "workload=fixed-lengths")
 IDEAL = (*TARGET, "calibration=ideal")
-
-
-def point(*overrides: str) -> Evaluation:
-    options = Options(ask(list(overrides)))
-    composed = next(iter(options.cases()))
-    grid = Grid(tuple(typed_axis(options, composed, axis) for axis in options.question.axes))
-    return Evaluation(grid.bind(composed.case))
-
-
-def number(value: Any) -> float:
-    return float(np.asarray(value).reshape(-1)[0])
 
 
 def price(evaluation: Evaluation) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from infercost.__main__ import main
 from infercost.errors import SpecError
 from infercost.serving.ask import asked_service, one_composed
 from infercost.serving.tracing import ReplayTracer
-from infercost.trace_nodes import Node
+from points import nodes
 
 BASE = ("workload=azure-2023-conversation", "plan.tp=8")
 SERVICES = (
@@ -36,12 +35,6 @@ def tracer(overrides: tuple[str, ...]) -> ReplayTracer:
     words = [*BASE, *overrides]
     service, requests = asked_service(words, (), 40, 4.0, 0)
     return ReplayTracer(service, requests, 0, words, ())
-
-
-def nodes(node: Node) -> Iterator[Node]:
-    yield node
-    for term in node.terms:
-        yield from nodes(term)
 
 
 @pytest.mark.parametrize("overrides", SERVICES, ids=lambda o: " ".join(o) or "defaults")

@@ -62,6 +62,16 @@ def same(count: int, rate: float, prompt: int = 100, output: int = 1, seed: int 
     return arrivals("t", poisson(rate, count, seed), np.full(count, prompt), np.full(count, output))
 
 
+def some_requests(random: np.random.Generator) -> Arrivals:
+    """Up to 79 requests of which some share prefixes, at once, in a burst or spread out."""
+    count = int(random.integers(1, 80))
+    prompt, output = random.integers(1, 620, count), random.integers(1, 80, count)
+    blocks = [np.arange(p // 64) + 100 * random.integers(0, 5) for p in prompt]
+    starts = np.concatenate([[0], np.cumsum([b.size for b in blocks])])
+    times = np.sort(random.random(count)) * random.choice([0.0, 1.0, 40.0])
+    return arrivals("t", times, prompt, output, np.concatenate(blocks), starts, 64)
+
+
 @given(
     seed=st.integers(0, 2**20),
     policy=st.sampled_from(["chunked", "prefill-first", "decode-first"]),
@@ -77,12 +87,8 @@ def test_tokens_and_blocks_are_conserved(
     """Tokens asked are made; every block is free, held or cached after every pass, and at the end
     none is held; prompts are computed or found, but for those that were preempted."""
     random = np.random.default_rng(seed)
-    count = int(random.integers(1, 80))
-    prompt, output = random.integers(1, 620, count), random.integers(1, 80, count)
-    blocks = [np.arange(p // 64) + 100 * random.integers(0, 5) for p in prompt]
-    starts = np.concatenate([[0], np.cumsum([b.size for b in blocks])])
-    times = np.sort(random.random(count)) * random.choice([0.0, 1.0, 40.0])
-    asked = arrivals("t", times, prompt, output, np.concatenate(blocks), starts, 64)
+    asked = some_requests(random)
+    prompt, output = asked.prompt, asked.output
     stores = [
         {"name": "a", "capacity": "8 kB", "bandwidth": "20 kB/s", "latency": "1 ms"},
         {"name": "b", "capacity": "32 kB", "bandwidth": "5 kB/s"},
@@ -340,12 +346,8 @@ def test_two_pools_conserve_tokens_and_blocks(
     """After every pass of either pool each block is free, held, cached or waits with a prompt that
     is to be handed over; at the end all are free or cached, and every token asked is made."""
     random = np.random.default_rng(seed)
-    count = int(random.integers(1, 80))
-    prompt, output = random.integers(1, 620, count), random.integers(1, 80, count)
-    blocks = [np.arange(p // 64) + 100 * random.integers(0, 5) for p in prompt]
-    starts = np.concatenate([[0], np.cumsum([b.size for b in blocks])])
-    times = np.sort(random.random(count)) * random.choice([0.0, 1.0, 40.0])
-    asked = arrivals("t", times, prompt, output, np.concatenate(blocks), starts, 64)
+    asked = some_requests(random)
+    prompt, output = asked.prompt, asked.output
     first = Pool(steady(0.05), serving(prefix_cache=cached), pools[0], 1, rooms[0], 16.0, stages)
     later = Pool(steady(0.02), serving(max_sequences=3), pools[1], 1, rooms[1], 16.0)
     over = HandOver(20_000.0, 0.01)

@@ -17,18 +17,13 @@ from __future__ import annotations
 import csv
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
 
-from infercost.compose import Options
-from infercost.cost import Evaluation
 from infercost.errors import SpecError
-from infercost.evaluation import typed_axis
-from infercost.grid import Grid
 from infercost.paths import ROOT
-from infercost.question import ask
+from points import number, point
 
 with (ROOT / "data" / "reference" / "speculation.csv").open() as file:
     ROWS = list(csv.DictReader(file))
@@ -39,17 +34,10 @@ HOST = {"sglang-0.4.4": (2.6, 0.09), "vllm-0.9": (0.65, 0.0), "vllm": (0.65, 0.0
 """Time of the host, ms: of a step and of each of its sequences."""
 
 
-def number(value: Any) -> float:
-    return float(np.asarray(value).reshape(-1)[0])
-
-
 @cache
 def step(*overrides: str) -> float:
     """Time of one decode step, drafts and the host's part included."""
-    options = Options(ask(list(overrides)))
-    composed = next(iter(options.cases()))
-    grid = Grid(tuple(typed_axis(options, composed, axis) for axis in options.question.axes))
-    evaluation = Evaluation(grid.bind(composed.case))
+    evaluation = point(*overrides)
     assert number(evaluation.broken) == 0
     return number(evaluation.step_time)
 
@@ -164,10 +152,8 @@ def test_without_drafts_the_host_has_nothing_to_settle() -> None:
     """An axis from 0: its first value is the plain step."""
     base = ("plan=base", "model=llama-3.1-8b", "batch=32", "workload=snapshot")
     own = "mitigation.speculation-eagle"
-    options = Options(ask([*base, "+mitigation=speculation-eagle", f"{own}.drafted=0,3"]))
-    composed = next(iter(options.cases()))
-    grid = Grid(tuple(typed_axis(options, composed, axis) for axis in options.question.axes))
-    assert number(Evaluation(grid.bind(composed.case)).step_time) == pytest.approx(step(*base))
+    drafting = point(*base, "+mitigation=speculation-eagle", f"{own}.drafted=0,3")
+    assert number(drafting.step_time) == pytest.approx(step(*base))
 
 
 def test_widths_of_a_head_may_be_swept() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from infercost.errors import SpecError
 from infercost.registry import metrics
 from infercost.trace import Tracer
 from infercost.trace_columns import columns
-from infercost.trace_nodes import Node
+from points import nodes
 
 UNITS = ("USD", "J", "kgCO2e")
 QUESTIONS = (
@@ -42,12 +41,6 @@ QUESTIONS = (
 def tracer(overrides: tuple[str, ...]) -> Tracer:
     _, composed, _, point = asked(list(overrides), ())
     return Tracer(composed, point, overrides, ())
-
-
-def nodes(node: Node) -> Iterator[Node]:
-    yield node
-    for term in node.terms:
-        yield from nodes(term)
 
 
 @pytest.mark.parametrize("overrides", QUESTIONS, ids=lambda o: " ".join(o) or "defaults")
