@@ -18,7 +18,7 @@ from infercost.operators.base import Operator
 from infercost.operators.stack import blocks, state_bytes_per_sequence
 from infercost.placement import kv_bytes_per_sequence
 from infercost.question import ask
-from points import number
+from probes import number
 
 FLOOR = ("calibration=ideal", "plan=single-device")
 

@@ -16,7 +16,7 @@ from infercost.operators.base import Operator
 from infercost.operators.stack import blocks
 from infercost.phases import encoder_passes
 from infercost.question import ask
-from points import number
+from probes import number
 
 FLOOR = ("calibration=ideal", "plan=single-device", "hardware=h200-sxm")
 LONG = ("workload=snapshot", "workload.context=8192", "batch=4")

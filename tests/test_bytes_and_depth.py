@@ -15,7 +15,7 @@ from infercost.positions import in_positions
 from infercost.question import ask
 from infercost.serving.ask import serving_of
 from infercost.serving.tables import Passes
-from points import number, point
+from probes import number, point
 
 BYTES = ("model=blt-8b", "plan=base", "hardware=h100-sxm", "calibration=ideal", "batch=1")
 SHORT = ("workload=snapshot", "workload.context=8")

@@ -25,7 +25,7 @@ from infercost.registry import metrics
 from infercost.specs.case import Case
 from infercost.studies import plan_study
 from infercost.tiering import power_limit
-from points import number, point
+from probes import number, point
 
 GB, TB, YEAR = 1e9, 1e12, 365.25 * 86400
 DIRECTIONS = option_names((CONF,), "direction")

@@ -23,7 +23,7 @@ from infercost.registry import metrics
 from infercost.serving.ask import serving_of
 from infercost.serving.tables import Passes
 from infercost.specs.case import Case
-from points import number, point
+from probes import number, point
 
 MITIGATIONS = [name for name in option_names((CONF,), "mitigation") if name != "none"]
 MODELS = option_names((CONF,), "model")

@@ -13,7 +13,7 @@ import pytest
 import infercost
 from infercost.cost import Evaluation
 from infercost.equations.money import SECONDS_PER_YEAR
-from test_directions import number, point
+from probes import number, point
 
 MODELS: dict[str, list[str]] = {
     "llama-3.1-70b": [],

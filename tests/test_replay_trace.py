@@ -14,7 +14,7 @@ from infercost.__main__ import main
 from infercost.errors import SpecError
 from infercost.serving.ask import asked_service, one_composed
 from infercost.serving.tracing import ReplayTracer
-from points import nodes
+from probes import nodes
 
 BASE = ("workload=azure-2023-conversation", "plan.tp=8")
 SERVICES = (

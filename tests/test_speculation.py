@@ -23,7 +23,7 @@ import pytest
 
 from infercost.errors import SpecError
 from infercost.paths import ROOT
-from points import number, point
+from probes import number, point
 
 with (ROOT / "data" / "reference" / "speculation.csv").open() as file:
     ROWS = list(csv.DictReader(file))

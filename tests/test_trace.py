@@ -16,7 +16,7 @@ from infercost.errors import SpecError
 from infercost.registry import metrics
 from infercost.trace import Tracer
 from infercost.trace_columns import columns
-from points import nodes
+from probes import nodes
 
 UNITS = ("USD", "J", "kgCO2e")
 QUESTIONS = (
