@@ -66,6 +66,9 @@ dry-run: env ## Say what the study STUDY would still compute
 test: lint ## Lint, then run all tests but the benchmarks
 	$(BIN)/pytest -n $(JOBS)
 
+fuzz: env ## Check the laws of the model on many new random examples
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -n $(JOBS) -m hypothesis
+
 tutorial: env ## Type the tutorial's commands as they are printed, and tell how long each takes
 	$(BIN)/pytest -n 0 -s tests/test_documentation.py -k the_tutorial_answers
 

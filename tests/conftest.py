@@ -1,6 +1,7 @@
-"""Settings of all tests: no deadlines, and in CI the same examples on every run.
+"""Settings of all tests: no deadlines, and the same examples on every run.
 
-A developer's run draws new examples each time; HYPOTHESIS_PROFILE=thorough draws many.
+`make fuzz` draws many new examples (HYPOTHESIS_PROFILE=fuzz), so that what it finds is
+found there and not in a run that checks something else.
 """
 
 from __future__ import annotations
@@ -9,9 +10,6 @@ import os
 
 from hypothesis import settings
 
-settings.register_profile("developer", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
-settings.register_profile("thorough", deadline=None, max_examples=1000)
-settings.load_profile(
-    os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "developer")
-)
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.register_profile("fuzz", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))

@@ -27,6 +27,7 @@ from infercost.fleet.tracing import FleetTracer
 from infercost.fleet.worth import cut_needed
 from infercost.specs.fleet import Fleet
 from infercost.trace_nodes import Node
+from probes import examples
 
 SITE = {
     "power": "10 kW",
@@ -253,7 +254,7 @@ def test_all_demand_is_served_and_no_limit_is_passed() -> None:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(
     chat=st.floats(0, 1e5),
     training=st.floats(0, 100),

@@ -18,6 +18,7 @@ from infercost.evaluation import evaluate
 from infercost.grid import Grid
 from infercost.question import ask
 from infercost.registry import metrics
+from probes import examples
 
 TABLE = Path(__file__).parents[1] / "data/reference/energy_measurements.csv"
 CALIBRATION = "nvidia-datacentre-vllm-2025"
@@ -53,7 +54,7 @@ def point(*overrides: str) -> Evaluation:
     return Evaluation(Grid(()).bind(next(iter(options.cases())).case))
 
 
-@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=examples(25), phases=[Phase.explicit, Phase.generate])
 @given(
     hardware=st.sampled_from(["h100-sxm", "mi300x", "tpu-v5e", "rtx-4090", "gb200-nvl72"]),
     cap=st.floats(0.12, 1.5),

@@ -39,11 +39,11 @@ from infercost.specs.hardware import Reliability
 from infercost.specs.link import Endpoint, Straggling, Topology
 from infercost.specs.workload import FixedLengths, Snapshot, TraceLengths
 from infercost.table import columns
+from probes import examples
 
 LAW = settings(
     deadline=None,
-    derandomize=True,
-    max_examples=60,
+    max_examples=examples(60),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
@@ -821,7 +821,7 @@ def elasticity(case: Case, field: str, total: Callable[[Evaluation], Any]) -> tu
 
 @pytest.mark.parametrize("overlap", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("field", BOUND_BY)
-@settings(LAW, max_examples=25)
+@settings(LAW, max_examples=examples(25))
 @given(case=cases())
 def test_stress_is_elasticity(field: str, overlap: float, case: Case) -> None:
     """A term is what its resource bounds: 1 % less of it makes the total (share) % longer.
@@ -1277,7 +1277,7 @@ def on_a_grid(case: Case) -> Case:
     return case
 
 
-@settings(LAW, max_examples=30)
+@settings(LAW, max_examples=examples(30))
 @given(cases(), grids(), st.data())
 def test_a_broadcast_point_equals_the_point_alone(
     case: Case, grid: Grid, data: st.DataObject
@@ -1297,7 +1297,7 @@ def test_a_broadcast_point_equals_the_point_alone(
         np.testing.assert_allclose(column[index], alone[name][0], rtol=1e-9, err_msg=name)
 
 
-@settings(LAW, max_examples=30)
+@settings(LAW, max_examples=examples(30))
 @given(cases(), grids(), st.integers(1, 40))
 def test_a_grid_in_blocks_equals_the_whole(case: Case, grid: Grid, most: int) -> None:
     case = on_a_grid(case)

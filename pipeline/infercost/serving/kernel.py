@@ -153,8 +153,8 @@ class State(NamedTuple):
 
 (ITERATIONS, BUSY, ENERGY, TOKENS_IN, TOKENS_OUT, PREEMPTIONS, WAITING, IN_FLIGHT, VIOLATIONS,
  HORIZON, SEQUENCE_STEPS, RECOMPUTED, PEAK_QUEUE, TURN, N_WAITING, N_ALIVE, CLOCK,
- DECODE_PASSES, KV_USE, KV_PEAK) = range(20)  # fmt: skip
-N_TOTALS = 20
+ DECODE_PASSES, KV_USE, KV_PEAK, FOUND_AGAIN) = range(21)  # fmt: skip
+N_TOTALS = 21
 IN_TRANSIT = -2
 
 
@@ -364,6 +364,8 @@ def take_prefix(
     q[i].computed = n * size
     if q[i].preempted == 0:
         q[i].found = n * size
+    else:
+        state.totals[FOUND_AGAIN] += n * size
 
 
 # Queue ------------------------------------------------------------------------------------------

@@ -191,6 +191,7 @@ _TOTALS = {
     "decode_passes": 17,
     "kv_use_s": 18,
     "kv_peak": 19,
+    "found_again_tokens": 20,
 }
 """Positions of the kernel's sums (`infercost.serving.kernel`)."""
 
