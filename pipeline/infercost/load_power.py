@@ -42,11 +42,15 @@ def at_load(hardware: Hardware, time: Terms, dynamic: Terms, ceiling: Watts) -> 
     moved = Terms({name: term for name, term in dynamic.items() if name != "compute"})
     arithmetic = Terms(compute=dynamic.get("compute", 0.0) * load.arithmetic_ratio)
     demand = arithmetic.plus(_active(load, time)).plus(moved)
-    if np.all(as_array(hardware.tdp) >= as_array(load.rated)):
-        return Drawn(_held(dynamic, demand, np.minimum(demand.total, room * time.total)), 0.0)
+    uncapped = np.minimum(demand.total, room * time.total)
+    lower = as_array(hardware.tdp) < as_array(load.rated)
+    if not np.any(lower):
+        return Drawn(_held(dynamic, demand, uncapped), 0.0)
     spent, slowdown, clock = _capped(hardware, load, time, demand.total, dynamic)
     spent = np.minimum(spent, room * (time.total + slowdown))
-    return Drawn(_held(dynamic, demand, spent), slowdown, clock)
+    # Where no cap binds, the same bits as a point that has no capped one beside it.
+    spent, slowdown = np.where(lower, spent, uncapped), np.where(lower, slowdown, 0.0)
+    return Drawn(_held(dynamic, demand, spent), slowdown, np.where(lower, clock, 1.0))
 
 
 def _capped(
