@@ -18,8 +18,8 @@ from infercost.calibrate.features import calibration_at
 from infercost.calibrate.fit import FASTER, LEVELS, PRIOR, restored, transformed
 from infercost.calibrate.options import option_of
 from infercost.calibrate.public import MEASURED, Public, load
-from infercost.passes import specialised
 from infercost.question import ask
+from infercost.reached import specialised
 from infercost.specs.calibration import PARAMETERS, SHARES, FormatNumbers
 from infercost.validation import validate
 

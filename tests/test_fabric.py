@@ -12,10 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from infercost.arrays import FloatArray
 from infercost.equations import collectives as eq
-from infercost.fabric import Fabric, Parts
+from infercost.fabric import Fabric, Parts, fastest
+from infercost.network import Network
+from infercost.passes import message_terms
 from infercost.paths import CONF
+from infercost.specs.hardware import Hardware
 from infercost.specs.link import Endpoint, Link, Straggling, Topology
+from probes import point
 
 ALPHA, HOP, RATE = 2e-6, 0.5e-6, 1e11
 
@@ -40,11 +45,11 @@ def fabric(kind: str = "ideal", names: tuple[str, ...] = ("ring",), **values: An
 
 
 def all_reduce(net: Fabric, size: float, n: float) -> Parts:
-    return net.fastest(eq.ALL_REDUCE, net.link.collectives, size, n)
+    return fastest(net.ways(eq.ALL_REDUCE, net.link.collectives, size, n))
 
 
 def exchange(net: Fabric, sent: float, n: float) -> Parts:
-    return net.fastest(eq.ALL_TO_ALL, net.link.exchanges, sent, n)
+    return fastest(net.ways(eq.ALL_TO_ALL, net.link.exchanges, sent, n))
 
 
 S = 1e6
@@ -108,7 +113,7 @@ def test_halves_of_an_all_reduce_by_hand() -> None:
     """On a 4 x 4 torus: 6 steps and 15 / 16 of the tensor, either way."""
     net = fabric("torus_2d", ("bucket",))
     for table in (eq.ALL_GATHER, eq.REDUCE_SCATTER):
-        parts = net.fastest(table, net.link.collectives, S, 16.0)
+        parts = fastest(net.ways(table, net.link.collectives, S, 16.0))
         assert parts.latency == pytest.approx(6 * (ALPHA + HOP))
         assert parts.bandwidth == pytest.approx(15 / 16 * S / RATE)
 
@@ -210,7 +215,7 @@ SOFTWARE = ("ring", "tree", "recursive_doubling", "one_shot", "two_shot")
 def test_one_rank_costs_nothing(kind: str) -> None:
     net = fabric(kind, SOFTWARE, setup=1e-6, straggling=Straggling(tail=0.3))
     for table in (eq.ALL_REDUCE, eq.ALL_GATHER, eq.REDUCE_SCATTER):
-        parts = net.fastest(table, net.link.collectives, S, 1.0)
+        parts = fastest(net.ways(table, net.link.collectives, S, 1.0))
         assert parts.time == parts.sent == parts.travelled == 0
     assert exchange(net, 0.0, 1.0).time == 0
 
@@ -340,3 +345,30 @@ def test_hops_of_a_torus_are_those_of_its_link() -> None:
         ring = {"topology": {"kind": "ring"}, "collectives": ["ring"]}
         net = Fabric(Link.model_validate({**LINKS[name], **ring}))
         assert all_reduce(net, 0.0, 16.0).latency == pytest.approx(30 * step)
+
+
+REACHED = ("ideal", "typical", "nvidia-datacentre-vllm-2026")
+
+
+@pytest.mark.parametrize("stack", REACHED)
+@pytest.mark.parametrize("hardware", ["mi300x", "h100-sxm", "tpu-v5e", "gb200-nvl72"])
+def test_no_algorithm_makes_more_bytes_or_a_worse_link_faster(hardware: str, stack: str) -> None:
+    """Each size takes what is fastest at what the stack reaches, not on an ideal link.
+
+    Otherwise a message just above the size at which ideal algorithms change would be faster than
+    one just below: in MI300X's mesh two steps that send an eighth, against one that sends all.
+    """
+    device = point(f"hardware={hardware}").case.hardware
+    calibration = point(f"calibration={stack}").case.calibration
+    sizes = np.geomspace(1e2, 1e9, 2000)
+
+    def time(device: Hardware) -> FloatArray:
+        message = Network(device, calibration).all_reduce("", 1.0, sizes, 8.0)
+        return np.asarray(message_terms(calibration, message).total)
+
+    link = device.scale_up
+    plain = time(device)
+    assert np.all(np.diff(plain) >= 0)
+    for field, factor in (("bandwidth_out", 1.07), ("alpha", 0.93)):
+        better = link.model_copy(update={field: getattr(link, field) * factor})
+        assert np.all(time(device.model_copy(update={"scale_up": better})) <= plain * (1 + 1e-12))

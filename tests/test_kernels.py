@@ -20,10 +20,10 @@ from infercost.passes import (
     message_terms,
     operator_time,
     reached_rates,
-    specialised,
 )
 from infercost.paths import config_dirs
 from infercost.question import option_names
+from infercost.reached import specialised
 from infercost.specs.calibration import NUMBERS
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,6 @@ from infercost.network import Message
 from infercost.operators.base import Block, Layout, Operator, Pass
 from infercost.operators.stack import blocks
 from infercost.passes import (
-    effective_calibration,
     launch_overhead,
     message_terms,
     operator_time,
@@ -126,7 +125,7 @@ def _phase(
 def _operator_row(
     point: Evaluation, phase: str, step: Pass, block: Block, operator: Operator, number: Any
 ) -> Row:
-    calibration, decode = effective_calibration(point.layout), step.decode
+    calibration, decode = point.layout.calibration, step.decode
     bandwidth = point.case.hardware.tier.bandwidth
     routes = point.routes if decode else point.prefill_routes
     time = operator_time(calibration, operator, bandwidth, decode, routes)
@@ -153,7 +152,7 @@ def _operator_row(
 
 
 def _message_row(layout: Layout, phase: str, block: Block, message: Message, number: Any) -> Row:
-    calibration = effective_calibration(layout)
+    calibration = layout.calibration
     terms = {r: number(t, message.count) for r, t in message_terms(calibration, message).items()}
     return {
         "phase": phase,

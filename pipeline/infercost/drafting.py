@@ -10,7 +10,7 @@ from infercost.arrays import Array, Count, Ratio, as_array
 from infercost.equations import roofline
 from infercost.lengths import Lengths
 from infercost.operators.base import Layout, Pass
-from infercost.passes import PassCost, TierUse, effective_calibration
+from infercost.passes import PassCost, TierUse
 from infercost.specs.mechanisms import Drafting
 from infercost.specs.prefix_cache import PrefixCache
 from infercost.terms import Terms
@@ -118,7 +118,7 @@ def riding(layout: Layout, step: PassCost, share: Ratio) -> PassCost:
     in place of their traffic, and no overhead of a pass of its own. Leaves out the small batch's
     tiles, which fill up.
     """
-    calibration = effective_calibration(layout)
+    calibration = layout.calibration
     arithmetic = roofline.compute_time(step.flops, layout.peak, calibration.compute_efficiency)
     bare = np.maximum(arithmetic - step.time["compute"], 0.0)
     weights = step.time["weights"]

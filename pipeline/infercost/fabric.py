@@ -146,6 +146,29 @@ Volume = Callable[[Count], Ratio]
 Table = Mapping[str, tuple[Callable[[Count], Count], Volume]]
 
 
+Pace = Callable[[Parts], Seconds]
+"""Time that a stack takes for a collective."""
+
+
+def ideal_pace(parts: Parts) -> Seconds:
+    """Time on an ideal link."""
+    return parts.time
+
+
+def fastest(ways: Sequence[Parts], pace: Pace = ideal_pace) -> Parts:
+    """What takes least time at a pace, size by size."""
+    best = ways[0]
+    for parts in ways[1:]:
+        wins = as_array(pace(parts) < as_array(pace(best)))
+        best = Parts(
+            np.where(wins, parts.latency, best.latency),
+            np.where(wins, parts.bandwidth, best.bandwidth),
+            np.where(wins, parts.sent, best.sent),
+            np.where(wins, parts.travelled, best.travelled),
+        )
+    return best
+
+
 @dataclass(frozen=True)
 class Fabric:
     """A link with its topology."""
@@ -171,28 +194,18 @@ class Fabric:
         """How a group of `n` lies in the fabric."""
         return shape_of(self.link.topology, self.link.domain, n)
 
-    def fastest(self, table: Table, names: Sequence[str], size: Bytes, n: Count) -> Parts:
-        """The algorithm of `table` that is fastest on an ideal link, size by size.
+    def ways(self, table: Table, names: Sequence[str], size: Bytes, n: Count) -> list[Parts]:
+        """Each algorithm of `table` among `names` that suits the topology.
 
         `size` are the bytes that its volumes refer to.
         """
-        best: Parts | None = None
-        for name in names:
-            if not suits(name, self.link.topology.kind):
-                continue
-            parts = self._run(name, *self._counted(table, name, n), size, n)
-            if best is None:
-                best = parts
-                continue
-            wins = as_array(parts.time < as_array(best.time))
-            best = Parts(
-                np.where(wins, parts.latency, best.latency),
-                np.where(wins, parts.bandwidth, best.bandwidth),
-                np.where(wins, parts.sent, best.sent),
-                np.where(wins, parts.travelled, best.travelled),
-            )
-        assert best is not None  # the spec demands one algorithm that suits the topology
-        return best
+        found = [
+            self._run(name, *self._counted(table, name, n), size, n)
+            for name in names
+            if suits(name, self.link.topology.kind)
+        ]
+        assert found  # the spec demands one algorithm that suits the topology
+        return found
 
     def _counted(self, table: Table, name: str, n: Count) -> tuple[Count, Ratio]:
         """Steps and volume; buckets take theirs from the sides of the topology."""

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 
 from infercost.arrays import Array, Bytes, Count, Joules, Seconds, as_array
 from infercost.equations import collectives as eq
+from infercost.equations import roofline
 from infercost.equations.energy import movement_energy
 from infercost.equations.moe import merged_share
-from infercost.fabric import Fabric, Parts, Table
+from infercost.fabric import Fabric, Parts, Table, fastest
+from infercost.specs.calibration import Calibration
 from infercost.specs.hardware import Hardware
+
+_INSTANT = 1e-30
+"""A time below any other, in s, so that what moves nothing takes no time."""
 
 
 @dataclass(frozen=True)
 class Message:
     """One collective of a pass, `count` times: its ideal time in two parts, and what is sent.
 
-    `synchronised` ranks wait for one another; 1 where the message is between two.
+    `synchronised` ranks wait for one another; 1 where the message is between two. `inside` and
+    `outside` are the algorithms that there were, of which it takes the fastest.
     """
 
     name: str
@@ -29,13 +37,37 @@ class Message:
     sent: Bytes
     energy: Joules
     synchronised: Count = 1.0
+    inside: tuple[Parts, ...] = ()
+    outside: tuple[Parts, ...] = ()
+
+    @property
+    def ways(self) -> tuple[tuple[Seconds, Seconds], ...]:
+        """Its two parts under every choice of algorithms."""
+        found = product(self.inside, self.outside)
+        ways = tuple((a.latency + b.latency, a.bandwidth + b.bandwidth) for a, b in found)
+        return ways or ((self.latency, self.bandwidth),)
+
+
+def transfer_reached(calibration: Calibration, latency: Seconds, bandwidth: Seconds) -> Seconds:
+    """Time in transit of a message whose ideal parts are these, at what a stack reaches."""
+    return roofline.ramped_time(
+        bandwidth,
+        calibration.network_efficiency,
+        calibration.collective_ramp * latency,
+        calibration.collective_ramp_half * latency + _INSTANT,
+    )
 
 
 @dataclass(frozen=True)
 class Network:
-    """The fabrics of one device. Groups fill scale-up domains first; one rank sends nothing."""
+    """The fabrics of one device. Groups fill scale-up domains first; one rank sends nothing.
+
+    Of several algorithms each size takes the one that is fastest at what the stack reaches
+    (`calibration`; on ideal links without one), so that a better link never makes it slower.
+    """
 
     hardware: Hardware
+    calibration: Calibration | None = None
 
     @cached_property
     def scale_up(self) -> Fabric:
@@ -67,8 +99,8 @@ class Network:
         up, out = self.scale_up, self.scale_out
         inside = eq.ranks_inside(n, up.reach)
         outside = eq.domains_spanned(n, up.reach)
-        near = up.fastest(table, up.link.collectives, size, inside)
-        far = out.fastest(table, out.link.collectives, size / inside, outside)
+        near = up.ways(table, up.link.collectives, size, inside)
+        far = out.ways(table, out.link.collectives, size / inside, outside)
         return self._joined(name, count, near, far, n)
 
     def all_to_all(
@@ -94,11 +126,13 @@ class Network:
         if copies is not None:
             inside_share = eq.remote_share(inside, 1.0)
             outside_share = outside_share * merged_share(copies, n / as_array(inside))
-        near = up.fastest(eq.ALL_TO_ALL, up.link.exchanges, size * inside_share, inside)
+        near = self._fastest(up.ways(eq.ALL_TO_ALL, up.link.exchanges, size * inside_share, inside))
         # All ranks beyond are counterparts in other domains, reached over the same fabric.
         beyond = np.where(as_array(outside_share) > 0.0, n, 1.0)
-        far = out.fastest(eq.ALL_TO_ALL, out.link.exchanges, size * outside_share, beyond)
-        slower = as_array(far.time > as_array(near.time))
+        far = self._fastest(
+            out.ways(eq.ALL_TO_ALL, out.link.exchanges, size * outside_share, beyond)
+        )
+        slower = as_array(self._pace(far) > as_array(self._pace(near)))
         return Message(
             name,
             count,
@@ -114,12 +148,27 @@ class Network:
         It crosses scale-out where they do not fit one scale-up domain.
         """
         far = as_array(span > as_array(self.scale_up.reach), dtype=np.float64)
-        near_parts = self.scale_up.one_step(size * (1.0 - far), 1.0 - far, 2.0)
-        return self._joined(name, count, near_parts, self.scale_out.one_step(size * far, far, 2.0))
+        inside = self.scale_up.one_step(size * (1.0 - far), 1.0 - far, 2.0)
+        outside = self.scale_out.one_step(size * far, far, 2.0)
+        return self._joined(name, count, [inside], [outside])
+
+    def _pace(self, parts: Parts) -> Seconds:
+        if self.calibration is None:
+            return parts.time
+        return parts.latency + transfer_reached(self.calibration, parts.latency, parts.bandwidth)
+
+    def _fastest(self, ways: Sequence[Parts]) -> Parts:
+        return fastest(ways, self._pace)
 
     def _joined(
-        self, name: str, count: Array, near: Parts, far: Parts, synchronised: Count = 1.0
+        self,
+        name: str,
+        count: Array,
+        inside: Sequence[Parts],
+        outside: Sequence[Parts],
+        synchronised: Count = 1.0,
     ) -> Message:
+        near, far = self._fastest(inside), self._fastest(outside)
         return Message(
             name,
             count,
@@ -128,6 +177,8 @@ class Network:
             near.sent + far.sent,
             self._energy(near, far),
             synchronised,
+            tuple(inside),
+            tuple(outside),
         )
 
     def _energy(self, near: Parts, far: Parts) -> Joules:

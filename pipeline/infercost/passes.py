@@ -11,11 +11,11 @@ from infercost.arrays import Array, Bytes, BytesPerSecond, Flops, Joules, Second
 from infercost.equations import attention, energy, roofline
 from infercost.equations import collectives as eq
 from infercost.load_power import at_load
-from infercost.network import Message
+from infercost.network import Message, transfer_reached
 from infercost.operators.base import Block, Layout, Operator, Pass
 from infercost.operators.stack import blocks
-from infercost.specs.calibration import SHARES, Calibration
-from infercost.specs.case import Case, stored_format
+from infercost.specs.calibration import Calibration
+from infercost.specs.case import Case
 from infercost.terms import Terms
 from infercost.tiering import WRITTEN, OperatorTime, Rates, Routes, power_limit
 
@@ -54,23 +54,6 @@ class PassCost:
     """What it asks of each memory tier, where there are several."""
     clock: Array = 1.0
     """Clock over nominal that a power cap leaves."""
-
-
-def effective_calibration(layout: Layout) -> Calibration:
-    """The case's calibration for its device's architecture and its weights' format."""
-    case = layout.case
-    return specialised(case.calibration, case.hardware.architecture, stored_format(case, "weights"))
-
-
-def specialised(calibration: Calibration, architecture: str, weights: str) -> Calibration:
-    """A calibration with a format's own numbers, and the factors of an architecture on all."""
-    own = calibration.formats.get(weights)
-    changed: dict[str, Array] = own.model_dump(exclude_none=True) if own else {}
-    for name, factor in calibration.architectures.get(architecture, {}).items():
-        value = changed.get(name, getattr(calibration, name))
-        share = name in SHARES
-        changed[name] = roofline.scaled_odds(value, factor) if share else value * factor
-    return calibration.model_copy(update=changed)
 
 
 _INSTANT = 1e-30
@@ -177,12 +160,7 @@ def message_terms(calibration: Calibration, message: Message) -> Terms:
         network_latency=message.latency
         + waiting
         + calibration.collective_overhead * eq.one_shot_steps(message.synchronised),
-        network_bandwidth=roofline.ramped_time(
-            message.bandwidth,
-            calibration.network_efficiency,
-            calibration.collective_ramp * message.latency,
-            calibration.collective_ramp_half * message.latency + _INSTANT,
-        ),
+        network_bandwidth=transfer_reached(calibration, message.latency, message.bandwidth),
     )
 
 
@@ -231,7 +209,7 @@ def pass_cost(
     lead through the tiers of a device that has more than one plain memory. `stack` are its blocks,
     where they are known already.
     """
-    case, calibration = layout.case, effective_calibration(layout)
+    case, calibration = layout.case, layout.calibration
     stack = blocks(layout, step) if stack is None else stack
     host: Seconds = pass_overhead(calibration, step)
     time = Terms(overhead=host)

@@ -23,9 +23,9 @@ from infercost.calibrate.features import calibration_at
 from infercost.calibrate.options import option_of
 from infercost.calibrate.public import OF_FORMAT, Public, load
 from infercost.measurements import read_table
-from infercost.passes import specialised
 from infercost.paths import ROOT, config_dirs
 from infercost.question import option_names
+from infercost.reached import specialised
 from infercost.readings import Reading, Unread, read
 from infercost.specs.calibration import NUMBERS, Calibration
 

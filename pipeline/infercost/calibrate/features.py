@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 
 import numpy as np
 
@@ -59,6 +59,8 @@ FELT: dict[str, tuple[str, ...]] = {
 """Fitted parameters that the work of a kind of operator depends on."""
 FELT_IN_PREFILL = ("half_rate_tokens",)
 FELT_BY_MESSAGES = ("network_efficiency", "rank_overhead")
+WAYS = 8
+"""Choices of algorithms for a message, at most."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,9 @@ def _launch(stack: Stack, calibration: Calibration) -> Array:
     return launch_overhead(calibration, stack.operator, stack.bandwidth, stack.decode)
 
 
-def _sent(message: Message, calibration: Calibration) -> Array:
-    return message_terms(calibration, message).total
+def _sent(ways: tuple[Message, ...], calibration: Calibration) -> Array:
+    """Each message by the algorithms that are fastest under the calibration."""
+    return reduce(np.minimum, (message_terms(calibration, way).total for way in ways))
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ class Features:
 
     readings: tuple[Reading, ...]
     stacks: tuple[Stack, ...]
-    messages: Message
+    messages: tuple[Message, ...]
+    """Every message by one choice of algorithms, by the next, and so on; in no time left out."""
     message_row: FloatArray
     message_times: FloatArray
     passes: FloatArray
@@ -186,14 +190,19 @@ def features(
             _stack(bind, placed, len(kept), operators, messages, hosts)
             kept += placed
     sent, host = messages.done(), hosts.done()
-    message = Message("", 1.0, sent["latency"], sent["bandwidth"], 0.0, 0.0, sent["synchronised"])
+    ways = tuple(
+        Message(
+            "", 1.0, sent[f"latency {k}"], sent[f"bandwidth {k}"], 0.0, 0.0, sent["synchronised"]
+        )
+        for k in range(WAYS)
+    )
     return (
         Features(
             tuple(kept),
             tuple(
                 _stacked(kind, decode, table.done()) for (kind, decode), table in operators.items()
             ),
-            message,
+            ways,
             sent["row"],
             sent["times"],
             host["passes"],
@@ -286,9 +295,8 @@ def _stack(
                     size,
                     row=row,
                     times=times * _flat(message.count, size),
-                    latency=message.latency,
-                    bandwidth=message.bandwidth,
                     synchronised=message.synchronised,
+                    **_ways(message),
                 )
     filled = np.array([r.filled for r in readings])
     hosts.add(
@@ -299,6 +307,16 @@ def _stack(
         stages=np.array([float(r.pp) for r in readings]),
         scale=np.where(filled, 1.0 / batch, 1.0),
     )
+
+
+def _ways(message: Message) -> dict[str, Array]:
+    """The parts of a message by each choice of algorithms, the last again where there are few."""
+    found: dict[str, Array] = {}
+    ways = message.ways
+    assert len(ways) <= WAYS
+    for k in range(WAYS):
+        found[f"latency {k}"], found[f"bandwidth {k}"] = ways[min(k, len(ways) - 1)]
+    return found
 
 
 def _rolling(step: Pass, readings: Sequence[Reading]) -> Pass:

@@ -9,7 +9,7 @@ from infercost.cost import Evaluation
 from infercost.equations.collectives import domains_spanned, ranks_inside
 from infercost.equations.topology import hierarchical_mean_hops
 from infercost.fabric import Shape
-from infercost.passes import effective_calibration, message_terms
+from infercost.passes import message_terms
 from infercost.registry import metric
 
 
@@ -49,7 +49,7 @@ def tp_bisection(point: Evaluation) -> Array:
 def decode_all_reduce(point: Evaluation) -> Array:
     """Time of one all-reduce of a decode pass over a tensor-parallel group, hidden or not."""
     message = point.layout.hidden_sum(point.decode_pass.tokens)
-    return message_terms(effective_calibration(point.layout), message).total
+    return message_terms(point.layout.calibration, message).total
 
 
 @metric("1", "p_stale", always=True)

@@ -22,6 +22,7 @@ from infercost.media import cross_positions
 from infercost.network import Message, Network
 from infercost.operators.dose import dosed
 from infercost.operators.scaling import scaled
+from infercost.reached import calibration_of
 from infercost.specs.case import Case, stored_format
 from infercost.specs.formats import WIDER, bytes_per_element
 from infercost.specs.plan import NATIVE
@@ -158,7 +159,8 @@ class Layout:
 
     def __init__(self, case: Case) -> None:
         self.case = dosed(scaled(case))
-        self.network = Network(case.hardware)
+        self.calibration = calibration_of(self.case)
+        self.network = Network(case.hardware, self.calibration)
 
     @cached_property
     def weights(self) -> float:

@@ -25,7 +25,7 @@ from infercost.cost import Evaluation
 from infercost.errors import SpecError
 from infercost.operators.base import Pass
 from infercost.operators.stack import cache_bytes
-from infercost.passes import effective_calibration, pass_cost
+from infercost.passes import pass_cost
 from infercost.specs.case import Case
 from infercost.specs.generation import BlockDiffusion, MediaDiffusion, SequenceDiffusion
 from infercost.specs.serving import Serving
@@ -68,7 +68,7 @@ class Passes:
             raise SpecError(f"model '{case.model.name}'", "generation", fault)
         self.point = Evaluation(case)
         self.layout, self.speculation = self.point.layout, serving.speculation
-        self.calibration = effective_calibration(self.layout)
+        self.calibration = self.layout.calibration
         _check_mechanisms(self.point.case)
 
     def decode(self, n: Array, context: Array) -> tuple[FloatArray, FloatArray]:

@@ -1,0 +1,24 @@
+"""What a calibration says of one device and format."""
+
+from __future__ import annotations
+
+from infercost.arrays import Array
+from infercost.equations import roofline
+from infercost.specs.calibration import SHARES, Calibration
+from infercost.specs.case import Case, stored_format
+
+
+def calibration_of(case: Case) -> Calibration:
+    """The case's calibration for its device's architecture and its weights' format."""
+    return specialised(case.calibration, case.hardware.architecture, stored_format(case, "weights"))
+
+
+def specialised(calibration: Calibration, architecture: str, weights: str) -> Calibration:
+    """A calibration with a format's own numbers, and the factors of an architecture on all."""
+    own = calibration.formats.get(weights)
+    changed: dict[str, Array] = own.model_dump(exclude_none=True) if own else {}
+    for name, factor in calibration.architectures.get(architecture, {}).items():
+        value = changed.get(name, getattr(calibration, name))
+        share = name in SHARES
+        changed[name] = roofline.scaled_odds(value, factor) if share else value * factor
+    return calibration.model_copy(update=changed)
