@@ -12,11 +12,12 @@ import infercost
 from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.errors import SpecError
-from infercost.grid import Grid
+from infercost.grid import Grid, GridAxis
 from infercost.media import unserved
 from infercost.operators.stack import weight_bytes_per_device
 from infercost.paths import CONF
 from infercost.question import ask, option_names
+from probes import point
 
 FLOOR = ("calibration=ideal", "workload=fixed-lengths")
 
@@ -83,9 +84,11 @@ def test_a_sparse_model_has_a_dense_equivalent() -> None:
     assert frame.parameter_count == 32 * layer + 2 * 32000 * 4096
 
 
-def test_doses_without_experts_do_not_share_an_axis() -> None:
+def test_doses_without_experts_do_not_share_a_grid() -> None:
+    """`evaluate` makes a case of each (tests/test_alone_or_beside.py)."""
+    axis = GridAxis("experts", {"trend.experts": np.array([1.0, 8.0])})
     with pytest.raises(SpecError, match="Evaluate them apart"):
-        infercost.evaluate([*FLOOR, "trend=moe", "trend.experts=1,8"])
+        Evaluation(Grid((axis,)).bind(point(*FLOOR, "trend=moe").case)).step_time  # noqa: B018
 
 
 def test_branches_share_one_prefill() -> None:

@@ -23,6 +23,7 @@ from infercost.patches import (
     named_in_full,
     plain_options,
     single_options,
+    with_cases_apart,
     with_values,
 )
 from infercost.paths import CONF, shown
@@ -61,7 +62,7 @@ class Options:
             self.raw, self.chosen = self._without_hydra() or self._compose()
             self._settle()
             question, found = settled_axes(named_in_full(question, self.raw), self.raw)
-            self.question = question
+            self.question = with_cases_apart(question, self.raw)
             for key, drawn in found.items():
                 self.uncertain[key] = self.uncertain.get(key, {}) | drawn
         else:

@@ -5,6 +5,7 @@ one by one, then combined.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from infercost.errors import SpecError, SpecErrors, nearest
 from infercost.faults import Raw, spec_faults
 from infercost.places import COMBINING, combination, place_of
 from infercost.question import ENDS, NO_DIRECTION, Axis, Question
-from infercost.witnesses import fields_at
+from infercost.witnesses import fields_at, switches_at
 
 
 def with_values(content: Any, values: Raw, group: str) -> Raw:
@@ -155,3 +156,22 @@ def concerning(values: Raw, option: str) -> Raw:
     """The values at paths of options that a combination takes."""
     names = combination(option)
     return {path: v for path, v in values.items() if path.partition(".")[0] in names}
+
+
+def with_cases_apart(question: Question, raw: Mapping[str, Mapping[str, Raw]]) -> Question:
+    """The question with a case per value where one value of an axis switches something off."""
+    apart = [axis for axis in question.axes if _switches(axis, raw)]
+    axes = tuple(axis for axis in question.axes if axis not in apart)
+    return replace(question, labels=(*question.labels, *apart), axes=axes)
+
+
+def _switches(axis: Axis, raw: Mapping[str, Mapping[str, Raw]]) -> bool:
+    """Whether a value of an axis means something of its own, and others do not."""
+    for path, values in axis.values.items():
+        group, _, key = path.partition(".")
+        *steps, name = key.split(".")
+        if len(set(values)) > 1:
+            for content in raw.get(group, {}).values():
+                if set(values) & set(switches_at(group, steps, content).get(name, ())):
+                    return True
+    return False

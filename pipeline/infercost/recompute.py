@@ -105,7 +105,13 @@ def _compared(plain: Row, rows: list[Row]) -> list[Moved]:
 
 
 def _texts(labels: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((name, str(value)) for name, value in labels.items()))
+    return tuple(sorted((name, _text(value)) for name, value in labels.items()))
+
+
+def _text(label: object) -> str:
+    """A label as text; a number however it is written."""
+    number = isinstance(label, int | float) and not isinstance(label, bool)
+    return str(float(label)) if number else str(label)  # type: ignore[arg-type]
 
 
 def _again(part: Part, composed: ComposedCase, row: Row) -> Row:

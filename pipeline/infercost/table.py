@@ -123,7 +123,10 @@ def to_arrow(part: Columns, rows: FloatArray | None = None) -> pa.Table:
     for group in GROUPS:
         put(group, constant(part.options[group]))
     for name, label in part.labels.items():
-        put(name, constant(str(label)))
+        if isinstance(label, int | float) and not isinstance(label, bool):
+            put(name, pa.array(np.full(count, float(label))))
+        else:
+            put(name, constant(str(label)))
     for name, swept in part.grid.arrays().items():
         if name not in PLAN_COLUMNS.values():
             whole = name == DRAW

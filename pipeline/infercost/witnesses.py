@@ -88,6 +88,26 @@ def _numbers(
 
 def fields_at(group: str, steps: list[str], content: Any) -> set[str]:
     """Names that may stand below a dotted path of a group's option."""
+    kinds, inner = _kinds_at(group, steps, content)
+    names: set[str] = set()
+    for kind in kinds:
+        if get_origin(kind) is dict:
+            names |= set(inner or ()) | set(get_args(get_args(kind)[0]))
+        else:
+            names |= set(kind.model_fields)
+    return {str(name) for name in names}
+
+
+def switches_at(group: str, steps: list[str], content: Any) -> dict[str, tuple[float, ...]]:
+    """Numbers that mean something of their own, by field below a dotted path of an option."""
+    found: dict[str, tuple[float, ...]] = {}
+    for kind in _kinds_at(group, steps, content)[0]:
+        found |= getattr(kind, "SWITCHES", {})
+    return found
+
+
+def _kinds_at(group: str, steps: list[str], content: Any) -> tuple[list[Any], Any]:
+    """Types that may stand at a dotted path of an option, and the content that does."""
     kinds = list(members(annotation_of(group)))
     for step in steps:
         content = content.get(step) if isinstance(content, Mapping) else None
@@ -100,14 +120,14 @@ def fields_at(group: str, steps: list[str], content: Any) -> set[str]:
                 annotations.append(get_args(kind)[1])
         kinds = [inner for annotation in annotations for inner in members(annotation)]
     tag = content.get("kind", content.get("basis")) if isinstance(content, Mapping) else None
-    names: set[str] = set()
-    for kind in kinds:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            if tag is None or _tag_fits(kind, tag):
-                names |= set(kind.model_fields)
-        elif get_origin(kind) is dict:
-            names |= set(content or ()) | set(get_args(get_args(kind)[0]))
-    return {str(name) for name in names}
+    specs = [
+        kind
+        for kind in kinds
+        if isinstance(kind, type)
+        and issubclass(kind, BaseModel)
+        and (tag is None or _tag_fits(kind, tag))
+    ]
+    return [*specs, *(kind for kind in kinds if get_origin(kind) is dict)], content
 
 
 def discriminators(annotation: Any) -> Iterator[str]:

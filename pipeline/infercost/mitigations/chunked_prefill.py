@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from infercost.arrays import as_array
 from infercost.specs.fields import TokensOrZeroField
 from infercost.specs.mitigation import BaseMitigation
 
@@ -19,13 +18,15 @@ class ChunkedPrefill(BaseMitigation):
     """Prompts are computed in chunks, each beside a decode step that then reads no weights of its
     own; 0 leaves prefills as they are."""
 
+    SWITCHES: ClassVar = {"chunk": (0.0,)}
+
     kind: Literal["chunked_prefill"]
     chunk: TokensOrZeroField
     """Most tokens of prompts in one pass."""
 
     def applied(self, case: Case) -> Case:
         """The case with the plan's chunks cut to that size, and passes shared."""
-        if not np.any(as_array(self.chunk) > 0):
+        if self.off():
             return case
         if case.model.generation.kind != "autoregressive":
             raise self.refused(case, "its steps are no single tokens", self.instead(case))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -29,6 +29,8 @@ class Disaggregation(BaseMitigation):
     is the traffic's energy on the link.
     """
 
+    SWITCHES: ClassVar = {"share": (0.0,)}
+
     kind: Literal["disaggregation"]
     share: FractionField
     """Share of prefills that the pool takes."""
@@ -43,7 +45,7 @@ class Disaggregation(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with a pool beside it."""
-        if not np.any(as_array(self.share) > 0):
+        if self.off():
             return case
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
             raise self.refused(case, "it has no prefill", self.instead(case))

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-
-from infercost.arrays import as_array
 from infercost.specs.fields import FractionField
 from infercost.specs.mitigation import BaseMitigation
 
@@ -23,6 +20,8 @@ class EarlyExit(BaseMitigation):
     alone.
     """
 
+    SWITCHES: ClassVar = {"exits": (0.0,)}
+
     kind: Literal["early_exit"]
     exits: FractionField
     """Share of decoded tokens that leave early."""
@@ -31,7 +30,7 @@ class EarlyExit(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with exits."""
-        if not np.any(as_array(self.exits) > 0):
+        if self.off():
             return case
         if case.model.generation.kind != "autoregressive":
             fault = "its steps take many tokens, which see each other's last layers"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from infercost.arrays import as_array
 from infercost.specs.fields import EfficiencyField, TokensField
 from infercost.specs.mitigation import BaseMitigation
 
@@ -22,6 +21,8 @@ class KvEviction(BaseMitigation):
     tokens are chosen: a running sum that the attention core has at hand.
     """
 
+    SWITCHES: ClassVar = {"kept": (1.0,)}
+
     kind: Literal["kv_eviction"]
     kept: EfficiencyField = 1.0
     budget: TokensField | None = None
@@ -29,7 +30,7 @@ class KvEviction(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with a smaller cache in decode."""
-        if self.budget is None and np.all(as_array(self.kept) == 1.0):
+        if self.budget is None and self.off():
             return case
         mixers = [case.model.mixers[layer.mixer] for layer in case.model.layers.values()]
         open_ended = [m for m in mixers if m.kind in ("gqa", "mla") and m.window is None]

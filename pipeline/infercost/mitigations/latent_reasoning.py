@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -21,13 +21,15 @@ class LatentReasoning(BaseMitigation):
     is still counted. The model has to be trained for it.
     """
 
+    SWITCHES: ClassVar = {"steps": (1.0,)}
+
     kind: Literal["latent_reasoning"]
     steps: FractionField
     """Latent steps over the thought tokens that they stand for."""
 
     def applied(self, case: Case) -> Case:
         """The case with fewer steps before the answer."""
-        if np.all(np.asarray(self.steps) == 1.0):
+        if self.off():
             return case
         if case.model.generation.kind != "autoregressive":
             fault = "its steps feed no single hidden state back"

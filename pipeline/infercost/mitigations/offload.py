@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
-from infercost.arrays import as_array
 from infercost.specs.fields import CountOrZeroField
 from infercost.specs.memory import Memory
 from infercost.specs.mitigation import BaseMitigation
@@ -25,6 +23,8 @@ class Offload(BaseMitigation):
     Every pass reads there what lies there, at the rate of the port.
     """
 
+    SWITCHES: ClassVar = {"units": (0.0,)}
+
     kind: Literal["offload"]
     memory: Memory
     units: CountOrZeroField
@@ -34,7 +34,7 @@ class Offload(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with the tier, which costs what the host has anyway."""
-        if not np.any(as_array(self.units) > 0):
+        if self.off():
             return case
         if TIER in case.hardware.memory:
             raise self.refused(case, "another mitigation offloads already", "List one of them")

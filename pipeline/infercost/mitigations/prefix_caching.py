@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -29,6 +29,8 @@ class PrefixCaching(BaseMitigation):
     trace with prefix blocks a plan's cache (`plan.prefix_cache`) simulates hits instead.
     """
 
+    SWITCHES: ClassVar = {"hit_rate": (0.0,)}
+
     kind: Literal["prefix_caching"]
     hit_rate: FractionField
     bandwidth: BytesPerSecondField
@@ -42,7 +44,7 @@ class PrefixCaching(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with shorter prefills, and a pool to pay for."""
-        if not np.any(as_array(self.hit_rate) > 0):
+        if self.off():
             return case
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
             raise self.refused(case, "it keeps no cache of a prompt", self.instead(case))

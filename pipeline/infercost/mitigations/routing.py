@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-
-from infercost.arrays import as_array
 from infercost.specs.fields import CountField, EfficiencyField, FractionField
 from infercost.specs.hardware import Hardware
 from infercost.specs.mechanisms import Beside, Mechanisms
@@ -25,6 +22,8 @@ class Routing(BaseMitigation):
     their load. Leaves out the router, and differences between what is easy and what is long.
     """
 
+    SWITCHES: ClassVar = {"share": (0.0,)}
+
     kind: Literal["routing"]
     share: FractionField
     """Share of requests whose answer comes from the lighter model."""
@@ -41,7 +40,7 @@ class Routing(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with the lighter one beside it; the lighter one alone where it takes all."""
-        if not np.any(as_array(self.share) > 0):
+        if self.off():
             return case
         if case.model.generation.kind == "media_diffusion" or case.model.needs_media:
             raise self.refused(case, "it reads or makes no text alone", self.instead(case))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-
-from infercost.arrays import as_array
 from infercost.specs.fields import BytesField, CountField, CountOrZeroField
 from infercost.specs.mitigation import BaseMitigation
 from infercost.specs.mixers import Indexer
@@ -21,6 +18,8 @@ class SparseAttention(BaseMitigation):
     The cache stays whole, and its index keys come on top.
     """
 
+    SWITCHES: ClassVar = {"top_k": (0.0,)}
+
     kind: Literal["sparse_attention"]
     top_k: CountOrZeroField
     """Tokens that a query attends to."""
@@ -31,7 +30,7 @@ class SparseAttention(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with indexers in its model."""
-        if not np.any(as_array(self.top_k) > 0):
+        if self.off():
             return case
         model = case.model
         if model.generation.kind not in ("autoregressive", "block_diffusion"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -30,6 +30,8 @@ class Speculation(BaseMitigation):
     the text. Output keeps the model's own distribution, so that quality does not change.
     """
 
+    SWITCHES: ClassVar = {"drafted": (0.0,)}
+
     kind: Literal["speculation"]
     method: Literal["model", "head", "mtp", "lookup"]
     drafted: CountOrZeroField
@@ -55,7 +57,7 @@ class Speculation(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with drafting; what a pass settles is expected from acceptance."""
-        if not np.any(as_array(self.drafted) > 0):
+        if self.off():
             return case
         if case.model.generation.kind != "autoregressive":
             fault = "it settles several tokens a step of itself"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
+from infercost.arrays import as_array
 from infercost.errors import SpecError
 from infercost.specs.direction import Range
 from infercost.specs.fields import SourcedSpec, Spec
@@ -24,12 +28,30 @@ class Quality(Spec):
 class BaseMitigation(SourcedSpec):
     """A change to a case, or a mechanism added to it; at a neutral dose the case stays as it is."""
 
+    SWITCHES: ClassVar[Mapping[str, tuple[float, ...]]] = {}
+    """Doses that switch it off, by field: a value of their own, not the limit of small ones."""
+
     name: str
     quality: Quality
     parameters: dict[str, str] = {}
     """Short names of what one wants to vary, each a dotted path below this mitigation."""
     ranges: dict[str, Range] = {}
     """Numbers about which sources disagree; `name@best` and `name@worst` take one end of all."""
+
+    def off(self) -> bool:
+        """Whether a dose switches it off. Raises `SpecError` where it does at some points only."""
+        for name, values in self.SWITCHES.items():
+            neutral = np.isin(as_array(getattr(self, name)), values)
+            if np.any(neutral) and not np.all(neutral):
+                raise SpecError(
+                    f"mitigation '{self.name}'",
+                    name,
+                    f"{values[0]:g} switches it off, and shares no axis with other doses",
+                    "Evaluate it apart",
+                )
+            if np.any(neutral):
+                return True
+        return False
 
     def applied(self, case: Case) -> Case:
         """The case with the mitigation; the case itself at a neutral dose.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from infercost.specs.fields import (
     BytesField,
     BytesPerSecondField,
@@ -42,6 +45,9 @@ class Retrieval(Spec):
 
 class Trend(SourcedSpec):
     """What a trend adds to every request; a dose of 0 leaves the case as it is."""
+
+    SWITCHES: ClassVar[Mapping[str, tuple[float, ...]]] = {"experts": (0.0, 1.0)}
+    """Doses that mean another anatomy, by field, and share no axis with others."""
 
     name: str
     dose: NonNegativeField = 1.0
