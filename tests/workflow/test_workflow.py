@@ -94,7 +94,10 @@ def command(mine: Path, *more: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    """That of a user who calls .venv/bin/snakemake and has activated nothing."""
+    own = str(Path(sys.executable).parent)
+    path = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != own]
+    return {**os.environ, "PATH": os.pathsep.join(path)}
 
 
 def run(mine: Path, *more: str) -> str:

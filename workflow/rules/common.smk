@@ -1,6 +1,7 @@
 # The question, resolved when the workflow starts: snakemake --config study=NAME
 #   overrides='["calibration=ideal"]' adds Hydra overrides, config_dir=FOLDER the user's own options.
 import os
+import sys
 from pathlib import Path
 
 from infercost.errors import SpecError
@@ -31,6 +32,8 @@ LOGS = RUN / "logs"
 BENCHMARKS = RUN / "benchmarks"
 # In the environment, not in params, where a new plan would be a reason to compute all parts again.
 os.environ.update(INFERCOST_PLAN=PLAN.file, INFERCOST_WORKERS=str(workflow.cores or 1))
+# Jobs call the Python that runs Snakemake, whether or not its environment is activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 # On a cluster these run where Snakemake does: seconds each.
