@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -11,12 +12,31 @@ import pandas as pd
 import pytest
 
 import infercost
-from infercost.__main__ import main
+from infercost.__main__ import main, parser
 
 
 def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(list(arguments)) == 0
     return capsys.readouterr().out
+
+
+def test_every_command_tells_of_itself() -> None:
+    """A bare % in a text of argparse fails only when help is asked for."""
+
+    def told(node: argparse.ArgumentParser) -> int:
+        assert node.format_help().startswith("usage: infercost")
+        inner = [a.choices for a in node._actions if isinstance(a, argparse._SubParsersAction)]
+        return 1 + sum(told(below) for choices in inner for below in choices.values())
+
+    assert told(parser()) > 20
+
+
+def test_names_that_begin_with_a_digit_are_parts_of_a_key() -> None:
+    """Hydra's grammar takes the 3 of `direction.3d-stack` for a number."""
+    overrides = ["+direction=3d-stack", "direction.3d-stack.bandwidth=2,4"]
+    two, four = (row for _, row in infercost.evaluate(overrides).iterrows())
+    alone = infercost.evaluate([overrides[0], "direction.3d-stack.bandwidth=4"]).iloc[0]
+    assert four.tpot_s == alone.tpot_s < two.tpot_s
 
 
 def test_explain_as_json_holds_the_numbers_of_evaluate(capsys: pytest.CaptureFixture[str]) -> None:

@@ -164,6 +164,10 @@ def _check_key(key: str, override: Override, dirs: tuple[Path, ...]) -> None:
         checked_options(option, (str(override.value()),), dirs, place)
 
 
+_LEADING_DIGITS = re.compile(r"(?<=\.)(?=\d+[A-Za-z_-])")
+"""Where a name such as 3d-stack begins, which Hydra's grammar takes for a number."""
+
+
 def _override(text: str) -> Override:
     """One override as Hydra's grammar reads it, which is asked only where it has to be."""
     plain = plain_override(text)
@@ -172,8 +176,13 @@ def _override(text: str) -> Override:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    key, equals, value = text.partition("=")
+    named = _LEADING_DIGITS.sub("_", key)
     try:
-        return OverridesParser.create().parse_override(text)
+        override = OverridesParser.create().parse_override(f"{named}{equals}{value}")
+        if named != key:
+            override.input_line, override.key_or_group = text, key.lstrip("+")
+        return override
     except HydraException as error:
         # The grammar's tokens after 'expecting' mean nothing to a reader.
         fault = str(error).splitlines()[0].partition(" expecting ")[0]

@@ -7,7 +7,7 @@ import argparse
 
 def add_json(parser: argparse.ArgumentParser, about: str = "one JSON document on stdout") -> None:
     """What every command can: one JSON document on stdout and nothing else."""
-    parser.add_argument("--json", action="store_true", help=about)
+    parser.add_argument("--json", action="store_true", help=about.replace("%", "%%"))
 
 
 def add_config_dir(parser: argparse.ArgumentParser) -> None:
