@@ -115,6 +115,7 @@ down() {
 }
 
 if [ "$1" = install ]; then
+    apt-get update -qq >/dev/null
     apt-get install -qq -y --no-install-recommends "${PACKAGES[@]}" >/dev/null
     exit
 fi
