@@ -55,7 +55,8 @@ pytestmark = [
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A running Slurm; the folder of its daemons' files."""
     folder = tmp_path_factory.mktemp("slurm")
-    up = subprocess.run(["bash", str(SCRIPT), "up", str(folder)], stderr=subprocess.PIPE, text=True)
+    command = ["bash", str(SCRIPT), "up", str(folder)]
+    up = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     if up.returncode:
         subprocess.run(["bash", str(SCRIPT), "down", str(folder)], check=False)
         pytest.skip(f"no Slurm starts here: {up.stderr.strip()}")
