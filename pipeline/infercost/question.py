@@ -160,6 +160,8 @@ def _check_key(key: str, override: Override, dirs: tuple[Path, ...]) -> None:
         if any((folder / group).is_dir() for folder in dirs):
             remedy = f"Say where to mount it: {group}@path={override.value()}"
         raise SpecError(place, key, f"unknown key '{group}'", remedy)
+    if group in ROOT_KEYS and mount != group:
+        raise SpecError(place, key, "is one value, without keys", f"Set {group} itself")
     if option and not override.is_sweep_override():
         checked_options(option, (str(override.value()),), dirs, place)
 
@@ -241,7 +243,8 @@ def is_label(value: object) -> bool:
 
 def option_names(dirs: tuple[Path, ...], group: str) -> list[str]:
     """All options of a group. A name that starts with `_` is for others to build on."""
-    return sorted({f.stem for folder in dirs for f in (folder / group).glob("[!_]*.yaml")})
+    files = (file for folder in dirs for file in (folder / group).glob("[!_]*.yaml"))
+    return sorted({file.stem for file in files if file.is_file()})
 
 
 def _option_names(override: Override, dirs: tuple[Path, ...]) -> tuple[str, ...]:
@@ -264,7 +267,7 @@ def option_named(value: object, group: str) -> str:
     """An option as it is named; a list of directions or mitigations is one combination."""
     if group in COMBINING and isinstance(value, list):
         return COMBINED.join(str(name) for name in value) if value else NO_DIRECTION
-    return str(value)
+    return "null" if value is None else str(value)
 
 
 def checked_options(
