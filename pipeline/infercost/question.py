@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from infercost.errors import SpecError, nearest
 from infercost.paths import config_dirs, shown
@@ -221,6 +221,8 @@ def _sweep_values(override: Override) -> tuple[object, ...]:
         raise SpecError(place, "", "an interval has no values", "Write a list or range(a, b, step)")
     if kind == "Glob":
         raise SpecError(place, "", "glob(...) chooses options, not values", "Write a list")
+    if kind == "RangeSweep":
+        _check_range(override._value, place)
     try:
         values = tuple(override.sweep_iterator())
     except ValueError as error:  # range(1, 9, 0)
@@ -231,6 +233,19 @@ def _sweep_values(override: Override) -> tuple[object, ...]:
     if times > 1:
         raise SpecError(place, "", f"names {written} twice", "Name each value once")
     return values
+
+
+LONGEST_RANGE = 1_000_000
+"""Values of a range that an axis has room for."""
+
+
+def _check_range(sweep: Any, place: str) -> None:
+    """Refuse a range of more values than fit: they would be written out before anything else."""
+    start, stop, step = (float(getattr(sweep, end)) for end in ("start", "stop", "step"))
+    count = (stop - start) / step if step else 0.0
+    if not count <= LONGEST_RANGE:
+        fault = f"has {count:.4g} values, more than {LONGEST_RANGE:,}"
+        raise SpecError(place, "", fault, "Write a wider step: range(a, b, step)")
 
 
 _NUMBER = re.compile(r"\s*[+-]?\.?\d")
