@@ -58,6 +58,26 @@ def test_explain_shows_totals_memory_and_operators(capsys: pytest.CaptureFixture
     assert "\x1b[" not in text, "no colours in a pipe"
 
 
+PRICE = "hardware.price={uniform: [10000 USD, 30000 USD]}"
+
+
+def test_explain_says_which_numbers_are_uncertain(capsys: pytest.CaptureFixture[str]) -> None:
+    """The middle of 10 and 30 thousand is 20 thousand."""
+    text = " ".join(output(capsys, "explain", PRICE).split())
+    assert "uncertain, taken at nominal: hardware.price 20000.0 USD (uniform, 10 kUSD to" in text
+    (row,) = json.loads(output(capsys, "explain", PRICE, "--json"))["uncertain"]
+    assert (row["input"], row["values"]) == ("hardware.price", [10_000.0, 30_000.0])
+    certain = ("explain", "direction=hbf@best", "--json")
+    assert json.loads(output(capsys, *certain))["uncertain"] == []
+
+
+def test_a_range_that_an_override_settles_is_certain(capsys: pytest.CaptureFixture[str]) -> None:
+    page = "direction.hbf.page=4 KiB"
+    told = json.loads(output(capsys, "explain", "direction=hbf", page, "--json"))["uncertain"]
+    assert {row["input"].rpartition(".")[2] for row in told} >= {"latency", "endurance"}
+    assert not any(row["input"].endswith(".page") for row in told)
+
+
 def test_an_infeasible_point_says_what_ran_out(capsys: pytest.CaptureFixture[str]) -> None:
     text = output(capsys, "explain", "hardware=tpu-v5e", "model=llama-3.1-405b")
     assert "INFEASIBLE: memory" in text
@@ -73,6 +93,7 @@ def test_an_infeasible_point_says_what_ran_out(capsys: pytest.CaptureFixture[str
     [
         (["explain", "hardware=h100"], ("no hardware 'h100'", "h100-")),
         (["explain", "batch=1,2"], ("takes one point", "infercost evaluate")),
+        (["explain", "draw=1"], ("draws many points", "infercost evaluate")),
         (["evaluate", "batch=0"], ("batch",)),
         (["evaluate", "--out", "x.xlsx"], (".xlsx", ".parquet")),
         (["options", "hardwares"], ("no such group", "hardware")),
@@ -165,3 +186,12 @@ def test_a_command_loads_no_more_than_it_needs(work: str, heavy: set[str]) -> No
     code += f"print(sorted({heavy!r} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_file_that_cannot_be_written_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "points.csv").mkdir()
+    assert main(["evaluate", "--out", str(tmp_path / "points.csv")]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told == [f"infercost: {tmp_path / 'points.csv'}: is a directory"]

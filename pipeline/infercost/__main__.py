@@ -97,10 +97,13 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno == errno.ENOSPC:
+            fault = "the disk is full; nothing half-written is left"
+        elif error.filename is not None:
+            fault = (error.strerror or "cannot be used").lower()
+        else:
             raise
-        at = error.filename or Path.cwd()
-        print(f"infercost: {at}: the disk is full; nothing half-written is left", file=sys.stderr)
+        print(f"infercost: {error.filename or Path.cwd()}: {fault}", file=sys.stderr)
         return 1
     return code
 
