@@ -98,6 +98,7 @@ def test_an_infeasible_point_says_what_ran_out(capsys: pytest.CaptureFixture[str
         (["evaluate", "--out", "x.xlsx"], (".xlsx", ".parquet")),
         (["options", "hardwares"], ("no such group", "hardware")),
         (["datasets", "show", "nothing"], ("no version of 'nothing'",)),
+        (["datasets", "gc", "--keep", "-1"], ("--keep -1", "negative")),
         (["answer", "nothing"], ("has no results", "make study")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

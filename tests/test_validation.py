@@ -135,7 +135,7 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
     """Either of the two would be a silent choice."""
     file = tmp_path / "x.csv"
     file.write_text(f"{','.join(COLUMNS)},value\n")
-    with pytest.raises(SpecError, match="value: stands in two columns. Leave out one"):
+    with pytest.raises(SpecError, match=r"value: stands in two columns\. Leave out one"):
         read_table(file)
 
 

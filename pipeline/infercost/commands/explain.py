@@ -65,9 +65,10 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print one point; an infeasible one is shown as such, with what ran out."""
     options, composed, grid, point = asked(arguments.overrides, tuple(arguments.config_dir))
-    if arguments.trace:
-        return _trace(arguments, composed, point)
     content = explained(composed, grid, point)
+    if arguments.trace:
+        _check_traceable(arguments.trace, composed, content)
+        return _trace(arguments, composed, point)
     content["uncertain"] = nominal_inputs(options, composed)
     if point.case.base is not None:
         content["base"] = explained(composed, grid, _without_directions(point))
@@ -78,6 +79,18 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(composed, content)
     return 0
+
+
+def _check_traceable(column: str, composed: ComposedCase, content: dict[str, Any]) -> None:
+    """Refuse the tree of a figure that one point does not have."""
+    from infercost.trace_columns import SEARCHED
+
+    if not content["feasible"]:
+        why = _why(composed.case, content)
+        raise SpecError("explain --trace", column, f"the point is infeasible: {why}")
+    if column in SEARCHED:
+        fault = "is known to a study's search alone, which compares its best point with more memory"
+        raise SpecError("explain --trace", column, fault, "Take it from the rows of a study")
 
 
 def _trace(arguments: argparse.Namespace, composed: ComposedCase, point: Evaluation) -> int:
