@@ -223,7 +223,6 @@ def run_tag(arguments: argparse.Namespace) -> int:
 def run_gc(arguments: argparse.Namespace) -> int:
     """Delete versions that no pointer names."""
     from infercost.datasets import remove, unreachable
-
     from infercost.errors import SpecError
 
     if arguments.keep < 0:
