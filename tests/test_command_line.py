@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -196,3 +198,26 @@ def test_a_file_that_cannot_be_written_is_one_line(
     assert main(["evaluate", "--out", str(tmp_path / "points.csv")]) == 1
     told = capsys.readouterr().err.splitlines()
     assert told == [f"infercost: {tmp_path / 'points.csv'}: is a directory"]
+
+
+POINTS = [sys.executable, "-m", "infercost", "evaluate", "batch=range(1,400)"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
+    """A table is longer than a pipe holds (64 KiB): the end of it meets a closed one."""
+    piped = f"set -o pipefail; {shlex.join(POINTS)} | head -1"
+    done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [["explain"], ["metrics", "--json"]], ids=["text", "json"])
+def test_output_of_any_encoding_or_none(words: list[str]) -> None:
+    """Names of resources have Greek letters, which ASCII lacks: JSON escapes them."""
+    command = [sys.executable, "-m", "infercost", *words]
+    ascii_alone = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    told = subprocess.run(command, capture_output=True, env=ascii_alone, check=True).stdout
+    assert told.isascii()
+    if "--json" in words:
+        assert any("σ" in entry["symbol"] for entry in json.loads(told))
+    closed = f"{shlex.join(command)} >&-"
+    subprocess.run(["bash", "-c", closed], stderr=subprocess.PIPE, check=True)
