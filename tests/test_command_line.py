@@ -15,6 +15,7 @@ import pytest
 
 import infercost
 from infercost.__main__ import main, parser
+from infercost.paths import CONF
 
 
 def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -66,11 +67,27 @@ PRICE = "hardware.price={uniform: [10000 USD, 30000 USD]}"
 def test_explain_says_which_numbers_are_uncertain(capsys: pytest.CaptureFixture[str]) -> None:
     """The middle of 10 and 30 thousand is 20 thousand."""
     text = " ".join(output(capsys, "explain", PRICE).split())
-    assert "uncertain, taken at nominal: hardware.price 20000.0 USD (uniform, 10 kUSD to" in text
+    assert "uncertain, taken at nominal: hardware.price 20 kUSD (uniform, 10 kUSD to" in text
     (row,) = json.loads(output(capsys, "explain", PRICE, "--json"))["uncertain"]
     assert (row["input"], row["values"]) == ("hardware.price", [10_000.0, 30_000.0])
+    assert row["nominal"] == 20_000.0
     certain = ("explain", "direction=hbf@best", "--json")
     assert json.loads(output(capsys, *certain))["uncertain"] == []
+
+
+@pytest.mark.parametrize("group", ["direction", "mitigation"])
+def test_explain_tells_every_range(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each option with `ranges` that suits the model, its nominal value between both ends."""
+    names = [f.stem for f in sorted((CONF / group).glob("*.yaml")) if "\nranges:" in f.read_text()]
+    seen = 0
+    for name in names:
+        if main(["explain", "--json", f"{group}={name}"]):
+            continue
+        for row in json.loads(capsys.readouterr().out)["uncertain"]:
+            low, high = row["values"]
+            assert low * (1 - 1e-12) <= row["nominal"] <= high * (1 + 1e-12), row
+            seen += 1
+    assert seen > 5
 
 
 def test_a_range_that_an_override_settles_is_certain(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def nominal_inputs(options: Options, composed: ComposedCase) -> list[Row]:
         {
             "input": path,
             "unit": field_unit(group, path.split(".")[1:]),
-            "nominal": _number(options.raw[group][option], path.split(".")[1:]),
+            "nominal": _number(composed.case, path.split(".")),
             "distribution": drawn.kind,
             "values": list(drawn.values),
         }
@@ -35,11 +36,11 @@ def nominal_inputs(options: Options, composed: ComposedCase) -> list[Row]:
     ]
 
 
-def _number(content: Any, steps: list[str]) -> Any:
-    """The value at a path of an option, as it is written there."""
+def _number(case: Any, steps: list[str]) -> float:
+    """The number at a path of a case, in SI units."""
     for step in steps:
-        content = content[step]
-    return content
+        case = case[step] if isinstance(case, Mapping) else getattr(case, step)
+    return float(case)
 
 
 def told(rows: list[Row]) -> str:
@@ -55,4 +56,4 @@ def _told(row: Row) -> str:
     unit = "" if row["unit"] == "1" else row["unit"]
     values = [show(value, unit) for value in row["values"]]
     span = ", ".join(values) if row["distribution"] == "choices" else f"{values[0]} to {values[-1]}"
-    return f"{row['input']} {row['nominal']} ({row['distribution']}, {span})"
+    return f"{row['input']} {show(row['nominal'], unit)} ({row['distribution']}, {span})"
