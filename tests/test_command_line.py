@@ -118,8 +118,10 @@ def test_an_infeasible_point_says_what_ran_out(capsys: pytest.CaptureFixture[str
         (["options", "hardwares"], ("no such group", "hardware")),
         (["datasets", "show", "nothing"], ("no version of 'nothing'",)),
         (
-            ["breakeven", "hardware=h100-sxm,mi300x", "--input", "hardware.price"]
-            + ["--range", "1 kUSD", "2 kUSD", "--largest", "0"],
+            [
+                *("breakeven", "hardware=h100-sxm,mi300x", "--input", "hardware.price"),
+                *("--range", "1 kUSD", "2 kUSD", "--largest", "0"),
+            ],
             ("--largest 0: serves nothing", "1 or more"),
         ),
         (["datasets", "gc", "--keep", "-1"], ("--keep -1", "negative")),
