@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 import infercost
 from infercost.__main__ import main, parser
+from infercost.paths import CONF
 
 
 def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -58,6 +61,42 @@ def test_explain_shows_totals_memory_and_operators(capsys: pytest.CaptureFixture
     assert "\x1b[" not in text, "no colours in a pipe"
 
 
+PRICE = "hardware.price={uniform: [10000 USD, 30000 USD]}"
+
+
+def test_explain_says_which_numbers_are_uncertain(capsys: pytest.CaptureFixture[str]) -> None:
+    """The middle of 10 and 30 thousand is 20 thousand."""
+    text = " ".join(output(capsys, "explain", PRICE).split())
+    assert "uncertain, taken at nominal: hardware.price 20 kUSD (uniform, 10 kUSD to" in text
+    (row,) = json.loads(output(capsys, "explain", PRICE, "--json"))["uncertain"]
+    assert (row["input"], row["values"]) == ("hardware.price", [10_000.0, 30_000.0])
+    assert row["nominal"] == 20_000.0
+    certain = ("explain", "direction=hbf@best", "--json")
+    assert json.loads(output(capsys, *certain))["uncertain"] == []
+
+
+@pytest.mark.parametrize("group", ["direction", "mitigation"])
+def test_explain_tells_every_range(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each option with `ranges` that suits the model, its nominal value between both ends."""
+    names = [f.stem for f in sorted((CONF / group).glob("*.yaml")) if "\nranges:" in f.read_text()]
+    seen = 0
+    for name in names:
+        if main(["explain", "--json", f"{group}={name}"]):
+            continue
+        for row in json.loads(capsys.readouterr().out)["uncertain"]:
+            low, high = row["values"]
+            assert low * (1 - 1e-12) <= row["nominal"] <= high * (1 + 1e-12), row
+            seen += 1
+    assert seen > 5
+
+
+def test_a_range_that_an_override_settles_is_certain(capsys: pytest.CaptureFixture[str]) -> None:
+    page = "direction.hbf.page=4 KiB"
+    told = json.loads(output(capsys, "explain", "direction=hbf", page, "--json"))["uncertain"]
+    assert {row["input"].rpartition(".")[2] for row in told} >= {"latency", "endurance"}
+    assert not any(row["input"].endswith(".page") for row in told)
+
+
 def test_an_infeasible_point_says_what_ran_out(capsys: pytest.CaptureFixture[str]) -> None:
     text = output(capsys, "explain", "hardware=tpu-v5e", "model=llama-3.1-405b")
     assert "INFEASIBLE: memory" in text
@@ -73,10 +112,19 @@ def test_an_infeasible_point_says_what_ran_out(capsys: pytest.CaptureFixture[str
     [
         (["explain", "hardware=h100"], ("no hardware 'h100'", "h100-")),
         (["explain", "batch=1,2"], ("takes one point", "infercost evaluate")),
+        (["explain", "draw=1"], ("draws many points", "infercost evaluate")),
         (["evaluate", "batch=0"], ("batch",)),
         (["evaluate", "--out", "x.xlsx"], (".xlsx", ".parquet")),
         (["options", "hardwares"], ("no such group", "hardware")),
         (["datasets", "show", "nothing"], ("no version of 'nothing'",)),
+        (
+            [
+                *("breakeven", "hardware=h100-sxm,mi300x", "--input", "hardware.price"),
+                *("--range", "1 kUSD", "2 kUSD", "--largest", "0"),
+            ],
+            ("--largest 0: serves nothing", "1 or more"),
+        ),
+        (["datasets", "gc", "--keep", "-1"], ("--keep -1", "negative")),
         (["answer", "nothing"], ("has no results", "make study")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -165,3 +213,35 @@ def test_a_command_loads_no_more_than_it_needs(work: str, heavy: set[str]) -> No
     code += f"print(sorted({heavy!r} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_file_that_cannot_be_written_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "points.csv").mkdir()
+    assert main(["evaluate", "--out", str(tmp_path / "points.csv")]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told == [f"infercost: {tmp_path / 'points.csv'}: is a directory"]
+
+
+POINTS = [sys.executable, "-m", "infercost", "evaluate", "batch=range(1,400)"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
+    """A table is longer than a pipe holds (64 KiB): the end of it meets a closed one."""
+    piped = f"set -o pipefail; {shlex.join(POINTS)} | head -1"
+    done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [["explain"], ["metrics", "--json"]], ids=["text", "json"])
+def test_output_of_any_encoding_or_none(words: list[str]) -> None:
+    """Names of resources have Greek letters, which ASCII lacks: JSON escapes them."""
+    command = [sys.executable, "-m", "infercost", *words]
+    ascii_alone = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    told = subprocess.run(command, capture_output=True, env=ascii_alone, check=True).stdout
+    assert told.isascii()
+    if "--json" in words:
+        assert any("σ" in entry["symbol"] for entry in json.loads(told))
+    closed = f"{shlex.join(command)} >&-"
+    subprocess.run(["bash", "-c", closed], stderr=subprocess.PIPE, check=True)

@@ -11,10 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from infercost.datasets import diff, logical_digest, open_version, publish, verify, versions
+from infercost.datasets import (
+    Version,
+    diff,
+    logical_digest,
+    open_version,
+    publish,
+    verify,
+    versions,
+)
 from infercost.errors import SpecError
 from infercost.evaluation import evaluate_arrow
+from infercost.export import export_csv
 from infercost.parts import parquet_options
+from infercost.stages.aggregate import connect
 
 ABOUT = {
     "question": "?",
@@ -102,6 +112,45 @@ def test_verify_names_a_damaged_a_missing_and_a_foreign_file(
         "data/part-1.parquet",
         "data/other.parquet",
     ]
+
+
+def test_rows_are_not_read_from_files_that_are_not_those_published(
+    table: pa.Table, tmp_path: Path
+) -> None:
+    """A version without one of its files would be a smaller one, in silence."""
+    version = publish(tmp_path / "datasets", "s", written(table, tmp_path, [1, 3]), ABOUT)
+    first, second = (version.data / f"part-{n}.parquet" for n in (0, 1))
+    whole = second.read_bytes()
+    for content, said in ((None, "is missing"), (first.read_bytes(), "other bytes")):
+        second.unlink()
+        if content is not None:
+            second.write_bytes(content)
+        for read in (Version.rows, connect, lambda v: export_csv(v, tmp_path / "all.csv")):
+            with pytest.raises(SpecError, match=f"part-1.parquet: .*{said}"):
+                read(version)
+        second.write_bytes(whole)
+    (version.data / ".DS_Store").write_bytes(b"")  # no reader looks at it
+    assert len(version.rows()) == table.num_rows
+    (version.data / "more.parquet").write_bytes(whole)
+    with pytest.raises(SpecError, match=r"more\.parquet: was not published"):
+        version.rows()
+
+
+def test_a_damaged_manifest_is_one_line(table: pa.Table, tmp_path: Path) -> None:
+    version = publish(tmp_path / "datasets", "s", written(table, tmp_path, []), ABOUT)
+    file = version.folder / "manifest.json"
+    text = file.read_text()
+    rows = table.num_rows
+    file.write_text(text.replace(f'"rows": {rows}', f'"rows": {rows + 1}'))
+    assert verify(version)[-1].endswith("other rows than the manifest says")
+    for damaged, said in (
+        ("", "is not JSON"),
+        ("[]", "study: is missing"),
+        (text.replace('"files"', '"file"'), "files: is missing"),
+    ):
+        file.write_text(damaged)
+        with pytest.raises(SpecError, match=f"manifest.json: {said}. Restore"):
+            verify(version)
 
 
 def test_diff_finds_inputs_and_rows_that_moved(tmp_path: Path) -> None:

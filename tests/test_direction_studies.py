@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
 from itertools import combinations
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -15,20 +11,16 @@ import pytest
 
 from infercost.__main__ import main
 from infercost.compose import Options
-from infercost.datasets import Version, publish
 from infercost.directions import directed
 from infercost.grid import Grid, GridAxis
 from infercost.optimise import Search, search
-from infercost.parts import chosen_rows, write_part
+from infercost.parts import chosen_rows
 from infercost.paths import CONF
-from infercost.plots.base import FigureData, draw
 from infercost.question import ask, option_names
-from infercost.stages.aggregate import connect, query
-from infercost.stages.answer import sentences
-from infercost.studies import StudyPlan, load_study, plan_study
+from infercost.stages.aggregate import query
+from infercost.studies import load_study
+from studied import aggregates, computed, draws_every_figure, fills_every_sentence, told
 
-ABOUT = {"question": "?", "digests": {"inputs": "", "code": ""}, "options": {}}
-SCRATCH = TemporaryDirectory(prefix="infercost-directions-")
 FOUR = ("hbf", "pnm", "3d-stack", "low-latency")
 SETS = ["+".join(pair) for n in range(1, 5) for pair in combinations(FOUR, n)]
 CASE = [
@@ -39,63 +31,21 @@ CASE = [
     "trend.output_tokens",
     "workload.slo.tpot",
 ]
-SMALLER = {
-    "four-directions": ("hardware=h100-sxm", "model=qwen3-next-80b-a3b"),
-    "thermal-3d": (),
-    "pnm-vs-pim": (),
-}
-"""What is left of a study's axes."""
+STUDIES = ("four-directions", "thermal-3d", "pnm-vs-pim")
 
 
-@cache
-def computed(name: str) -> tuple[StudyPlan, Version]:
-    plan = plan_study(name)
-    small = dict(plan.parts)
-    if SMALLER[name]:
-        hardware, model = (text.split("=")[1] for text in SMALLER[name])
-        small = {hardware: plan.parts[hardware]}
-        small[hardware]["chosen"]["model"] = [model]
-    folder = Path(SCRATCH.name) / name
-    files = {label: folder / f"{label}.parquet" for label in small}
-    for label, plain in small.items():
-        write_part(plain, files[label])
-    return plan, publish(folder / "datasets", name, files, ABOUT)
-
-
-@cache
 def rows(name: str) -> pd.DataFrame:
     return computed(name)[1].rows()
 
 
-@cache
-def tables(name: str) -> dict[str, pd.DataFrame]:
-    plan, version = computed(name)
-    connection = connect(version)
-    return {key: query(connection, key, sql) for key, sql in plan.study.aggregates.items()}
-
-
-def told(name: str, number: int) -> dict[str, Any]:
-    plan, version = computed(name)
-    frame = query(connect(version), "answer", plan.study.answers[number].values)
-    return frame.to_dict("records")[0]  # type: ignore[return-value]
-
-
-@pytest.mark.parametrize("name", SMALLER)
+@pytest.mark.parametrize("name", STUDIES)
 def test_every_sentence_is_filled(name: str) -> None:
-    plan, version = computed(name)
-    found = sentences(plan.study, version)
-    assert len(found) == len(plan.study.answers) >= 4
-    assert not any("{" in sentence or "nan" in sentence for sentence in found)
+    fills_every_sentence(name, 4)
 
 
-@pytest.mark.parametrize("name", SMALLER)
+@pytest.mark.parametrize("name", STUDIES)
 def test_every_figure_is_drawn(name: str) -> None:
-    plan, _ = computed(name)
-    for choice in plan.study.figures:
-        data = FigureData(name, plan.study.question, "v", rows(name), tables(name), choice.options)
-        drawn = draw(choice.name, data)
-        assert len(drawn.table) > 3
-        assert drawn.title.endswith("?")
+    draws_every_figure(name)
 
 
 def test_figures_of_one_kind_have_files_of_their_own() -> None:
@@ -156,7 +106,7 @@ def test_a_slower_pace_is_never_dearer() -> None:
 
 
 def test_the_best_end_of_a_direction_is_at_least_its_worst() -> None:
-    gains = tables("four-directions")["gains"].set_index(["direction", "compared", "tpot_ms"])
+    gains = aggregates("four-directions")["gains"].set_index(["direction", "compared", "tpot_ms"])
     gains = gains[gains["pools"] == "decode pool"]["gain"]
     for name in FOUR:
         for compared, pace in (("cost", 100), ("power", 100), ("devices", 20)):
@@ -230,7 +180,7 @@ def test_clocks_are_those_of_a_junction_by_hand() -> None:
 
     At 95 C, 2.857 and four times the bandwidth: 65 / 0.15958 = 407.3 W, less 70 and 96.5: 0.458.
     """
-    clocks = tables("thermal-3d")["clocks"]
+    clocks = aggregates("thermal-3d")["clocks"]
     clocks = clocks[clocks["hardware"] == "h100-sxm"]
     assert len(clocks) == 3 * 4 * 4
     joule = 3.9 * 0.2308 * 8e-12
@@ -244,7 +194,7 @@ def test_clocks_are_those_of_a_junction_by_hand() -> None:
 
 
 def test_more_bandwidth_a_colder_limit_or_worse_cooling_never_raises_the_clock() -> None:
-    clocks = tables("thermal-3d")["clocks"]
+    clocks = aggregates("thermal-3d")["clocks"]
     for axis, sign in (("bandwidth_ratio", -1), ("resistance", -1), ("limit_c", 1)):
         others = [a for a in ("bandwidth_ratio", "resistance", "limit_c") if a != axis]
         for _, group in clocks.groupby(["hardware", *others]):
@@ -253,7 +203,7 @@ def test_more_bandwidth_a_colder_limit_or_worse_cooling_never_raises_the_clock()
 
 
 def test_heat_costs_a_dense_prefill_more_than_decode() -> None:
-    gains = tables("thermal-3d")["gains"]
+    gains = aggregates("thermal-3d")["gains"]
     hot = gains[(gains["resistance"] > 2.5) & (gains["batch"] == 1) & (gains["limit_c"] < 96)]
     assert len(hot) > 10
     assert (hot["decode_gain"] >= 1 - 1e-9).all()
@@ -272,7 +222,7 @@ def test_units_at_banks_speed_a_phone_up_by_no_more_than_their_arithmetic() -> N
 
     at most 4.41 times the tokens, and on the base die at most twice at its best end.
     """
-    mobile = tables("pnm-vs-pim")["mobile"]
+    mobile = aggregates("pnm-vs-pim")["mobile"]
     one = mobile[(mobile["batch"] == 1) & (mobile["context"] == 2048)]
     phone = one[(one["hardware"] == "phone") & (one["model"] == "llama-3.2-3b")]
     gain = phone.set_index("direction")["gain"]
@@ -293,7 +243,7 @@ def test_a_phone_decodes_at_the_rate_at_which_it_reads_its_weights() -> None:
 
 def test_banks_help_as_many_heads_as_queries_and_lose_with_shared_ones() -> None:
     """MHA needs one FLOP per byte, as banks give; eight queries per head need eight."""
-    centre = tables("pnm-vs-pim")["data_centre"]
+    centre = aggregates("pnm-vs-pim")["data_centre"]
     gain = centre[centre["context"] == 2048].set_index(["hardware", "attention", "direction"])
     gain = gain["gain"]
     assert gain["b200-sxm", "MHA", "pim-bank"] > 2

@@ -361,6 +361,17 @@ def test_a_cascade_pays_for_tries_in_vain() -> None:
     assert price(cascade) == pytest.approx(expected, rel=1e-12)
 
 
+def test_late_answers_of_a_cascade_wait_for_the_try() -> None:
+    """Three of four requests are answered again, so that the one in ten that waits longest has
+    waited for the small model's whole answer, then for the large one's first token."""
+    cascade = point(*TARGET, "+mitigation=cascade", "mitigation.cascade.share=0.25")
+    small = point("model=llama-3.1-8b", *TARGET[1:], "plan.tp=1")
+    told = {name: column.evaluate for name, column in metrics().items()}
+    whole = number(told["e2e_latency_s"](small))
+    alone = number(told["ttft_p90_s"](point(*TARGET)))
+    assert number(told["ttft_p90_s"](cascade)) == pytest.approx(whole + alone, rel=1e-12)
+
+
 def test_a_student_is_its_own_model() -> None:
     taught = point("model=llama-3.1-70b", *TARGET[1:], "+mitigation=distillation")
     student = point("model=qwen2.5-32b", *TARGET[1:])

@@ -7,7 +7,9 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -168,6 +170,25 @@ def test_stacked_shares_sum_to_one(drawn: dict[str, Figure]) -> None:
     sums = table.groupby(["workload", "hardware", "total"])["share"].sum()
     assert sums.tolist() == pytest.approx([1.0] * len(HARDWARE) * len(WORKLOADS) * 2)
     assert set(table.loc[table["hardware"] == "my-chip", "models"]) == {1}
+
+
+def layers(node: Any) -> Iterator[list[dict[str, Any]]]:
+    """The units of every layered view of a specification."""
+    if isinstance(node, dict):
+        if "layer" in node:
+            yield node["layer"]
+        yield from (found for child in node.values() for found in layers(child))
+    elif isinstance(node, list):
+        yield from (found for child in node for found in layers(child))
+
+
+def test_no_layer_takes_away_the_legend_of_another(drawn: dict[str, Figure]) -> None:
+    """Vega warns of `disable` that is both false and true; a colour without a scale has none."""
+    for name, figure in drawn.items():
+        for units in layers(figure.chart.to_dict()):
+            colours = [unit.get("encoding", {}).get("color", {}) for unit in units]
+            legends = {c.get("legend", {}) is None for c in colours if "field" in c}
+            assert len(legends) < 2, name
 
 
 def test_the_front_shows_the_speed_of_a_stream_and_its_cost(drawn: dict[str, Figure]) -> None:

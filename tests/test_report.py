@@ -95,6 +95,12 @@ def test_hostile_texts_are_shown_as_text(html: str, page: Page) -> None:
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
 
 
+def test_what_stands_between_backticks_is_code() -> None:
+    """Inside it too, texts are shown as text; one backtick alone is none."""
+    page = render(ReportData("tiny", "?", "v", answers=["Under `typ<b>ical` calibration, 3` wide"]))
+    assert "<li>Under <code>typ&lt;b&gt;ical</code> calibration, 3` wide</li>" in page
+
+
 def test_the_page_names_study_question_and_version(page: Page) -> None:
     text = "".join(page.text)
     assert "v-0123" in text

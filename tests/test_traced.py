@@ -25,9 +25,10 @@ from infercost.registry import metrics
 from infercost.report import ReportData, Traced, render
 from infercost.serving.study import rows_of, to_arrow
 from infercost.specs.study import Replays, Study
-from infercost.stages.traced import FLEET, SEARCHED, UNITS, row_words, traced, used
+from infercost.stages.traced import FLEET, UNITS, row_words, traced, untraced, used
 from infercost.studies import load_study
 from infercost.trace import Tracer
+from infercost.trace_columns import SEARCHED
 from studied import ABOUT, computed
 
 STUDIES = sorted(file.stem for file in (CONF / "study").glob("*.yaml"))
@@ -152,6 +153,22 @@ def test_what_a_search_alone_knows_is_not_promised() -> None:
     study = plan.study.model_copy(update={"aggregates": {"more": text}})
     assert used(study, SEARCHED[0])
     assert not {entry.column for entry in traced(study, version)} & set(SEARCHED)
+    (why,) = untraced(study, version)
+    assert why.startswith(f"`{SEARCHED[0]}` compares")
+    page = render(ReportData("tiny", "?", "v", untraced=[why]))
+    assert f"<code>{SEARCHED[0]}</code> compares a design&#39;s best point" in page
+
+
+def test_a_tree_that_a_point_does_not_have_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """An infeasible point has no cost, and what a search alone knows is no zero."""
+    for words, said in (
+        ((SEARCHED[0],), "is known to a study's search alone"),
+        (("cost_per_mtoken_usd", "plan.ep=3"), "the point is infeasible: the plan does not fit"),
+    ):
+        assert main(["explain", "--trace", *words]) == 2
+        told = capsys.readouterr()
+        assert said in told.err
+        assert not told.out
 
 
 def test_the_page_lists_the_commands_escaped() -> None:

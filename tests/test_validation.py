@@ -14,7 +14,7 @@ from infercost.__main__ import main
 from infercost.calibrate.public import MEASURED
 from infercost.calibrate.record import ERRORS, EXAMINATION, LEFT_OUT, read_record, write_record
 from infercost.errors import SpecError
-from infercost.measurements import read_table
+from infercost.measurements import COLUMNS, read_table
 from infercost.readings import Unread, read
 from infercost.stages.calibrate import told
 from infercost.validation import REPORT, batch_range, errors_of, validate
@@ -129,6 +129,14 @@ def test_a_record_without_a_column_is_one_line(tmp_path: Path) -> None:
         read_record(tmp_path / "x.csv")
     with pytest.raises(SpecError, match="Run 'make calibrate'"):
         read_record(tmp_path / "nowhere.csv")
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """Either of the two would be a silent choice."""
+    file = tmp_path / "x.csv"
+    file.write_text(f"{','.join(COLUMNS)},value\n")
+    with pytest.raises(SpecError, match=r"value: stands in two columns\. Leave out one"):
+        read_table(file)
 
 
 # The command

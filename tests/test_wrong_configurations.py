@@ -532,6 +532,8 @@ OVERRIDES = [
     ("hardware=H100-SXM", "hardware: there is no hardware 'H100-SXM'. Did you mean 'h100-sxm'?"),
     ("model=gpt-5,dbrx", "model: there is no model 'gpt-5'. Did you mean 'gpt-"),
     ("hardware=glob(zx*)", "matches no option. Known: a100-pcie-80gb,"),
+    ("hardware=../hardware/h100-sxm", "there is no hardware '../hardware/h100-sxm'"),
+    ("hardware=null", "hardware: there is no hardware 'null'. Known: a100-pcie-80gb,"),
     ("hardware=dbrx", "hardware: there is no hardware 'dbrx'. Known: a100-pcie-80gb,"),
     ("hardware=h100-sxm,h100-sxm", "names h100-sxm twice. Name each value once"),
     ("hardware.tpd=700 W", "hardware.tpd: unknown key 'tpd'. Did you mean 'tdp'?"),
@@ -570,6 +572,10 @@ OVERRIDES = [
     ("batch=glob(*)", "glob(...) chooses options, not values. Write a list"),
     ("batch=range(8,1)", "has no values. Write at least one"),
     ("batch=range(1,8,0)", "range() arg 3 must not be zero. Write a list or range(a, b, step)"),
+    ("batch=range(1,100000000)", "has 1e+08 values, more than 1,000,000. Write a wider step"),
+    ("batch=range(1,inf)", "has inf values, more than 1,000,000. Write a wider step"),
+    ("batch.x=8", "batch.x: is one value, without keys. Set batch itself"),
+    ("+memory@hardware.memory.hbm=hbm4", "hbm: is set already. Leave out the '+'"),
     ("batch=1,8,1", "names 1 twice. Name each value once"),
     ("~hardware", "deletes a key that every case needs. Set it instead"),
     ("~hardware.tdp", "deletes a key that every case needs. Set it instead"),
@@ -610,6 +616,7 @@ SWEEPS = [
     ("hardware.tpd=1 W,2 W", "hardware.tpd=1 W", "unknown key 'tpd'. Did you mean 'tdp'?"),
     ("hardware.tdp=700 W,800", "hardware.tdp=800", "800 has no unit. Write for example '700 W'"),
     ("hardware.tdp=700 W,800 J", "hardware.tdp=800 J", "it is an energy, not a power"),
+    ("hardware.tdp=700 W,0.7 kW", "hardware.tdp=0.7 kW", "is 700 W again. Name it once"),
     ("hardware.tdp=range(1,4)", "hardware.tdp=1", "1 has no unit. Write for example '700 W'"),
     ("hardware.tdp=1,000 W", "hardware.tdp=1", "1 has no unit. Write for example '700 W'"),
     ("hardware.idle_power=1 W,1 kW", "hardware.idle_power=1 kW", "leaves nothing of tdp 700.0 W"),
@@ -700,6 +707,17 @@ def test_a_misspelt_option_of_the_users_own_is_found_too(tmp_path: Path) -> None
     own(tmp_path, "hardware", CHIP, "warp-drive")
     message = refused("hardware=warp-drvie", dirs=(str(tmp_path),))
     assert message.endswith("Did you mean 'warp-drive'?")
+
+
+def test_a_folder_or_a_dangling_link_is_no_option(tmp_path: Path) -> None:
+    """Such a name would be offered as what was meant."""
+    own(tmp_path, "hardware", CHIP, "warp")
+    (tmp_path / "hardware" / "drive.yaml").mkdir()
+    (tmp_path / "hardware" / "drift.yaml").symlink_to("nowhere.yaml")
+    for name in ("drive", "drift"):
+        message = refused(f"hardware={name}", dirs=(str(tmp_path),))
+        assert f"there is no hardware '{name}'" in message
+        assert f"mean '{name}'" not in message
 
 
 # --- and what is right works

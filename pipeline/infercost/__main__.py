@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import gc
+import io
 import os
 import sys
 from pathlib import Path
@@ -78,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; a fault that the user can mend is one line per fault and exit code 2."""
     gc.set_threshold(SELDOM)
+    _check_streams()
     top = parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what might follow
         from infercost.completions import complete
@@ -97,12 +99,23 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno == errno.ENOSPC:
+            fault = "the disk is full; nothing half-written is left"
+        elif error.filename is not None:
+            fault = (error.strerror or "cannot be used").lower()
+        else:
             raise
-        at = error.filename or Path.cwd()
-        print(f"infercost: {at}: the disk is full; nothing half-written is left", file=sys.stderr)
+        print(f"infercost: {error.filename or Path.cwd()}: {fault}", file=sys.stderr)
         return 1
     return code
+
+
+def _check_streams() -> None:
+    """Standard output may be closed, or of an encoding without our signs: print what there is."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  to the end
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

@@ -403,6 +403,10 @@ def _plain_options(
     return options
 
 
+_TWICE = "Multiple values for"
+"""What Hydra says of an option that is mounted where one stands."""
+
+
 class _Readable:
     """Turns what Hydra, OmegaConf and YAML raise into one line: the file or override, the fault."""
 
@@ -437,7 +441,10 @@ class _Readable:
         key = full_key.group(1) if full_key else ""
         for text in self.question.fixed:
             target, written = _target(text), text.lstrip("+").partition("=")[0]
-            if f"{key}.".startswith(f"{target}.") or any(f"'{written}'" in line for line in lines):
+            twice = f"{_TWICE} {written}."
+            if f"{key}.".startswith(f"{target}.") or any(
+                f"'{written}'" in line or twice in line for line in lines
+            ):
                 return self._overriding(text, key or written, lines)
         group, _, inner = key.partition(".")
         if group in self.picked:
@@ -449,7 +456,7 @@ class _Readable:
     def _overriding(self, text: str, key: str, lines: list[str]) -> SpecError:
         """What is wrong with an override that Hydra refuses."""
         place, line = f"override '{text}'", lines[0].rstrip(".")
-        if "already at" in line:
+        if "already at" in line or _TWICE in line:
             return SpecError(place, key, "is set already", "Leave out the '+'")
         if "nterpolation" in line:
             return SpecError(place, key, line, "Write the value itself")

@@ -38,6 +38,25 @@ LATEST = "latest"
 ID = "id"
 """The column that alone identifies the rows of a dataset that has it."""
 
+PUBLISHED = ("study", "version", "logical_digest", "rows", "files", "columns")
+"""Keys of every manifest."""
+RESTORE = "Restore the version from a copy, or compute the study again"
+
+
+def read_manifest(file: Path) -> Manifest:
+    """A manifest. Raises `SpecError` for a file that is none."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(str(file), "", f"cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise SpecError(str(file), "", "is not JSON", RESTORE) from None
+    missing = [k for k in PUBLISHED if not isinstance(content, dict) or k not in content]
+    if missing:
+        raise SpecError(str(file), missing[0], "is missing", RESTORE)
+    found: Manifest = content
+    return found
+
 
 @dataclass(frozen=True)
 class Version:
@@ -54,14 +73,24 @@ class Version:
 
     def manifest(self) -> Manifest:
         """Schema, files, digests, configuration and sources."""
-        content: Manifest = json.loads((self.folder / "manifest.json").read_text())
-        return content
+        return read_manifest(self.folder / "manifest.json")
+
+    def intact(self) -> Version:
+        """Itself; raises `SpecError` where files are not those published, by name and size.
+
+        What has the same size and other bytes is found by `verify`, which reads all of them.
+        """
+        faults = _listing_faults(self, self.manifest())
+        if faults:
+            path, _, fault = faults[0].partition(": ")
+            raise SpecError(str(self.folder / path), "", fault, RESTORE)
+        return self
 
     def rows(self) -> pd.DataFrame:
         """All rows."""
         import pandas as pd
 
-        return pd.read_parquet(self.data)
+        return pd.read_parquet(self.intact().data)
 
 
 def publish(root: Path, study: str, parts: Mapping[str, Path], about: Manifest) -> Version:
@@ -240,22 +269,39 @@ def remove(version: Version) -> None:
     shutil.rmtree(grave)
 
 
+def _listing_faults(version: Version, manifest: Manifest) -> list[str]:
+    """Files that are missing, of another size or not of the version, one line each."""
+    faults = []
+    listed = {entry["path"]: entry["bytes"] for entry in manifest["files"]}
+    for path, size in listed.items():
+        file = version.folder / path
+        if not file.is_file():
+            faults.append(f"{path}: is missing")
+        elif file.stat().st_size != size:
+            faults.append(f"{path}: has other bytes than published")
+    there = sorted(version.data.iterdir()) if version.data.is_dir() else []
+    names = (f"data/{file.name}" for file in there if not file.name.startswith("."))
+    return [*faults, *(f"{name}: was not published" for name in names if name not in listed)]
+
+
 def verify(version: Version) -> list[str]:
     """What is wrong with a version's files, one line each; nothing if all is as published."""
+    import pyarrow.parquet as pq
+
     manifest = version.manifest()
-    faults = []
-    listed = {entry["path"] for entry in manifest["files"]}
+    faults = _listing_faults(version, manifest)
+    told = {fault.partition(": ")[0] for fault in faults}
     for entry in manifest["files"]:
         file = version.folder / entry["path"]
-        if not file.is_file():
-            faults.append(f"{entry['path']}: is missing")
-        elif hashlib.sha256(file.read_bytes()).hexdigest() != entry["sha256"]:
+        if entry["path"] in told:
+            continue
+        if hashlib.sha256(file.read_bytes()).hexdigest() != entry["sha256"]:
             faults.append(f"{entry['path']}: has other bytes than published")
-    faults += [
-        f"data/{file.name}: was not published"
-        for file in sorted(version.data.iterdir())
-        if f"data/{file.name}" not in listed
-    ]
+        elif pq.read_metadata(file).num_rows != entry["rows"]:
+            faults.append(f"{entry['path']}: has other rows than the manifest says")
+    if manifest["rows"] != sum(entry["rows"] for entry in manifest["files"]):
+        faults.append("manifest.json: rows are not those of its files")
+    listed = {entry["path"] for entry in manifest["files"]}
     if not faults:
         found = logical_digest([version.folder / path for path in sorted(listed)])
         if found != manifest["logical_digest"]:

@@ -39,6 +39,20 @@ def typed_axis(options: Options, composed: ComposedCase, axis: Axis) -> GridAxis
     return GridAxis(axis.name, values)
 
 
+def distinct_axis(options: Options, composed: ComposedCase, axis: Axis) -> GridAxis:
+    """As `typed_axis`; a value that stands twice, in whatever units, is refused."""
+    found = typed_axis(options, composed, axis)
+    if len(axis.values) > 1:
+        return found
+    first: dict[float, object] = {}
+    for value, text in zip(found.values[axis.name].tolist(), axis.values[axis.name], strict=True):
+        if value in first:
+            place = f"override '{axis.name}={text}'"
+            raise SpecError(place, axis.name, f"is {first[value]} again", "Name it once")
+        first[value] = text
+    return found
+
+
 BLOCK = 2**16
 """Points evaluated at once: enough to hide Python's overhead, few enough for the cache."""
 
@@ -100,7 +114,7 @@ def parts(question: Question) -> Iterator[Columns]:
     cases = list(options.cases())  # every option is checked before its inputs are
     draws = None if question.draws is None else described(options, question.draws, swept)
     for composed in cases:
-        axes = [typed_axis(options, composed, axis) for axis in options.question.axes]
+        axes = [distinct_axis(options, composed, axis) for axis in options.question.axes]
         if draws is not None:
             axes.append(draw_axis(draws, composed))
         grid = Grid(tuple(axes))

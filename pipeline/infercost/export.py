@@ -65,7 +65,7 @@ def _tables(version: Version) -> Iterator[pa.Table]:
     """Rows file by file, a row group at a time."""
     import pyarrow.parquet as pq
 
-    for entry in version.manifest()["files"]:
+    for entry in version.intact().manifest()["files"]:
         with pq.ParquetFile(version.folder / entry["path"]) as file:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group)
@@ -73,7 +73,7 @@ def _tables(version: Version) -> Iterator[pa.Table]:
 
 def export_archive(version: Version, target: Path) -> None:
     """A zip that says what is in it, under which licence, and how to cite it."""
-    manifest = version.manifest()
+    manifest = version.intact().manifest()
     about = json.dumps(data_package(manifest), indent=1, ensure_ascii=False) + "\n"
     with landing(target) as scratch, zipfile.ZipFile(scratch, "w") as archive:
         _put(archive, "datapackage.json", about.encode())

@@ -42,10 +42,14 @@ def layout_of(row: Row, devices: int) -> Layout:
     tp, pp, dp = (_degree(row, name) for name in ("tp", "pp", "dp"))
     if is_mlperf(row) and not tp:
         return Layout(devices, open=True)
-    pp, dp = max(pp, 1), max(dp, 1)
+    stated, pp, dp = dp, max(pp, 1), max(dp, 1)
     tp = tp or max(devices // (pp * dp), 1)
     if tp * pp > devices:
         raise Fault(f"tp {tp} x pp {pp} exceeds {devices} devices")
+    if devices % (tp * pp):
+        raise Fault(f"{devices} devices are no multiple of tp {tp} x pp {pp}")
+    if stated not in (0, devices // (tp * pp)):
+        raise Fault(f"tp {tp} x pp {pp} x dp {stated} is not {devices} devices")
     return Layout(tp, pp, devices // (tp * pp))
 
 

@@ -77,6 +77,9 @@ def _check_header(place: str, names: list[str]) -> None:
     if missing:
         fault = "column is missing" if len(missing) == 1 else "columns are missing"
         raise SpecError(place, ", ".join(missing), fault, nearest(missing[0], names))
+    repeated = [name for name in dict.fromkeys(names) if name and names.count(name) > 1]
+    if repeated:
+        raise SpecError(place, repeated[0], "stands in two columns", "Leave out one of the two")
 
 
 def _told_apart(rows: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -160,15 +163,22 @@ def lengths(row: Row) -> tuple[float, float]:
     return prompt, output
 
 
+_COUNT = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
+"""A whole number, thousands marked by commas or by nothing."""
+
+
 def _tokens(row: Row, column: str) -> float:
-    """Tokens of one request in a column's words: `512`, `~100`, `2048 context`, `few tokens`."""
+    """Tokens of one request in a column's words: `512`, `~100`, `2048 context`, `few tokens`.
+
+    What a number is followed by has to be words: `1 024`, `512-2048` and `1,5` are no count.
+    """
     text = (row[column] or "").strip()
     total = re.match(r"([\d,]+) total over (\d+)", text)
     if total:
         return float(total[1].replace(",", "")) / float(total[2])
     if re.match(r"few\b", text):
         return FEW
-    leading = re.match(r"~?\s*([\d,]+(?:\.\d+)?)\b", text)
+    leading = re.match(rf"~?\s*({_COUNT}(?:\.\d+)?)(?:\s+\(?[A-Za-z]|$)", text)
     return float(leading[1].replace(",", "")) if leading else math.nan
 
 

@@ -24,7 +24,12 @@ class Mounted:
 
 
 def option_files(dirs: tuple[Path, ...], group: str, option: str) -> list[Path]:
-    """The files of an option, in the order of search: Hydra takes the first."""
+    """The files of an option, in the order of search: Hydra takes the first.
+
+    None of a path: the same file by another name would be another option.
+    """
+    if "/" in option:
+        return []
     files = [folder / group / f"{option}.yaml" for folder in dirs]
     return [file for file in files if file.is_file()]
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from infercost.errors import SpecError, nearest
 from infercost.paths import config_dirs, shown
@@ -160,6 +160,8 @@ def _check_key(key: str, override: Override, dirs: tuple[Path, ...]) -> None:
         if any((folder / group).is_dir() for folder in dirs):
             remedy = f"Say where to mount it: {group}@path={override.value()}"
         raise SpecError(place, key, f"unknown key '{group}'", remedy)
+    if group in ROOT_KEYS and mount != group:
+        raise SpecError(place, key, "is one value, without keys", f"Set {group} itself")
     if option and not override.is_sweep_override():
         checked_options(option, (str(override.value()),), dirs, place)
 
@@ -219,6 +221,8 @@ def _sweep_values(override: Override) -> tuple[object, ...]:
         raise SpecError(place, "", "an interval has no values", "Write a list or range(a, b, step)")
     if kind == "Glob":
         raise SpecError(place, "", "glob(...) chooses options, not values", "Write a list")
+    if kind == "RangeSweep":
+        _check_range(override._value, place)
     try:
         values = tuple(override.sweep_iterator())
     except ValueError as error:  # range(1, 9, 0)
@@ -231,6 +235,19 @@ def _sweep_values(override: Override) -> tuple[object, ...]:
     return values
 
 
+LONGEST_RANGE = 1_000_000
+"""Values of a range that an axis has room for."""
+
+
+def _check_range(sweep: Any, place: str) -> None:
+    """Refuse a range of more values than fit: they would be written out before anything else."""
+    start, stop, step = (float(getattr(sweep, end)) for end in ("start", "stop", "step"))
+    count = (stop - start) / step if step else 0.0
+    if not count <= LONGEST_RANGE:
+        fault = f"has {count:.4g} values, more than {LONGEST_RANGE:,}"
+        raise SpecError(place, "", fault, "Write a wider step: range(a, b, step)")
+
+
 _NUMBER = re.compile(r"\s*[+-]?\.?\d")
 
 
@@ -241,7 +258,8 @@ def is_label(value: object) -> bool:
 
 def option_names(dirs: tuple[Path, ...], group: str) -> list[str]:
     """All options of a group. A name that starts with `_` is for others to build on."""
-    return sorted({f.stem for folder in dirs for f in (folder / group).glob("[!_]*.yaml")})
+    files = (file for folder in dirs for file in (folder / group).glob("[!_]*.yaml"))
+    return sorted({file.stem for file in files if file.is_file()})
 
 
 def _option_names(override: Override, dirs: tuple[Path, ...]) -> tuple[str, ...]:
@@ -264,7 +282,7 @@ def option_named(value: object, group: str) -> str:
     """An option as it is named; a list of directions or mitigations is one combination."""
     if group in COMBINING and isinstance(value, list):
         return COMBINED.join(str(name) for name in value) if value else NO_DIRECTION
-    return str(value)
+    return "null" if value is None else str(value)
 
 
 def checked_options(

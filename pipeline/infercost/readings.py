@@ -23,6 +23,8 @@ STATIC_CHUNK = 1e9
 CHUNKS = {"llama-cpp-2024": 512.0, "llama-cpp-metal": 512.0, "llama-cpp-2025": 2048.0}
 """Tokens per pass of stacks that cut a prompt; in-flight batching takes 8192."""
 IN_FLIGHT_CHUNK = 8192.0
+SCENARIOS = ("prefill", "decode", "latency", "offline", "server", "closed loop")
+"""What a row may be a measurement of; words may follow, as in `server (interactive)`."""
 ROLLING = "llama-cpp-2025"
 """Software whose caches of windows hold a pass of prefill more than the window (llama.cpp,
 `llama-kv-cache-iswa.cpp`); attention reads all of it and masks what has left the window."""
@@ -166,6 +168,8 @@ def _check_options(row: Row, dirs: tuple[str, ...]) -> None:
     for column in ("weight_format", "kv_format"):
         if row[column] and row[column] not in BITS:
             raise Fault(f"{column} '{row[column]}' is no known number format")
+    if row["scenario"].partition(" (")[0] not in SCENARIOS:
+        raise Fault(f"scenario '{row['scenario']}' is none of {', '.join(SCENARIOS)}")
 
 
 def _weights(row: Row, era: str) -> tuple[str, str]:

@@ -6,7 +6,6 @@ A manifest holds what every part was asked, so that neither needs the options' f
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from infercost.compose import ComposedCase
-from infercost.datasets import Manifest, Version, land, verify
+from infercost.datasets import Manifest, Version, land, read_manifest, verify
 from infercost.digests import logical_digest
 from infercost.errors import SpecError
 from infercost.evaluation import evaluated
@@ -142,16 +141,24 @@ def _same(before: Any, after: Any) -> bool:
     return bool(before == after)
 
 
+def _is_whole(version: Version) -> bool:
+    """Whether a version is as it was published; one whose manifest is damaged is not."""
+    try:
+        return not verify(version)
+    except SpecError:
+        return False
+
+
 def rebuild(manifest_file: Path, root: Path) -> Version:
     """Compute a version from its manifest; it lands only if every byte is as it was published.
 
     A version that is there and damaged is replaced. Raises `SpecError` that names what differs.
     """
-    manifest: Manifest = json.loads(manifest_file.read_text())
+    manifest = read_manifest(manifest_file)
     study, name = manifest["study"], manifest["version"]
     target = root / study / name
     version = Version(study, name, target)
-    if target.exists() and not verify(version):
+    if target.exists() and _is_whole(version):
         return version
     staging = root / study / f".staging-{uuid.uuid4().hex}"
     try:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Columns = dict[str, Callable[[], Node]]
 MILLION = 1e6
+SEARCHED = ("capacity_cost_per_mtoken_usd",)
+"""Columns that a study's search alone knows: it compares points with memory limited and not."""
 TOKENS, ANSWER, REQUEST = "tokens", "output tokens of an answer", "outputs of a request"
 
 

@@ -46,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.metric not in metrics():
         raise SpecError("--metric", arguments.metric, "is no metric", "See infercost metrics")
+    if arguments.largest < 1:
+        raise SpecError(f"--largest {arguments.largest}", "", "serves nothing", "Take 1 or more")
     rows = between(
         arguments.overrides,
         arguments.input,

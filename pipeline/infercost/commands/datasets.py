@@ -223,7 +223,10 @@ def run_tag(arguments: argparse.Namespace) -> int:
 def run_gc(arguments: argparse.Namespace) -> int:
     """Delete versions that no pointer names."""
     from infercost.datasets import remove, unreachable
+    from infercost.errors import SpecError
 
+    if arguments.keep < 0:
+        raise SpecError(f"--keep {arguments.keep}", "", "is negative", "Write a count")
     found = unreachable(arguments.root, arguments.study, arguments.keep)
     size = sum(e["bytes"] for v in found for e in v.manifest()["files"])
     for version in found:

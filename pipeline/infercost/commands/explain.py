@@ -9,6 +9,7 @@ from infercost.commands.arguments import add_config_dir
 from infercost.commands.mitigation_tables import mitigation_rows, print_mitigations
 from infercost.commands.output import bar, console, print_json, print_table, shown_unit
 from infercost.commands.tier_tables import print_change, print_tiers
+from infercost.commands.uncertain_inputs import nominal_inputs, told
 from infercost.errors import SpecError
 
 if TYPE_CHECKING:
@@ -63,10 +64,12 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one point; an infeasible one is shown as such, with what ran out."""
-    _, composed, grid, point = asked(arguments.overrides, tuple(arguments.config_dir))
-    if arguments.trace:
-        return _trace(arguments, composed, point)
+    options, composed, grid, point = asked(arguments.overrides, tuple(arguments.config_dir))
     content = explained(composed, grid, point)
+    if arguments.trace:
+        _check_traceable(arguments.trace, composed, content)
+        return _trace(arguments, composed, point)
+    content["uncertain"] = nominal_inputs(options, composed)
     if point.case.base is not None:
         content["base"] = explained(composed, grid, _without_directions(point))
     if point.case.unmitigated is not None:
@@ -76,6 +79,18 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(composed, content)
     return 0
+
+
+def _check_traceable(column: str, composed: ComposedCase, content: dict[str, Any]) -> None:
+    """Refuse the tree of a figure that one point does not have."""
+    from infercost.trace_columns import SEARCHED
+
+    if not content["feasible"]:
+        why = _why(composed.case, content)
+        raise SpecError("explain --trace", column, f"the point is infeasible: {why}")
+    if column in SEARCHED:
+        fault = "is known to a study's search alone, which compares its best point with more memory"
+        raise SpecError("explain --trace", column, fault, "Take it from the rows of a study")
 
 
 def _trace(arguments: argparse.Namespace, composed: ComposedCase, point: Evaluation) -> int:
@@ -98,9 +113,11 @@ def asked(
     from infercost.question import ask
 
     question = ask(overrides, dirs)
+    if question.draws is not None:
+        fault = "draws many points, and explain takes one"
+        raise SpecError("override 'draw'", "", fault, "Use 'infercost evaluate'")
     if question.size != 1:
-        swept = [axis.name for axis in (*question.axes, *question.labels)]
-        swept += [] if question.draws is None else ["draw"]
+        swept = [axis.name for axis in (*question.axes, *question.labels) if axis.size > 1]
         swept += [group for group, names in question.options.items() if len(names) > 1]
         raise SpecError(
             f"override '{swept[0]}'",
@@ -177,6 +194,8 @@ def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
     )
     if composed.options["direction"] != NO_DIRECTION:
         out.print(f"directions: {composed.options['direction']}", markup=False)
+    if content["uncertain"]:
+        out.print(told(content["uncertain"]), markup=False)
     if not content["feasible"]:
         out.print(f"\nINFEASIBLE: {_why(case, content)}", style="bold red", markup=False)
         if content["limited_by"] == "modality":

@@ -21,8 +21,13 @@ def console() -> Console:
     """A console as wide as the terminal, or wide enough for any table in a pipe."""
     from rich.console import Console
 
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            """Leave to the command line what rich would end with exit code 1."""
+            raise BrokenPipeError
+
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 160
-    return Console(width=width, highlight=False, soft_wrap=False)
+    return Piped(width=width, highlight=False, soft_wrap=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -48,7 +53,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 def print_json(content: Any) -> None:
     """JSON with NaN and infinity as null: what every parser reads."""
-    print(json.dumps(_plain(content), indent=1, ensure_ascii=False))
+    escaped = not (sys.stdout.encoding or "").lower().startswith("utf")
+    print(json.dumps(_plain(content), indent=1, ensure_ascii=escaped))
 
 
 def _plain(value: Any) -> Any:

@@ -17,9 +17,15 @@ def ttft(point: Evaluation) -> Array:
     how = point.case.mechanisms.light
     if how is None or point.light is None:
         return own
-    # In a cascade the lighter model has answered in vain before the other one begins.
-    waited = e2e_latency(point.light) if np.any(as_array(how.tried) > 0) else 0.0
-    return how.share * ttft(point.light) + (1.0 - how.share) * (own + waited)
+    return how.share * ttft(point.light) + (1.0 - how.share) * (own + _tried_in_vain(point))
+
+
+def _tried_in_vain(point: Evaluation) -> Array:
+    """In a cascade the lighter model has answered in vain before the other one begins."""
+    how = point.case.mechanisms.light
+    if how is None or point.light is None:
+        return 0.0
+    return np.where(as_array(how.tried) > 0, e2e_latency(point.light), 0.0)
 
 
 def _searched(point: Evaluation) -> Array:
@@ -33,7 +39,9 @@ def ttft_p90(point: Evaluation) -> Array:
     own = (
         point.lengths.quantile(point.prefill_time, 0.9) + point.first_output_time + _searched(point)
     )
-    return own if point.light is None else np.maximum(own, ttft_p90(point.light))
+    if point.light is None:
+        return own
+    return np.maximum(own + _tried_in_vain(point), ttft_p90(point.light))
 
 
 @metric("s", "t_TPOT")
@@ -117,7 +125,8 @@ def decode_mfu(point: Evaluation) -> Array:
 
 @metric("1", "MBU")
 def decode_mbu(point: Evaluation) -> Array:
-    """Bytes moved in a decode step over what the peak of all memory tiers gives in its time."""
+    """Bytes moved in a decode step over what the peak of all memory tiers gives in its time; units
+    near memory read more than that."""
     peak: Array = sum((m.total_bandwidth for m in point.case.hardware.memory.values()), start=0.0)
     return point.decode.bytes_moved / (point.step_time * peak)
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from infercost.arrays import Array
+import numpy as np
+
+from infercost.arrays import Array, as_array
 from infercost.cost import Evaluation
 from infercost.registry import add
 from infercost.terms import RESOURCES, Terms
@@ -27,7 +29,8 @@ def _share(terms_of: Callable[[Evaluation], Terms], resource: str) -> Callable[[
         terms = terms_of(point)
         if resource not in terms and terms.is_positive:
             return 0.0  # as small as the axes that it depends on: none
-        return terms.get(resource, 0.0) / terms.total
+        with np.errstate(invalid="ignore"):  # no prefill, no share of it
+            return terms.get(resource, 0.0) / as_array(terms.total)
 
     return evaluate
 

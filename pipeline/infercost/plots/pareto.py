@@ -153,7 +153,7 @@ def _labels(points: pd.DataFrame, x: LogAxis, y: LogAxis) -> list[alt.Chart]:
         }
     )
     base = alt.Chart(shown).encode(x=x.x(SPEED), y=y.y(COST), text="label:N")
-    ink = alt.Color("ink:N", scale=None, legend=None)
+    ink = alt.Color("ink:N", scale=None)  # no scale, no legend
     return [
         base.mark_text(fontSize=10, fontWeight="bold", stroke="white", strokeWidth=3),
         base.mark_text(fontSize=10, fontWeight="bold").encode(color=ink),

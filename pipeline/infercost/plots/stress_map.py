@@ -53,9 +53,7 @@ def stress_map(data: FigureData) -> Figure:
             ),
         )
     )
-    texts = base.mark_text(fontSize=10).encode(
-        text="label:N", color=alt.Color("ink:N", scale=None, legend=None)
-    )
+    texts = base.mark_text(fontSize=10).encode(text="label:N", color=alt.Color("ink:N", scale=None))
     panel = alt.layer(tiles, texts, data=shown).properties(
         width=alt.Step(CELL[0]), height=alt.Step(CELL[1])
     )

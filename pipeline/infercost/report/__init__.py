@@ -57,6 +57,8 @@ class ReportData:
     """`sources` (key -> title and url) is listed by itself, all else as it stands."""
     assumptions: Sequence[Assumption | tuple[str, str, str, str]] = ()
     traced: Sequence[Traced] = ()
+    untraced: Sequence[str] = ()
+    """Why some figures have no such command, in sentences."""
     reproduce: Sequence[str] = ()
     """Command lines."""
 

@@ -71,7 +71,10 @@ def _with_tooltip(unit: Spec) -> None:
 def _legend_fields(unit: Spec) -> Iterator[str]:
     """Categories that colour tells apart, and a legend names."""
     color = unit.get("encoding", {}).get("color", {})
-    named = isinstance(color, dict) and color.get("legend", {}) is not None
+    named = isinstance(color, dict) and None not in (
+        color.get("legend", {}),
+        color.get("scale", {}),
+    )
     if named and color.get("type") == "nominal" and "field" in color:
         yield str(color["field"])
 

@@ -67,7 +67,7 @@ def connect(version: Version, study: Study | None = None) -> duckdb.DuckDBPyConn
 
     connection = duckdb.connect()
     connection.execute("SET threads = 1")  # sums in one order, whatever the machine
-    files = str(version.data / "*.parquet").replace("'", "''")
+    files = str(version.intact().data / "*.parquet").replace("'", "''")
     connection.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet('{files}')")
     for name, text in ({} if study is None else study.aggregates).items():
         query(connection, name, f'CREATE VIEW "{name}" AS {text}')

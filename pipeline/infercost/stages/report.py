@@ -21,7 +21,7 @@ from infercost.stages.aggregate import OPERATORS, published
 from infercost.stages.answer import sentences
 from infercost.stages.ledger import cards_of
 from infercost.stages.publish import drawn_sources
-from infercost.stages.traced import traced
+from infercost.stages.traced import traced, untraced
 from infercost.stages.trust import Trust, trust
 from infercost.studies import load_study
 from infercost.witnesses import is_unchecked
@@ -54,6 +54,7 @@ def run(
         manifest={key: manifest[key] for key in FACTS},
         assumptions=[*assumptions(manifest["options"]), *drawn(study)],
         traced=traced(study, version, tuple(plan.dirs)),
+        untraced=untraced(study, version),
         reproduce=_commands(plan, version.name),
     )
     assert OPERATORS not in study.aggregates  # as long as the whole dataset: in the CSV alone

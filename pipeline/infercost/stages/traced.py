@@ -24,10 +24,9 @@ from infercost.specs.case import GROUPS
 from infercost.specs.study import Replays, Study
 from infercost.stages.aggregate import connect, query
 from infercost.table import PLAN_COLUMNS
+from infercost.trace_columns import SEARCHED
 
 UNITS = ("USD", "J", "kgCO2e")
-SEARCHED = ("capacity_cost_per_mtoken_usd",)
-"""Columns that a study's search alone knows: it compares points with memory limited and not."""
 FLEET = {
     "cost": "cost",
     "spent": "spent",
@@ -57,6 +56,30 @@ def traced(study: Study, version: Version, dirs: tuple[str, ...] = ()) -> list[T
         command = shlex.join(["infercost", *words, *folders, "--trace", column])
         found.append(Traced(column, float(row[column]), unit, command))
     return found
+
+
+OF_SEARCH = (
+    "`{}` compares a design's best point with the best one of a device of unlimited memory: the"
+    " search of a study alone knows both, and no command takes it apart."
+)
+OF_TIES = (
+    "A tie is the value of an input at which two designs cost the same, found by search: it has no"
+    " terms. `infercost breakeven` finds it again, `infercost explain --trace` takes either side"
+    " apart there."
+)
+OF_GAMMA = (
+    "Rows at gamma arrivals have no command: `infercost replay` takes a trace's own arrivals, or"
+    " Poisson ones. Figures above are traced at those."
+)
+
+
+def untraced(study: Study, version: Version) -> list[str]:
+    """Why figures of a study that look like traced ones are not, a sentence per kind."""
+    there = {entry["name"] for entry in version.manifest()["columns"]}
+    found = [OF_SEARCH.format(name) for name in SEARCHED if name in there and used(study, name)]
+    found += [] if study.break_even is None else [OF_TIES]
+    gamma = study.replays is not None and study.replays.variations
+    return [*found, OF_GAMMA] if gamma else found
 
 
 def used(study: Study, name: str) -> bool:
