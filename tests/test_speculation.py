@@ -6,10 +6,11 @@ deepseek-v3-report and layerskip-2024 the speed-ups, with what they leave open. 
 as decode alone at 500 tokens of context under the default calibration, one of transformers under
 `eager-pytorch`, whose host launches layer after layer (from a step of another model on another
 device); tokens per pass are its own, so that it examines what drafts, verification and the host
-cost, not acceptance. The host's time beside passes is fitted where `use` says so: SGLang 0.4.4, which hides nothing of it under speculation, 2.6 ms a step
-and 0.09 ms a sequence, by least squares of logarithms on its nine EAGLE-3 rows; vLLM 0.9, 0.65 ms a
-step, on two EAGLE-1 rows: 4.37 ms x 2.1 and 4.29 ms x 2.29 tokens are steps of 9.18 and 9.82 ms,
-less a plain one of 7.07 ms and 2 and 3 drafts of 0.73 ms (1.5 GB at 2.1 TB/s), 0.65 and 0.56 ms.
+cost, not acceptance. The host's time beside passes is fitted where `use` says so: SGLang 0.4.4,
+which hides nothing of it under speculation, 2.6 ms a step and 0.09 ms a sequence, by least squares
+of logarithms on its nine EAGLE-3 rows; vLLM 0.9, 0.65 ms a step, on two EAGLE-1 rows: 4.37 ms x 2.1
+and 4.29 ms x 2.29 tokens are steps of 9.18 and 9.82 ms, less a plain one of 7.07 ms and 2 and 3
+drafts of 0.73 ms (1.5 GB at 2.1 TB/s), 0.65 and 0.56 ms.
 Nothing is fitted to the code of EAGLE's authors.
 """
 

@@ -127,9 +127,9 @@ def exposed_launches(layers: Count, launch: Seconds, busy: Seconds) -> Seconds:
 
         max(layers · t - busy, 0)
 
-    `launch` (t) is the host's time for a layer, `busy` what devices need for the pass. The host runs
-    ahead while they work, so that only what exceeds their work shows. Leaves out that it starts
-    afresh with each pass, and that layers differ. Any layers, launches and work broadcast.
+    `launch` (t) is the host's time for a layer, `busy` what devices need for the pass. The host
+    runs ahead while they work, so that only what exceeds their work shows. Leaves out that it
+    starts afresh with each pass, and that layers differ. Any layers, launches and work broadcast.
 
     Source: pytorch-blog-gpt-fast, a decode step of 7 billion parameters in eager mode.
     """

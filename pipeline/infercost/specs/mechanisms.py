@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from infercost.arrays import Array, BytesPerSecond, Count, Ratio, Seconds
 from infercost.specs.model import Model
 
@@ -25,6 +27,13 @@ class Drafting:
     """Time of a step that drafting takes beside passes: look-up, sampling."""
     overhead_per_sequence: Seconds = 0.0
     """The same for each sequence of a step."""
+    at_once: bool = False
+    """Whether all are drafted in one pass from one hidden state, which has no past to keep."""
+
+    @property
+    def passes(self) -> Count:
+        """Passes of the drafter in a step."""
+        return np.minimum(self.drafted, 1.0) if self.at_once else self.drafted
 
 
 @dataclass(frozen=True)
