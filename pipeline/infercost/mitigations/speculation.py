@@ -111,8 +111,8 @@ class Speculation(BaseMitigation):
             if module is None:
                 fault = "it was published without a module that drafts"
                 raise self.refused(case, fault, "Take speculation-eagle or speculation-lookup")
-            mixer, block = target.mixers[module.mixer], target.ffns[module.ffn]
-            return _alone(target, mixer, block, own, target.vocab)
+            parts = target.mixers[module.mixer], target.ffns[module.ffn]
+            return _alone(target, *parts, own, target.vocab)
         mixer = next((m for m in target.mixers.values() if m.kind in ATTENDING), None)
         if mixer is None:
             fault = "no layer of it attends, as a head's does"

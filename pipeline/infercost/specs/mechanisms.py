@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,9 @@ class Mechanisms:
     """Share of the layers that they pass."""
     fused: Ratio = 0.0
     """How far chunks of prefill and decode steps share one pass where both are due."""
+    changes: tuple[Callable[[Any, Any, Any], Any], ...] = ()
+    """What kinds of mitigation change of the operators that they name themselves: each takes a
+    layout, a pass and one of its blocks, and answers the block."""
     light: Beside | None = None
     pool: Beside | None = None
     quality_loss: Array = 0.0
