@@ -109,6 +109,31 @@ def test_no_tokens_per_pass_exceed_what_was_drafted() -> None:
     assert all(float(row["speed_up"]) <= float(row["tokens"]) for row in STATED)
 
 
+CATALOGUE = {
+    "EAGLE-2, repository": ("S006", 4.0, True),
+    "EAGLE-3, repository": ("S001", 5.6, True),
+    "EAGLE-3, up to, HumanEval": ("S002", 6.5, True),
+    "EAGLE-3, Vicuna-13B": ("S001", 5.58, True),
+    "EAGLE-3, Llama-3.1-8B": ("S021", 4.4, True),
+    "EAGLE-3, batch 64 of SGLang": ("S084", 1.38, True),
+    # How many A100, and how Llama-3.3-70B is split over them, is not said.
+    "EAGLE-3, Llama-3.3-70B": ("S031", 4.11, False),
+}
+"""Rounded and highest speed-ups of summaries: the run that they are of, and whether they are met.
+
+Of the others Leviathan's are rows S125 to S128 (two of four by the closed form), DeepSeek's is in
+tests/test_mitigations.py; EAGLE-1's (S129) has no tokens per pass in what was read, Medusa's and
+LayerSkip's (S132 to S138) neither model nor device.
+"""
+
+
+@pytest.mark.parametrize("said", CATALOGUE)
+def test_speed_ups_of_summaries_are_met_within_15_percent_or_said_why_not(said: str) -> None:
+    row, speed_up, met = CATALOGUE[said]
+    found = predicted(next(entry for entry in ROWS if entry["id"] == row))
+    assert (abs(found / speed_up - 1) < 0.15) == met, f"{found:.2f}"
+
+
 def test_a_host_that_launches_layers_sets_the_pace_of_a_plain_step() -> None:
     """32 layers of 1.225 ms against 16 GB at 936 GB/s; at 100 GB/s it hides behind."""
     base = ("plan=base", "model=llama-3.1-8b", "hardware=rtx-3090", "batch=1")
