@@ -706,6 +706,15 @@ def test_rows_of_weights_are_read_where_any_token_needs_them() -> None:
     assert read == pytest.approx(2 * ((1 - 0.4**3) * layers + table), rel=1e-9)
 
 
+def test_light_layers_of_bytes_leave_out_rows_too() -> None:
+    """BLT's, 60 % of 6.476e9 + 4.5 x 0.1424e9 entries, and 4.5 tables of 260 x 1280 whole."""
+    base = ("model=blt-8b", "plan=base", "hardware=h100-sxm", "calibration=ideal", "batch=1")
+    at = point(*base, "workload=snapshot", "workload.context=8", *sparse(0.4))
+    large, light = 32 * (4 * 4096**2 + 3 * 4096 * 11008), 7 * (4 * 1280**2 + 3 * 1280 * 3584)
+    expected = 2 * (0.6 * (large + 4.5 * light) + 4.5 * 260 * 1280) / 3.35e12
+    assert number(at.step_time) == pytest.approx(expected, rel=0.02)
+
+
 def test_a_prefill_needs_all_weights() -> None:
     work = ("model=llama-2-7b", "plan=base", "workload=fixed-lengths")
     plain, thinned = (point(*work, *m) for m in ((), sparse(0.4)))

@@ -95,6 +95,7 @@ def _local(layout: Layout, local: Light) -> Layout:
         "mechanisms": Mechanisms(
             weight_conversion=layout.case.mechanisms.weight_conversion,
             kv_conversion=layout.case.mechanisms.kv_conversion,
+            changes=layout.case.mechanisms.changes,
         ),
         "plan": plan.model_copy(update={"prefix_cache": PrefixCache()}),
     }

@@ -232,6 +232,7 @@ Mixer = Annotated[
 ]
 
 ATTENDING = ("gqa", "mla", "eva")
-"""Kinds whose layer a drafting head may take for its own."""
+"""Kinds with keys and values of every token alone: a drafting head may be such a layer, and tokens
+may leave before it."""
 GROWING = ("gqa", "mla", "compressed", "eva")
 """Kinds that may keep a cache which grows with the context."""
