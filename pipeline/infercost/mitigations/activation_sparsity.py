@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from infercost.arrays import as_array
 from infercost.specs.fields import FractionField
@@ -25,13 +23,15 @@ class ActivationSparsity(BaseMitigation):
     text choose alike.
     """
 
+    SWITCHES: ClassVar = {"sparsity": (0.0,)}
+
     kind: Literal["activation_sparsity"]
     sparsity: FractionField
     """Share of inputs taken for zero."""
 
     def applied(self, case: Case) -> Case:
         """The case with fewer weights read in decode."""
-        if not np.any(as_array(self.sparsity) > 0):
+        if self.off():
             return case
         if case.model.generation.kind != "autoregressive":
             fault = "a pass of it takes so many tokens that every weight is needed"
