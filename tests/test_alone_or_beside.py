@@ -25,6 +25,7 @@ EXPERTS = ("model=deepseek-v3", "plan.tp=8", "workload=azure-2023-conversation")
 SEEN = ("model=qwen2.5-vl-72b", "plan.tp=8", "batch=8", "workload=fixed-lengths")
 
 DOSED = {
+    "activation-sparsity": "0.4",
     "cascade": "0.5",
     "chunked-prefill": "512",
     "disaggregation": "0.5",
@@ -36,8 +37,10 @@ DOSED = {
     "prefix-cache": "0.5",
     "routing": "0.5",
     "sparse-attention": "1000",
+    "speculation-bytes": "7",
     "speculation-eagle": "3",
     "speculation-eagle-tree": "3",
+    "speculation-heads": "5",
     "speculation-lookup": "3",
     "speculation-model": "3",
     "speculation-model-qwen": "3",
@@ -68,6 +71,7 @@ SWEPT = [
     (TRACE, "hardware.tdp", ("300 W", "700 W", "900 W")),
     (TRACE, "economics.discount_rate", ("0", "0.08")),
     (TRACE, "calibration.score_bytes", ("0", "2")),
+    ((*TRACE, "calibration=eager-pytorch"), "calibration.layer_launch", ("0 s", "1 ms")),
     (TRACE, "hardware.scale_up.topology.kind", ("switch", "ring", "torus_2d")),
     ((*EXPERTS, "batch=64"), "plan.dp", ("1", "2")),
     ((*EXPERTS, "batch=64"), "plan.ep", ("1", "8")),

@@ -11,6 +11,8 @@ from infercost.breakdown import operator_rows
 from infercost.compose import Options
 from infercost.errors import SpecError
 from infercost.lengths import lengths_of
+from infercost.operators.base import Operator
+from infercost.placement import kv_bytes_per_sequence
 from infercost.positions import in_positions
 from infercost.question import ask
 from infercost.serving.ask import serving_of
@@ -84,6 +86,104 @@ def test_requests_in_positions_are_requests_of_that_many_tokens(factor: float) -
     assert number(found.prompt) == stated.prompt
     assert found.prompt_mean == 1000.0
     assert number(found.tokens_per_step) == pytest.approx(401.0 / (401.0 * factor - 1), rel=1e-12)
+
+
+# --- every byte through all layers: EvaByte
+
+EVA = ("model=evabyte-6.5b", *BYTES[1:])
+KEY_AND_VALUE = 2 * 32 * 128 * 2
+OWN = (2048 + 1) / 2
+
+
+def core(context: int, *overrides: str) -> Operator:
+    """Attention core of a layer at so many tokens, 4.4 times as many bytes."""
+    at = point(*EVA, "workload=snapshot", f"workload.context={context}", *overrides)
+    return next(o for block in at.decode_blocks for o in block.operators if "core" in o.name)
+
+
+def test_a_byte_sees_half_a_window_and_chunks_of_all_before() -> None:
+    """44,000 bytes: 1024.5 of its window of 2048 in the mean, (44,000 - 1024.5) / 16 chunks."""
+    seen = OWN + (44_000 - OWN) / 16
+    found = core(10_000)
+    assert number(found.flops) == pytest.approx(2 * 32 * (128 + 128) * seen, rel=1e-9)
+    assert number(found.traffic["kv"]) == pytest.approx((seen + 1) * KEY_AND_VALUE, rel=1e-9)
+    assert number(found.written["kv"]) == pytest.approx((1 + 1 / 16) * KEY_AND_VALUE, rel=1e-12)
+
+
+def test_the_first_window_is_plain_attention() -> None:
+    """440 bytes, and the one that is written."""
+    assert number(core(100).traffic["kv"]) == pytest.approx(441 * KEY_AND_VALUE, rel=1e-9)
+
+
+def test_a_window_and_chunks_are_kept() -> None:
+    """32 layers of (44,000 / 16 + 2048) pairs; a Llama of the same shape keeps 44,000."""
+    at = point(*EVA, "workload=snapshot", "workload.context=10000")
+    kept = 32 * (44_000 / 16 + 2048) * KEY_AND_VALUE
+    assert number(kv_bytes_per_sequence(at.layout, at.lengths)) == pytest.approx(kept, rel=1e-9)
+
+
+def test_a_prompt_is_windows_and_chunks() -> None:
+    """Ten windows of 2048 bytes: own pairs (1 + ... + 2048) in each, and of n windows before it
+
+    2048 n · 128 chunks. The first window is exact; a stratum's mean place in later ones is too.
+    """
+    work = ("workload=fixed-lengths", "workload.prompt_tokens=4654.545454545455")
+    at = point(*EVA, *work)
+    block = at.prefill_blocks[0]
+    found = next(o for o in block.operators if "core" in o.name)
+    own = 10 * 2048 * 2049 / 2
+    chunks = 2048 * 128 * sum(range(10))
+    flops = number(found.flops) * number(at.prompt_passes)
+    assert flops == pytest.approx(2 * 32 * 256 * (own + chunks), rel=1e-3)
+
+
+def test_eight_heads_write_five_bytes_at_a_time() -> None:
+    """(1 - 0.9^8) / 0.1 = 5.695 bytes for 7 x 320 x 4096 entries more, read once, and seven keys
+
+    and values more in 32 layers."""
+    plain = point(*EVA, *SHORT)
+    own = "mitigation.speculation-bytes"
+    drafted = point(*EVA, *SHORT, "+mitigation=speculation-bytes", f"{own}.overhead=0 s")
+    more = number(drafted.step_time) - number(plain.step_time)
+    moved = 2 * 7 * 320 * 4096 + 7 * 32 * KEY_AND_VALUE
+    assert more == pytest.approx(moved / 3.35e12, rel=0.01)
+    gain = number(plain.tpot) / number(drafted.tpot)
+    assert gain == pytest.approx((1 - 0.9**8) / 0.1, rel=0.01)
+
+
+def test_heads_have_no_prompt_to_take() -> None:
+    """They draft from a hidden state: a prefill is what it was, their tables take memory."""
+    work = ("workload=fixed-lengths", "workload.prompt_tokens=1000")
+    heads = "+mitigation=speculation-bytes"
+    plain, drafted = (infercost.evaluate([*EVA, *work, *m]).iloc[0] for m in ((), (heads,)))
+    assert drafted.ttft_s == plain.ttft_s
+    assert drafted.weight_memory_b - plain.weight_memory_b == 2 * 7 * 320 * 4096
+
+
+def test_heads_of_a_model_of_tokens_have_a_square_layer_each() -> None:
+    """Five heads of d^2 and a table of 128,256 entries, in 2 B."""
+    base = ("model=llama-3.1-8b", *BYTES[1:], *SHORT)
+    plain, drafted = (point(*base, *m) for m in ((), ("+mitigation=speculation-heads",)))
+    more = number(drafted.memory.weights) - number(plain.memory.weights)
+    assert more == 2 * 5 * (4096**2 + 128256 * 4096)
+
+
+# --- patches of eight: MegaByte
+
+
+def test_light_layers_of_a_fixed_patch_run_eight_times() -> None:
+    """14 layers of 12 x 2048^2 once, 18 of 12 x 1024^2 and a table of bytes eight times."""
+    mega = ("model=megabyte-1b", *BYTES[1:], *SHORT)
+    large, light = 14 * 12 * 2048**2 + 256 * 2048, 18 * 12 * 1024**2 + 256 * 1024
+    expected = 2 * (large + 8 * light) / 3.35e12
+    assert number(point(*mega).step_time) == pytest.approx(expected, rel=0.02)
+
+
+def test_parameters_of_megabyte_are_its_layers() -> None:
+    found = infercost.evaluate(["model=megabyte-1b", *BYTES[1:], *SHORT]).iloc[0]
+    large, light = 14 * 12 * 2048**2 + 256 * 2048, 18 * 12 * 1024**2 + 256 * 1024
+    assert found.parameter_count == large + light
+    assert found.weight_memory_b == 2 * (large + light)
 
 
 def test_bytes_write_no_drafts() -> None:

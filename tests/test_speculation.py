@@ -3,12 +3,14 @@
 `data/reference/speculation.csv` has what was published: with tokens per pass, model and device by
 eagle-3-paper, vllm-issue-20780 and sglang-pr-4247; of leviathan-2023, eagle-repo, medusa-repo,
 deepseek-v3-report and layerskip-2024 the speed-ups, with what they leave open. A stated row is read
-as decode alone at 500 tokens of context under the default calibration; tokens per pass are its own,
-so that it examines what drafts, verification and the host cost, not acceptance. The host's time is
-fitted where `use` says so: SGLang 0.4.4, which hides nothing of it under speculation, 2.6 ms a step
-and 0.09 ms a sequence, by least squares of logarithms on its nine EAGLE-3 rows; vLLM 0.9, 0.65 ms a
-step, on two EAGLE-1 rows: 4.37 ms x 2.1 and 4.29 ms x 2.29 tokens are steps of 9.18 and 9.82 ms,
-less a plain one of 7.07 ms and 2 and 3 drafts of 0.73 ms (1.5 GB at 2.1 TB/s), 0.65 and 0.56 ms.
+as decode alone at 500 tokens of context under the default calibration, one of transformers under
+`eager-pytorch`, whose host launches layer after layer (from a step of another model on another
+device); tokens per pass are its own, so that it examines what drafts, verification and the host
+cost, not acceptance. The host's time beside passes is fitted where `use` says so: SGLang 0.4.4,
+which hides nothing of it under speculation, 2.6 ms a step and 0.09 ms a sequence, by least squares
+of logarithms on its nine EAGLE-3 rows; vLLM 0.9, 0.65 ms a step, on two EAGLE-1 rows: 4.37 ms x 2.1
+and 4.29 ms x 2.29 tokens are steps of 9.18 and 9.82 ms, less a plain one of 7.07 ms and 2 and 3
+drafts of 0.73 ms (1.5 GB at 2.1 TB/s), 0.65 and 0.56 ms.
 Nothing is fitted to the code of EAGLE's authors.
 """
 
@@ -32,6 +34,7 @@ OPEN = [row for row in ROWS if row["open"]]
 VOCAB = {"llama-13b": 32000, "llama-3.1-8b": 128256, "llama-3.3-70b": 128256}
 HOST = {"sglang-0.4.4": (2.6, 0.09), "vllm-0.9": (0.65, 0.0), "vllm": (0.65, 0.0)}
 """Time of the host, ms: of a step and of each of its sequences."""
+STACK = {"transformers": "eager-pytorch"}
 
 
 @cache
@@ -68,6 +71,7 @@ def predicted(row: dict[str, str]) -> float:
         f"batch={row['batch']}",
         "workload=snapshot",
         "workload.context=500",
+        f"calibration={STACK.get(row['engine'], 'typical')}",
     )
     return float(row["tokens"]) * step(*base) / step(*base, *drafts(row))
 
@@ -85,11 +89,11 @@ def test_a_fully_stated_speed_up_is_met_within_15_percent_or_said_why_not(
 
 
 def test_most_of_what_is_held_out_is_met() -> None:
-    """Two of three rows that nothing was fitted to, and the middle one within a tenth."""
+    """Four of five rows that nothing was fitted to, and the middle one within a tenth."""
     rows = [row for row in STATED if row["use"] == "held out"]
     errors = np.array([predicted(row) / float(row["speed_up"]) - 1 for row in rows])
     assert len(rows) > 70
-    assert (np.abs(errors) < 0.15).mean() > 2 / 3
+    assert (np.abs(errors) < 0.15).mean() > 4 / 5
     assert np.median(np.abs(errors)) < 0.1
 
 
@@ -103,6 +107,46 @@ def test_no_tokens_per_pass_exceed_what_was_drafted() -> None:
     for row in (row for row in ROWS if row["tokens"]):
         assert 1 < float(row["tokens"]) <= int(row["drafted"]) + 1, row["id"]
     assert all(float(row["speed_up"]) <= float(row["tokens"]) for row in STATED)
+
+
+CATALOGUE = {
+    "EAGLE-2, repository": ("S006", 4.0, True),
+    "EAGLE-3, repository": ("S001", 5.6, True),
+    "EAGLE-3, up to, HumanEval": ("S002", 6.5, True),
+    "EAGLE-3, Vicuna-13B": ("S001", 5.58, True),
+    "EAGLE-3, Llama-3.1-8B": ("S021", 4.4, True),
+    "EAGLE-3, batch 64 of SGLang": ("S084", 1.38, True),
+    # How many A100, and how Llama-3.3-70B is split over them, is not said.
+    "EAGLE-3, Llama-3.3-70B": ("S031", 4.11, False),
+}
+"""Rounded and highest speed-ups of summaries: the run that they are of, and whether they are met.
+
+Of the others Leviathan's are rows S125 to S128 (two of four by the closed form), DeepSeek's is in
+tests/test_mitigations.py; EAGLE-1's (S129) has no tokens per pass in what was read, Medusa's and
+LayerSkip's (S132 to S138) neither model nor device.
+"""
+
+
+@pytest.mark.parametrize("said", CATALOGUE)
+def test_speed_ups_of_summaries_are_met_within_15_percent_or_said_why_not(said: str) -> None:
+    row, speed_up, met = CATALOGUE[said]
+    found = predicted(next(entry for entry in ROWS if entry["id"] == row))
+    assert (abs(found / speed_up - 1) < 0.15) == met, f"{found:.2f}"
+
+
+def test_a_host_that_launches_layers_sets_the_pace_of_a_plain_step() -> None:
+    """32 layers of 1.225 ms against 16 GB at 936 GB/s; at 100 GB/s it hides behind."""
+    base = ("plan=base", "model=llama-3.1-8b", "hardware=rtx-3090", "batch=1")
+    base = (*base, "workload=snapshot", "workload.context=500")
+    assert step(*base, "calibration=eager-pytorch") == pytest.approx(32 * 1.225e-3, rel=1e-9)
+    slow = ("calibration=eager-pytorch", "hardware.memory.gddr.bandwidth=100 GB/s")
+    assert step(*base, *slow) == pytest.approx(step(*base, slow[1]), rel=1e-12)
+
+
+def test_a_host_that_launches_nothing_apart_is_the_default() -> None:
+    base = ("plan=base", "model=llama-3.1-8b", "batch=1", "workload=snapshot")
+    eager = ("calibration=eager-pytorch", "calibration.layer_launch=0 s")
+    assert step(*base, *eager) == step(*base, "calibration=typical")
 
 
 # --- where the benefit ends

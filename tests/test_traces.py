@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from infercost import evaluate
 from infercost.errors import SpecError
 from infercost.paths import ROOT
 from infercost.traces import Trace, read_trace
+from probes import point
 
 TRACES = ROOT / "data/traces"
 
@@ -145,3 +147,54 @@ def test_token_statistics_of_agents_are_the_stated_ones() -> None:
     assert [trace.prompt.size for trace in both] == [746 - 53, 402]
     sessions = [trace.session for trace in both]
     assert [len(np.unique(s)) for s in sessions if s is not None] == [25, 20]
+
+
+def test_outputs_of_agents_are_the_stated_ones() -> None:
+    """Over all 1148 calls: those without a logged prompt have outputs in the file alone."""
+    output = pq.read_table(TRACES / "lmcache_agent_sessions.parquet")["output_tokens"].to_numpy()
+    assert quantiles(output) == pytest.approx((419.11, 274, 417, 10000), abs=0.06)
+
+
+# As the catalogue of workloads states them: input, then output, over logged prompts or not.
+AGENT_STATED = {
+    "magagent": (1991.6, 1044, 9083, 10265, 585.8, 331.5, 480, 10000),
+    "miniswe": (6169.5, 3890, 12329.5, 39428.5, 109.7, 95, 176.9, 290.9),
+}
+
+
+@pytest.mark.parametrize("agent", AGENT_STATED)
+def test_statistics_of_each_agent_are_the_stated_ones(agent: str) -> None:
+    rows = pq.read_table(TRACES / "lmcache_agent_sessions.parquet").to_pydict()
+    mine = np.array([name == agent for name in rows["agent"]])
+    prompt, output = (np.array(rows[f"{side}_tokens"])[mine] for side in ("input", "output"))
+    stated = AGENT_STATED[agent]
+    assert quantiles(prompt) + quantiles(output) == pytest.approx(stated, abs=0.06)
+    calls = {"magagent": (25, 29.84), "miniswe": (20, 20.1)}[agent]
+    sessions = len(set(np.array(rows["session_id"])[mine]))
+    assert (sessions, mine.sum() / sessions) == pytest.approx(calls)
+
+
+# Of services whose traces are not public: mean prompt, mean output, share of prompts in a cache.
+MEANS = {
+    "agent-copilot": (67892, 528, 0.8567),
+    "agent-mooncake": (8596, 182, 0.59),
+    "retrieval-question": (32, 256, 0),
+}
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_means_of_services_without_a_trace_are_the_stated_ones(name: str) -> None:
+    workload = point(f"workload={name}").case.workload
+    prompt, output, share = MEANS[name]
+    assert (workload.prompt_tokens, workload.output_tokens) == (prompt, output)
+    assert workload.cached_tokens / prompt == pytest.approx(share, abs=1e-4)
+
+
+def test_a_question_with_its_passages_is_the_prompt_of_rago() -> None:
+    """32 tokens of question and five passages, 512 together; an index of 64e9 x 96 B = 5.6 TiB."""
+    found = evaluate(["workload=retrieval-question", "trend=rag-hyperscale", "batch=1"]).iloc[0]
+    alone = evaluate(["workload=fixed-lengths", "workload.prompt_tokens=512", "batch=1"]).iloc[0]
+    assert found.index_memory_b / 2**40 == pytest.approx(5.6, abs=0.02)
+    assert found.decode_step_s == alone.decode_step_s
+    waited = found.ttft_s - found.retrieval_time_s
+    assert waited == pytest.approx(alone.ttft_s, rel=1e-12)

@@ -47,7 +47,7 @@ def _beside(point: Evaluation) -> list[tuple[str, Layout, Pass, Array]]:
         found.append(("bytes,", light.layout, each, light.patch))
     if drafting is not None and point.drafter is not None:
         each = draft_pass(step_pass(point.drafter, point.lengths, point.sequences), drafting)
-        found.append(("drafts,", point.drafter, each, drafting.drafted))
+        found.append(("drafts,", point.drafter, each, drafting.passes))
     return found
 
 

@@ -214,7 +214,8 @@ class Evaluation:
         routes, stack = self.prefill_routes, self.prefill_blocks
         own = pass_cost(self.layout, self.prefill_pass, routes, stack)
         own = self.local.prefill(own, self.prefilled, self._prompt_chunks, routes)
-        if self.drafter is None:
+        drafting = self.case.mechanisms.drafting
+        if self.drafter is None or (drafting is not None and drafting.at_once):
             return own
         step = prefill_pass(self.drafter, self.lengths, self.prefilled, self._prompt_chunks)
         return together(own, pass_cost(self.drafter, step, self.prefill_routes), 1.0)

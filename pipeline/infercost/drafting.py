@@ -58,7 +58,9 @@ def verification(step: Pass, lengths: Lengths, drafting: Drafting) -> Pass:
 
 
 def draft_pass(step: Pass, drafting: Drafting) -> Pass:
-    """One pass of the drafter: a token of each sequence, or a level of its tree."""
+    """One pass of the drafter: a token of each sequence, or a level of its tree; heads at once."""
+    if drafting.at_once:
+        return step
     width: Count = np.maximum(drafting.verified, 1.0) / np.maximum(drafting.drafted, 1.0)
     return replace(
         step,
@@ -75,7 +77,7 @@ def with_drafts(
 
     A step without drafts (`drafted` 0 on an axis) needs none of the host's time.
     """
-    whole = verify if draft is None else together(verify, draft, drafting.drafted)
+    whole = verify if draft is None else together(verify, draft, drafting.passes)
     drafts: Array = as_array(as_array(drafting.drafted) > 0, dtype=np.float64)
     extra: Array = drafts * (drafting.overhead + sequences * drafting.overhead_per_sequence)
     return replace(

@@ -94,6 +94,15 @@ def pass_overhead(calibration: Calibration, step: Pass) -> Seconds:
     return calibration.step_overhead + calibration.sequence_overhead * step.sequences
 
 
+def launch_wait(layout: Layout, step: Pass, busy: Seconds) -> Seconds:
+    """Time that devices wait for a host which launches layer after layer."""
+    each = layout.case.calibration.layer_launch
+    if step.encoder or not np.any(as_array(each) > 0):
+        return 0.0
+    layers = sum((group.count for group in layout.case.model.layers.values()), start=0)
+    return roofline.exposed_launches(layers, each, busy)
+
+
 def reached_rates(calibration: Calibration, operator: Operator, decode: bool) -> Rates:
     """What a stack reaches of the data sheet with one operator."""
     flops, efficiency = operator.flops, calibration.compute_efficiency
@@ -231,6 +240,9 @@ def pass_cost(
         working, talking = working + busy, talking + sending
         lower = lower + roofline.overlapped_time(busy, sending, 1.0)
         upper = upper + roofline.overlapped_time(busy, sending, 0.0)
+    waiting = launch_wait(layout, step, time.total)
+    time, working = time.plus(Terms(overhead=waiting)), working + waiting
+    lower, upper = lower + waiting, upper + waiting
     dynamic = _dynamic_energy(case, stack, operators, routes)
     hardware = case.hardware
     throttle = energy.power_limited_slowdown(

@@ -64,7 +64,7 @@ class LocalLayers:
 def local_layers(layout: Layout, lengths: Lengths) -> LocalLayers:
     """The light layers on the same devices."""
     patches = layout.case.model.patches
-    if patches is None:
+    if patches is None or patches.local is None:
         return LocalLayers(None, lengths, 1.0)
     light, each = _local(layout, patches.local), in_positions(lengths, patches.patch)
     return LocalLayers(light, each, patches.patch)
@@ -84,7 +84,7 @@ def _local(layout: Layout, local: Light) -> Layout:
         "vocab": local.vocab,
         "positions": 0,
         "mixers": {"local": mixer},
-        "ffns": {"local": DenseFeedForward(kind="dense", d_ff=local.d_ff, gated=True)},
+        "ffns": {"local": DenseFeedForward(kind="dense", d_ff=local.d_ff, gated=local.gated)},
         "layers": {"local": LayerGroup(count=local.count, mixer="local", ffn="local")},
         "encoders": {},
         "patches": None,
@@ -95,6 +95,7 @@ def _local(layout: Layout, local: Light) -> Layout:
         "mechanisms": Mechanisms(
             weight_conversion=layout.case.mechanisms.weight_conversion,
             kv_conversion=layout.case.mechanisms.kv_conversion,
+            changes=layout.case.mechanisms.changes,
         ),
         "plan": plan.model_copy(update={"prefix_cache": PrefixCache()}),
     }

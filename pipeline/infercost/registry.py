@@ -56,7 +56,10 @@ def metric(
 
     def register(function: Callable[[Evaluation], Array]) -> Callable[[Evaluation], Array]:
         name: str = function.__name__
-        meaning = (function.__doc__ or "").strip().splitlines()[0]
+        lines = (function.__doc__ or "").strip().splitlines()
+        if not lines:
+            raise ValueError(f"metric '{name}' has no docstring. Its first line is the meaning")
+        meaning = lines[0]
         add(name, unit, symbol, meaning, function, always=always)
         return function
 
@@ -73,6 +76,9 @@ def add(
     always: bool = False,
 ) -> None:
     """Register a metric that a family of metrics makes, such as one per resource."""
+    if unit not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        raise ValueError(f"metric '{name}' has the unit '{unit}'. Known: {known}")
     suffix = SUFFIXES[unit]
     column = f"{name}_{suffix}" if suffix else name
     if column in _METRICS:

@@ -134,3 +134,17 @@ def compressor_elements(d_model: Count, d_entry: Count, overlap: Count) -> Count
     Each token counts in `overlap` groups. Source: DeepSeek-V4 configuration.
     """
     return 2.0 * overlap * d_model * d_entry
+
+
+def own_window(seen: Count, full: Count, window: Count) -> Count:
+    """Tokens of the queries' own windows, where windows of w tokens stand side by side.
+
+        sum over queries of  i where i < w, else (w + 1) / 2   =   seen - (w - 1) / 2 · full
+
+    `seen` are the tokens under a window that slides, `full` the queries of at least w tokens; at
+    an unknown place in its window such a query sees 1 to w of them, (w + 1) / 2 in the mean. Any
+    shapes that broadcast.
+
+    Source: evabyte-repo, eva.py: a token attends to its window, and to chunks of those before.
+    """
+    return seen - 0.5 * (window - 1.0) * full

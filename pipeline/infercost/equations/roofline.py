@@ -122,6 +122,20 @@ def overlapped_time(work: Seconds, communication: Seconds, overlap: Ratio) -> Se
     return (1.0 - overlap) * (work + communication) + overlap * together
 
 
+def exposed_launches(layers: Count, launch: Seconds, busy: Seconds) -> Seconds:
+    """Time of a pass that devices wait for a host which launches one layer after the other.
+
+        max(layers · t - busy, 0)
+
+    `launch` (t) is the host's time for a layer, `busy` what devices need for the pass. The host
+    runs ahead while they work, so that only what exceeds their work shows. Leaves out that it
+    starts afresh with each pass, and that layers differ. Any layers, launches and work broadcast.
+
+    Source: pytorch-blog-gpt-fast, a decode step of 7 billion parameters in eager mode.
+    """
+    return np.maximum(layers * launch - busy, 0.0)
+
+
 def exposed_share(mine: Seconds, other: Seconds, overlap: Ratio) -> Ratio:
     """Share of `mine` that counts in `overlapped_time(mine, other, overlap)`.
 

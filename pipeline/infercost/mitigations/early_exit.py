@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from infercost.specs.fields import FractionField
 from infercost.specs.mitigation import BaseMitigation
+from infercost.specs.mixers import ATTENDING
 
 if TYPE_CHECKING:
     from infercost.specs.case import Case
@@ -36,7 +37,7 @@ class EarlyExit(BaseMitigation):
             fault = "its steps take many tokens, which see each other's last layers"
             raise self.refused(case, fault, self.instead(case))
         if any(
-            case.model.mixers[layer.mixer].kind not in ("gqa", "mla", "none")
+            case.model.mixers[layer.mixer].kind not in (*ATTENDING, "none")
             for layer in case.model.layers.values()
         ):
             fault = "states of layers passed over would miss the token"

@@ -37,7 +37,7 @@ class KvEviction(BaseMitigation):
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
             raise self.refused(case, "it keeps no cache", self.instead(case))
         if not open_ended:
-            fault = "all its caches have a window or a fixed size"
+            fault = "no layer of it keeps every token"
             raise self.refused(case, fault, self.instead(case))
         if any(getattr(m, "indexer", None) is not None for m in open_ended):
             fault = "its indexer chooses among all tokens, which must stay"

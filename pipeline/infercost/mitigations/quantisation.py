@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from infercost.specs.fields import NonNegativeField, PositiveField
 from infercost.specs.formats import BITS
 from infercost.specs.mitigation import BaseMitigation
+from infercost.specs.mixers import GROWING
 from infercost.specs.plan import NATIVE, ComputeFormat, StoredFormat
 
 if TYPE_CHECKING:
@@ -77,6 +78,5 @@ def _grows(case: Case) -> bool:
     if case.model.generation.kind in ("sequence_diffusion", "media_diffusion"):
         return False
     return any(
-        case.model.mixers[layer.mixer].kind in ("gqa", "mla", "compressed")
-        for layer in case.model.layers.values()
+        case.model.mixers[layer.mixer].kind in GROWING for layer in case.model.layers.values()
     )

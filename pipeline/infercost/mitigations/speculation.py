@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from infercost.arrays import Count, as_array
 from infercost.equations.speculation import expected_tokens, measured_tokens
-from infercost.specs.feedforward import DenseFeedForward
+from infercost.specs.feedforward import DenseFeedForward, FeedForward, NoFeedForward
 from infercost.specs.fields import CountField, CountOrZeroField, FractionField, LatencyField
 from infercost.specs.mechanisms import Drafting
 from infercost.specs.mitigation import BaseMitigation
+from infercost.specs.mixers import ATTENDING, Mixer, NoMixer
 from infercost.specs.model import LayerGroup, Model
 
 if TYPE_CHECKING:
     from infercost.specs.case import Case
-
-ATTENTION = ("gqa", "mla")
 
 
 class Speculation(BaseMitigation):
     """`drafted` tokens are guessed and verified in one pass; 0 decodes token by token.
 
     A `model` drafts token by token; a `head` is one layer of the model's own width on its last
-    hidden state; `mtp` runs the module that the model was published with; `lookup` finds drafts in
-    the text. Output keeps the model's own distribution, so that quality does not change.
+    hidden state; `heads` draft all at once from it, each a square layer and a table; `mtp` runs the
+    module that the model was published with; `lookup` finds drafts in the text. Output keeps the
+    model's own distribution, so that quality does not change.
     """
 
     SWITCHES: ClassVar = {"drafted": (0.0,)}
 
     kind: Literal["speculation"]
-    method: Literal["model", "head", "mtp", "lookup"]
+    method: Literal["model", "head", "heads", "mtp", "lookup"]
     drafted: CountOrZeroField
     acceptance: FractionField
     """Probability that the first draft is accepted."""
@@ -48,7 +48,8 @@ class Speculation(BaseMitigation):
     vocab: CountField | None = None
     """Entries of a head's own table of outputs; none stated: the model's."""
     joined: CountOrZeroField = 2
-    """Hidden states of the model's width that a head joins before its layer."""
+    """Hidden states of the model's width that a head joins before its layer; of `heads`, square
+    matrices in front of each one's table."""
     overhead: LatencyField = 0.0
     """Time of a step beside passes: look-up of drafts, sampling, choice of what is accepted."""
     overhead_per_sequence: LatencyField = 0.0
@@ -62,7 +63,7 @@ class Speculation(BaseMitigation):
         if case.model.generation.kind != "autoregressive":
             fault = "it settles several tokens a step of itself"
             raise self.refused(case, fault, "Vary model.generation.tokens_per_step instead")
-        if case.model.patches is not None:
+        if case.model.patches is not None and case.model.patches.local is not None:
             fault = "it writes bytes within a patch one after the other already"
             raise self.refused(case, fault, "Vary model.patches.patch instead")
         if case.mechanisms.drafting is not None:
@@ -82,6 +83,7 @@ class Speculation(BaseMitigation):
             self._drafter(case),
             self.overhead,
             self.overhead_per_sequence,
+            at_once=self.method == "heads",
         )
         mechanisms = replace(case.mechanisms, drafting=drafting)
         return case.model_copy(update={"mechanisms": mechanisms})
@@ -98,31 +100,35 @@ class Speculation(BaseMitigation):
                 raise self.refused(case, fault, "Mount a draft model of the same family")
             return self.model
         own = self.joined * target.d_model**2
+        vocab = target.vocab if self.vocab is None else self.vocab
+        if self.method == "heads":
+            tables = self.drafted * vocab
+            return _alone(
+                target, NoMixer(kind="none"), NoFeedForward(kind="none"), own * self.drafted, tables
+            )
         if self.method == "mtp":
             module = target.multi_token_prediction
             if module is None:
                 fault = "it was published without a module that drafts"
                 raise self.refused(case, fault, "Take speculation-eagle or speculation-lookup")
-            return _alone(target, module.mixer, module.ffn, own, target.ffns, target.vocab)
-        mixer = next((n for n, m in target.mixers.items() if m.kind in ATTENTION), None)
+            parts = target.mixers[module.mixer], target.ffns[module.ffn]
+            return _alone(target, *parts, own, target.vocab)
+        mixer = next((m for m in target.mixers.values() if m.kind in ATTENDING), None)
         if mixer is None:
             fault = "no layer of it attends, as a head's does"
             raise self.refused(case, fault, "Take speculation-model or speculation-lookup")
         block = DenseFeedForward(kind="dense", d_ff=_dense_width(target), gated=True)
-        vocab = target.vocab if self.vocab is None else self.vocab
-        return _alone(target, mixer, "head", own, {"head": block}, vocab)
+        return _alone(target, mixer, block, own, vocab)
 
 
-def _alone(target: Model, mixer: str, ffn: str, own: Count, ffns: Any, vocab: Count) -> Model:
+def _alone(target: Model, mixer: Mixer, ffn: FeedForward, own: Count, vocab: Count) -> Model:
     """A drafter of one layer, and `own` further weights, beside the model's own embeddings."""
-    group = LayerGroup(count=1, mixer=mixer, ffn=ffn).model_copy(update={"own": own})
-    used = {ffn: ffns[ffn]}
-    mixers = {mixer: target.mixers[mixer]}
+    group = LayerGroup(count=1, mixer="draft", ffn="draft").model_copy(update={"own": own})
     return target.model_copy(
         update={
             "layers": {"draft": group},
-            "ffns": used,
-            "mixers": mixers,
+            "ffns": {"draft": ffn},
+            "mixers": {"draft": mixer},
             "vocab": vocab,
             "tied_embeddings": True,
             "positions": 0,

@@ -9,7 +9,7 @@ from infercost.equations import attention as eq
 from infercost.equations.transformer import activation_bytes, shard
 from infercost.lengths import UNLIMITED
 from infercost.network import Message
-from infercost.operators import compressed, cross, joint, linear_attention, sparse, state_space
+from infercost.operators import compressed, cross, eva, joint, linear_attention, sparse, state_space
 from infercost.operators.base import Cache, Layout, MixerKind, Operator, Pass, core_kind
 from infercost.specs.mixers import GroupedQueryAttention, LatentAttention, Mixer, NoMixer
 
@@ -309,6 +309,7 @@ _KINDS: dict[str, MixerKind] = {
     ),
     **compressed.KINDS,
     **cross.KINDS,
+    **eva.KINDS,
     **joint.KINDS,
     **linear_attention.KINDS,
     **state_space.KINDS,

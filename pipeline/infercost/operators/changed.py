@@ -27,6 +27,13 @@ def converted(layout: Layout, block: Block) -> Block:
     return replace(block, operators=operators)
 
 
+def changed(layout: Layout, step: Pass, block: Block) -> Block:
+    """A block with what kinds of mitigation change of its operators, in listed order."""
+    for change in layout.case.mechanisms.changes:
+        block = change(layout, step, block)
+    return block
+
+
 def _conversion(layout: Layout, operator: Operator) -> Flops:
     """Operations per operation of the 16-bit peak: entries times what one of them takes.
 

@@ -8,7 +8,12 @@ from functools import partial, reduce
 import numpy as np
 
 from infercost.arrays import Bytes, Count, as_array
-from infercost.equations.transformer import activation_bytes, embedding_elements, shard
+from infercost.equations.transformer import (
+    activation_bytes,
+    embedding_elements,
+    feed_forward_elements,
+    shard,
+)
 from infercost.operators.attention import (
     mixer_caches,
     mixer_elements,
@@ -17,7 +22,7 @@ from infercost.operators.attention import (
     mixer_operators,
 )
 from infercost.operators.base import Block, Cache, Layout, Operator, Pass
-from infercost.operators.changed import converted, exited
+from infercost.operators.changed import changed, converted, exited
 from infercost.operators.encoders import encoder_blocks, encoder_elements
 from infercost.operators.feedforward import (
     ffn_elements,
@@ -27,7 +32,7 @@ from infercost.operators.feedforward import (
     ffn_width,
 )
 from infercost.specs.generation import MediaDiffusion
-from infercost.specs.model import LayerGroup, MultiTokenPrediction
+from infercost.specs.model import LayerGroup, Model, MultiTokenPrediction
 
 
 def blocks(layout: Layout, step: Pass) -> tuple[Block, ...]:
@@ -39,7 +44,7 @@ def blocks(layout: Layout, step: Pass) -> tuple[Block, ...]:
         for name, layer in layout.case.model.layers.items()
     )
     whole = (*groups, _head(layout, step), _hand_over(layout, step))
-    return tuple(converted(layout, block) for block in whole)
+    return tuple(changed(layout, step, converted(layout, block)) for block in whole)
 
 
 def _layers(layout: Layout, name: str, layer: LayerGroup, step: Pass) -> Block:
@@ -124,7 +129,18 @@ def parameters(layout: Layout, *, active: bool = False) -> Count:
         total = total + layer.count * layer.own
     if isinstance(model.generation, MediaDiffusion):
         total = (total + model.generation.embedding) * (1 if active else model.generation.experts)
+    total = total + light_elements(model)
     return total if active else total + encoder_elements(layout)
+
+
+def light_elements(model: Model) -> Count:
+    """Entries of the layers beside a model's own that take its bytes, and of their table."""
+    light = None if model.patches is None else model.patches.local
+    if light is None:
+        return 0.0
+    width, matrices = light.d_model, 3.0 if light.gated else 2.0
+    block = feed_forward_elements(width, light.d_ff, matrices) + 4.0 * width**2
+    return light.count * block + embedding_elements(light.vocab, width, 0)
 
 
 def stored_sets(layer: LayerGroup) -> Count:

@@ -133,6 +133,9 @@ class Numbers(Spec):
     """Latencies that a large message loses until it moves at `network_efficiency`."""
     collective_ramp_half: NonNegativeField = 0.0
     """Ideal time, in latencies, of a message that loses half of `collective_ramp`."""
+    layer_launch: LatencyField = 0.0
+    """Host's time to launch one layer, while devices run what it launched before: no pass is faster
+    than all of its launches. 0 where graphs or a compiler launch it at once."""
 
 
 NUMBERS = tuple(Numbers.model_fields)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from infercost.arrays import Array, BytesPerSecond, Count, Ratio, Seconds
 from infercost.specs.model import Model
@@ -25,6 +28,13 @@ class Drafting:
     """Time of a step that drafting takes beside passes: look-up, sampling."""
     overhead_per_sequence: Seconds = 0.0
     """The same for each sequence of a step."""
+    at_once: bool = False
+    """Whether all are drafted in one pass from one hidden state, which has no past to keep."""
+
+    @property
+    def passes(self) -> Count:
+        """Passes of the drafter in a step."""
+        return np.minimum(self.drafted, 1.0) if self.at_once else self.drafted
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,9 @@ class Mechanisms:
     """Share of the layers that they pass."""
     fused: Ratio = 0.0
     """How far chunks of prefill and decode steps share one pass where both are due."""
+    changes: tuple[Callable[[Any, Any, Any], Any], ...] = ()
+    """What kinds of mitigation change of the operators that they name themselves: each takes a
+    layout, a pass and one of its blocks, and answers the block."""
     light: Beside | None = None
     pool: Beside | None = None
     quality_loss: Array = 0.0

@@ -94,6 +94,23 @@ class CompressedAttention(Spec):
     indexer: Indexer | None = None
 
 
+class EvaAttention(Spec):
+    """Attention to all tokens of the query's own window and, of windows before it, to one pair of
+    key and value for each chunk of tokens (EVA). Windows stand side by side; they do not slide."""
+
+    kind: Literal["eva"]
+    n_heads: CountField
+    d_head: CountField
+    window: CountField
+    chunk: CountField
+
+    @model_validator(mode="after")
+    def _chunks_fill_a_window(self) -> EvaAttention:
+        if self.window % self.chunk:
+            raise ValueError(f"chunks of {self.chunk} do not fill a window of {self.window}")
+        return self
+
+
 class CrossAttention(Spec):
     """Attention of every token to the positions of an encoder, whose K and V are kept as they are.
 
@@ -201,6 +218,7 @@ Mixer = Annotated[
     GroupedQueryAttention
     | LatentAttention
     | CompressedAttention
+    | EvaAttention
     | CrossAttention
     | JointAttention
     | Mamba1
@@ -212,3 +230,9 @@ Mixer = Annotated[
     | NoMixer,
     Field(discriminator="kind"),
 ]
+
+ATTENDING = ("gqa", "mla", "eva")
+"""Kinds with keys and values of every token alone: a drafting head may be such a layer, and tokens
+may leave before it."""
+GROWING = ("gqa", "mla", "compressed", "eva")
+"""Kinds that may keep a cache which grows with the context."""

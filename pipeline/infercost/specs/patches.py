@@ -12,6 +12,7 @@ class LocalLayers(Spec):
     d_model: CountField
     n_heads: CountField
     d_ff: CountField
+    gated: bool = True
     window: CountField
     """Bytes that they look back."""
     vocab: CountField
@@ -25,4 +26,5 @@ class Patches(Spec):
     """Bytes of text in a token of workloads, so that all models have the same task."""
     patch: PositiveField
     """Bytes of a patch in the mean."""
-    local: LocalLayers
+    local: LocalLayers | None = None
+    """None where the model's own layers take every byte: patches of one."""
