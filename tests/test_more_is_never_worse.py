@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import infercost
+from infercost.breakdown import tier_rows
 from infercost.cost import Evaluation
 from infercost.equations.money import SECONDS_PER_YEAR
 from infercost.wear import written_by_decode, written_by_prefill
@@ -109,6 +110,8 @@ def test_devices_wait_for_cells_where_caches_have_room_on_flash_alone() -> None:
     at = point(*base, "plan.min_memory_life=20 year")
     assert number(at.memory_life) / SECONDS_PER_YEAR == pytest.approx(20)
     assert number(at.step_time) > 2 * number(at.decode_at_full_rate.time.total)
+    waits = [row["waits_s"] for row in tier_rows(at)]
+    assert waits == [number(at.step_time - at.decode_at_full_rate.time.total)] * 2
     free = point(*base, "plan.min_memory_life=1 h")
     assert number(free.device_seconds) < number(at.device_seconds)
     twice = point(*base, "plan.min_memory_life=40 year")
