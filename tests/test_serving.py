@@ -123,17 +123,6 @@ def test_tokens_and_blocks_are_conserved(
     assert gaps == (output[served] - 1).sum()
 
 
-def test_prompts_shorter_than_a_prefix_block_find_nothing() -> None:
-    """Of 63 tokens each, in prefix blocks of 64: there is none to keep."""
-    short = arrivals(
-        "t", np.zeros(3), np.full(3, 63), np.full(3, 2), np.zeros(0, int), np.zeros(4, int), 64
-    )
-    how = serving(prefix_cache=True)
-    found = replay(Pool(steady(1.0), how, 1, 1, 40, 16.0), short, 0, checked=True)
-    assert found.finished.all()
-    assert found.totals["prompt_tokens_computed"] == 3 * 63
-
-
 @pytest.mark.parametrize("busy", [0.3, 0.6, 0.8])
 def test_replay_of_equal_prompts_is_the_m_d_1_queue(busy: float) -> None:
     """DistServe section 3.1: TTFT = D + R D² / (2 (1 - R D)), within 2 %."""

@@ -73,6 +73,7 @@ def tier_rows(point: Evaluation) -> list[Row]:
     def number(value: Array) -> float:
         return float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
 
+    waits = number(point.step_time - point.decode_at_full_rate.time.total)
     rows: list[Row] = []
     for i, (tier, use) in enumerate(zip(placed.tiers, point.decode.tiers, strict=True)):
         life, near = number(point.lives[i]), tier.memory.near
@@ -94,6 +95,7 @@ def tier_rows(point: Evaluation) -> list[Row]:
                 "stall_s": number(use.stall),
                 "access_power_w": number(use.moved * tier.memory.access_energy / point.step_time),
                 "life_s": life if np.isfinite(life) else None,
+                "waits_s": waits,
             }
         )
     return rows

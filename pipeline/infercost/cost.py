@@ -18,7 +18,7 @@ from infercost.equations import availability, carbon, energy, money, serving
 from infercost.lengths import Lengths
 from infercost.mitigations.apply import mitigated
 from infercost.operators.base import Block, Layout, Pass
-from infercost.operators.stack import blocks, cache_bytes
+from infercost.operators.stack import blocks
 from infercost.passes import PassCost, pass_cost
 from infercost.patching import LocalLayers, local_layers
 from infercost.phases import encoder_passes, paced_lengths, prefill_pass, step_pass
@@ -30,7 +30,7 @@ from infercost.placement import (
     kv_bytes_per_sequence,
     shares_context,
 )
-from infercost.reuse import load_time, pool_rate
+from infercost.reuse import hand_over_time, load_time, pool_rate
 from infercost.searches import Search, search_of
 from infercost.shares import PerToken, mixed, summed
 from infercost.specs.case import Case
@@ -40,7 +40,7 @@ from infercost.terms import Terms
 from infercost.tier_map import Placed, place
 from infercost.tiering import Routes
 from infercost.trials import judge_of
-from infercost.wear import lives_of_tiers, worn_out
+from infercost.wear import lives_of_tiers, paced, paced_prefill, worn_out
 
 
 class Evaluation:
@@ -163,6 +163,11 @@ class Evaluation:
     @cached_property
     def decode(self) -> PassCost:
         """Cost of one decode pass, which gives every sequence in it its tokens of a step."""
+        return paced(self, self.decode_at_full_rate)
+
+    @cached_property
+    def decode_at_full_rate(self) -> PassCost:
+        """The same, were there no memory whose cells it must spare."""
         own = pass_cost(self.layout, self.decode_pass, self.routes, self.decode_blocks)
         step = self.local.step(own, self.sequences, self.routes)
         mechanisms = self.case.mechanisms
@@ -211,6 +216,11 @@ class Evaluation:
     @cached_property
     def prefill(self) -> PassCost:
         """Cost of one pass of a prefill, by prompt stratum."""
+        return paced_prefill(self, self.prefill_at_full_rate)
+
+    @cached_property
+    def prefill_at_full_rate(self) -> PassCost:
+        """The same, were there no memory whose cells it must spare."""
         routes, stack = self.prefill_routes, self.prefill_blocks
         own = pass_cost(self.layout, self.prefill_pass, routes, stack)
         own = self.local.prefill(own, self.prefilled, self._prompt_chunks, routes)
@@ -256,16 +266,8 @@ class Evaluation:
         pool = self.case.mechanisms.pool
         if pool is None or self.pool is None:
             return own
-        handed = self.pool.prefill_time + self._hand_over_time(pool, self.pool.layout)
+        handed = self.pool.prefill_time + hand_over_time(pool, self.pool.layout, self.lengths)
         return own + pool.share * (handed - own)
-
-    def _hand_over_time(self, pool: Beside, layout: Layout) -> Seconds:
-        """Time in which a pool's devices hand over the caches of a prefill, by prompt stratum."""
-        prompts = self.case.plan.prefill_batch
-        sent = cache_bytes(
-            layout, lambda cache: prompts * np.minimum(self.lengths.prompt, cache.window)
-        )
-        return pool.alpha + sent / pool.bandwidth
 
     @cached_property
     def prefix_load_time(self) -> Seconds:

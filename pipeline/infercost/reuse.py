@@ -24,6 +24,7 @@ from infercost.operators.stack import (
 from infercost.prefix_cache import Pool
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership
+from infercost.specs.mechanisms import Beside
 
 
 def has_pool(case: Case) -> bool:
@@ -111,3 +112,10 @@ def pool_rate(case: Case) -> UsdPerSecond:
     interest = economics.discount_rate if isinstance(economics, Ownership) else 0.0
     price = how.capacity * how.price / (plan.tp * plan.pp * plan.dp)
     return money.annuity_rate(price, interest, economics.life, years)
+
+
+def hand_over_time(pool: Beside, layout: Layout, lengths: Lengths) -> Seconds:
+    """Time in which a pool's devices hand over the caches of a prefill, by prompt stratum."""
+    prompts = layout.case.plan.prefill_batch
+    sent = cache_bytes(layout, lambda cache: prompts * np.minimum(lengths.prompt, cache.window))
+    return pool.alpha + sent / pool.bandwidth

@@ -9,8 +9,16 @@ the rest, since what a decode step hardly reads a prefill does; caches go next, 
 Where a tier wears out, activations lie there last, and caches last or not.
 
 Of all these maps the one counts under which an output token, decode and its share of prefill, takes
-least time of devices, among those under which memories live as long as they must. Pools that
-prefill and decode apart have a map each, by what their own work takes.
+least time of devices, waiting for cells included (`wear`). Pools that prefill and decode apart have
+a map each, by what their own work takes.
+
+Where a map that waits would be the fastest if it need not, mixes with maps that do not wait are
+looked at too. Of a given set of maps a better device makes no less: each map keeps its writes, so
+that neither of its times, at full rate and as writes ask for, is longer, and the time of a mix
+(`_Pool.mixed`) is the larger of two means of such times. Spreading is convex, so that the mix
+itself takes no longer; with experts or units near memory it may, and is tried. What is left to lose
+is that stripes follow rates and rooms, which is no operator's optimum beside other traffic, nor
+where cells limit the pace (`tests/test_more_is_never_worse.py` says how much).
 
 What finds no room is counted as overflow, and read from the last tier of its order, so that the
 search can tell what unlimited memory of the same speed would save.
@@ -20,12 +28,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations
+from functools import cached_property
+from itertools import combinations, permutations
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from infercost.arrays import Array, BoolArray, Bytes, BytesPerSecond, Ratio, Seconds, as_array
+from infercost.arrays import (
+    Array,
+    BoolArray,
+    Bytes,
+    BytesPerSecond,
+    Ratio,
+    Seconds,
+    as_array,
+    surely,
+)
 from infercost.equations import tiers as eq
 from infercost.errors import SpecError, nearest
 from infercost.operators.base import Block, Layout, Pass
@@ -33,10 +51,9 @@ from infercost.operators.stack import blocks, expert_bytes_per_device
 from infercost.placement import ROUNDING, Footprint
 from infercost.specs.plan import TensorClass
 from infercost.tiering import Routes, Tier, is_plain, tiers_of
+from infercost.wear import WRITTEN, Pace
 
 CLASSES: tuple[TensorClass, ...] = get_args(TensorClass)
-WRITTEN: tuple[TensorClass, ...] = ("activations", "kv")
-"""What wears cells, in the order in which it is kept from them: the most often written first."""
 MOST_ORDERED = 4
 """Tiers of which all orders are tried; more are filled from the fastest to the slowest."""
 
@@ -57,16 +74,19 @@ class Placed:
 
     def where(self, better: BoolArray, other: Placed) -> Placed:
         """Point by point this map where it is `better`, or another."""
+        return self._with(other, lambda x, y: np.where(better, x, y))
 
-        def chosen(a: Sequence[Array], b: Sequence[Array]) -> tuple[Array, ...]:
-            return tuple(np.where(better, x, y) for x, y in zip(a, b, strict=True))
+    def mixed(self, part: Ratio, other: Placed) -> Placed:
+        """A part of each class as in this map, the rest as in another: both have room for it."""
+        return self._with(other, lambda x, y: y + part * (x - y))
 
-        held = {c: chosen(self.bytes_held[c], other.bytes_held[c]) for c in self.bytes_held}
+    def _with(self, other: Placed, how: Callable[[Array, Array], Array]) -> Placed:
+        held = {c: tuple(map(how, self.bytes_held[c], other.bytes_held[c])) for c in CLASSES}
         shares: dict[str, tuple[Array, ...]] = {
-            c: chosen(self.routes.shares[c], other.routes.shares[c]) for c in CLASSES
+            c: tuple(map(how, self.routes.shares[c], other.routes.shares[c])) for c in CLASSES
         }
-        overflow = np.where(better, self.overflow, other.overflow)
-        return Placed(self.tiers, held, overflow, replace(self.routes, shares=shares))
+        routes = replace(self.routes, shares=shares)
+        return Placed(self.tiers, held, how(self.overflow, other.overflow), routes)
 
 
 class Policy(NamedTuple):
@@ -83,15 +103,14 @@ all in stripes alike, as wide as rates and rooms allow."""
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a map makes of an output token: time of devices in both phases, and whether the least
-    life of a memory is as long as it must be."""
+    """What maps make of an output token in each pool of devices, decode's first: time, and whether
+    the least life of a memory is as long as it must be."""
 
-    decode: Seconds
-    prefill: Seconds
+    pools: tuple[Pace, ...]
     lasts: BoolArray
 
 
-Judge = Callable[[Placed], Verdict]
+Judge = Callable[[Placed, Placed], Verdict]
 
 
 def place(
@@ -103,33 +122,113 @@ def place(
     """
     if is_plain(layout.case.hardware):
         return None
-    maps = _Placing(layout, memory, decode).maps()
+    placing = _Placing(layout, memory, decode)
+    maps = placing.maps()
     if len(maps) == 1:
         return maps[0], maps[0]
     slack = ROUNDING * memory.used
-    verdicts = [judge(placed) for placed in maps]
-    if layout.case.plan.phases == "disaggregated":
-        return (
-            _best(maps, verdicts, [v.decode for v in verdicts], slack),
-            _best(maps, verdicts, [v.prefill for v in verdicts], slack),
+    verdicts = [judge(placed, placed) for placed in maps]
+    lasts = [v.lasts for v in verdicts]
+    pools = [
+        _Pool(maps, [v.pools[i] for v in verdicts], lasts, slack)
+        for i in range(len(verdicts[0].pools))
+    ]
+    best = [pool.best.placed for pool in pools]
+    if any(pool.may_mix for pool in pools):
+        mixes = [pool.mixed() for pool in pools]
+        if not placing.is_convex:
+            judged = judge(mixes[0].placed, mixes[-1].placed).pools
+            mixes = [_Mix(mix.placed, p.time) for mix, p in zip(mixes, judged, strict=True)]
+        best = [pool.best_beside(mix) for pool, mix in zip(pools, mixes, strict=True)]
+    return best[0], best[-1]
+
+
+class _Mix(NamedTuple):
+    """A mix of two maps, and the most time that an output token takes under it."""
+
+    placed: Placed
+    time: Seconds
+
+
+class _Best(NamedTuple):
+    """The best map and what devices make of it."""
+
+    placed: Placed
+    time: Seconds
+    lasts: BoolArray
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Maps that devices may take, and what each makes of an output token."""
+
+    maps: list[Placed]
+    paces: list[Pace]
+    lasts: list[BoolArray]
+    slack: Bytes
+
+    @cached_property
+    def best(self) -> _Best:
+        """Point by point the map with the least overflow, then long lives, then the least time."""
+        best, *others = map(_Best, self.maps, [p.time for p in self.paces], self.lasts)
+        for other in others:
+            gained = as_array(best.placed.overflow - other.placed.overflow)
+            as_much = np.abs(gained) <= as_array(self.slack)
+            sooner = np.where(
+                best.lasts == other.lasts, as_array(other.time < best.time), other.lasts
+            )
+            better: BoolArray = np.where(as_much, sooner, gained > 0).astype(bool)
+            best = _Best(
+                other.placed.where(better, best.placed),
+                np.where(better, other.time, best.time),
+                np.where(better, other.lasts, best.lasts),
+            )
+        return best
+
+    def best_beside(self, mix: _Mix) -> Placed:
+        """The best map, or a mix where that takes less time: it overflows as little."""
+        return mix.placed.where(as_array(mix.time < self.best.time), self.best.placed)
+
+    @property
+    def may_mix(self) -> bool:
+        """Whether a map that waits for cells might somewhere be faster without, than all are."""
+        if self.paces[0].needed is None:
+            return False
+        return not all(
+            surely(as_array(pace.spare >= 0) | as_array(pace.busy >= self.best.time))
+            for pace in self.paces
         )
-    best = _best(maps, verdicts, [v.decode + v.prefill for v in verdicts], slack)
-    return best, best
 
+    def mixed(self) -> _Mix:
+        """Of a map that waits for cells and one that does not, so much that cells just last.
 
-def _best(
-    maps: Sequence[Placed], verdicts: Sequence[Verdict], times: Sequence[Seconds], slack: Bytes
-) -> Placed:
-    """Point by point the map with the least overflow, then long lives, then the shortest time."""
-    best, shortest, lasts = maps[0], times[0], verdicts[0].lasts
-    for placed, verdict, time in zip(maps[1:], verdicts[1:], times[1:], strict=True):
-        gained = as_array(best.overflow - placed.overflow)
-        as_much = np.abs(gained) <= as_array(slack)
-        sooner = np.where(lasts == verdict.lasts, as_array(time < shortest), verdict.lasts)
-        better: BoolArray = np.where(as_much, sooner, gained > 0).astype(bool)
-        best, shortest = placed.where(better, best), np.where(better, time, shortest)
-        lasts = np.where(better, verdict.lasts, lasts)
-    return best
+        With t the time of a token at full rate, w what its writes ask for, and p the part of the
+        second map, w is linear in p and t is convex. Where t_0 + p (t_1 - t_0) is w, at
+        p = (t_0 - w_0) / (t_0 - w_0 + w_1 - t_1), a token takes w: it waits for what t is less.
+        Of all pairs that which takes least.
+        """
+        spare = [pace.spare for pace in self.paces]
+        least = as_array(self.best.placed.overflow + self.slack)
+        fits = [as_array(placed.overflow <= least) for placed in self.maps]
+        time: Seconds = np.inf
+        part: Ratio = 0.0
+        chosen: list[Array] = [0.0, 0.0]
+        for i, j in combinations(range(len(self.maps)), 2):
+            apart = as_array(spare[i] * spare[j] < 0) & fits[i] & fits[j]
+            share = spare[i] / np.where(apart, spare[i] - spare[j], 1.0)
+            asked = self.paces[i].asked + share * (self.paces[j].asked - self.paces[i].asked)
+            better = apart & as_array(asked < time)
+            time, part = np.where(better, asked, time), np.where(better, share, part)
+            chosen = [np.where(better, float(k), c) for k, c in zip((i, j), chosen, strict=True)]
+        first, second = (self._taken(index) for index in chosen)
+        return _Mix(second.mixed(part, first), time)
+
+    def _taken(self, index: Array) -> Placed:
+        """Point by point one of the maps."""
+        found = self.maps[0]
+        for k, placed in enumerate(self.maps[1:], start=1):
+            found = placed.where(as_array(index == k), found)
+        return found
 
 
 class _Placing:
@@ -153,6 +252,13 @@ class _Placing:
         self.rooms = [t.capacity * case.calibration.memory_utilisation for t in self.tiers]
         self.stack: tuple[Block, ...] = blocks(layout, decode)
         self.traffic = self._traffic()
+
+    @property
+    def is_convex(self) -> bool:
+        """Whether a mix of two maps takes no longer than as much of each: what units near memory
+        take, and the latency that experts show, change at once."""
+        near = any(tier.memory.near is not None for tier in self.tiers)
+        return not near and not np.any(as_array(self.sizes["experts"]) > 0)
 
     def maps(self) -> list[Placed]:
         """All maps that are worth a look, no two of them alike."""

@@ -5,7 +5,7 @@ A device with one tier and nothing special about it needs none of this: see `is_
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -249,15 +249,19 @@ class Routes:
 
     def moved(self, operator: Operator, stream: str) -> tuple[Bytes, ...]:
         """Bytes of one stream per tier, pages and wrong guesses included."""
-        known = self._known.get((id(operator), stream))
-        if known is None:
+        return self._once(self._moved, operator, stream)
+
+    def _once(
+        self, how: Callable[[Operator, str], tuple[Bytes, ...]], operator: Operator, stream: str
+    ) -> tuple[Bytes, ...]:
+        key = how.__name__, id(operator), stream
+        if key not in self._known:
             # The operator is kept too, so that no other takes its place in memory.
-            known = operator, self._moved(operator, stream)
-            self._known[id(operator), stream] = known
-        return known[1]
+            self._known[key] = operator, how(operator, stream)
+        return self._known[key][1]
 
     @cached_property
-    def _known(self) -> dict[tuple[int, str], tuple[Operator, tuple[Bytes, ...]]]:
+    def _known(self) -> dict[tuple[str, int, str], tuple[Operator, tuple[Bytes, ...]]]:
         """Traffic that was asked for: times, energies and writes ask for the same."""
         return {}
 
@@ -281,9 +285,14 @@ class Routes:
 
         Of the traffic of activations half is written: what one operator writes another reads.
         """
+        return self._once(self._written, operator, stream)
+
+    def _written(self, operator: Operator, stream: str) -> tuple[Bytes, ...]:
         useful = operator.written.get(stream, 0.0)
         if stream == "activations":
             useful = 0.5 * operator.traffic.get(stream, 0.0)
+        if isinstance(useful, float) and useful == 0:
+            return (0.0,) * len(self.tiers)
         return tuple(useful * share for share in self.shares[stream])
 
     def exposed(self, operator: Operator) -> Seconds:

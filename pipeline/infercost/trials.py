@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infercost.tier_map import Judge, Placed, Verdict
-from infercost.wear import own_prefill_seconds, worn_out
+from infercost.wear import paces, worn_out
 
 if TYPE_CHECKING:
     from infercost.cost import Evaluation
@@ -21,14 +21,13 @@ def judge_of(point: Evaluation) -> Judge:
     """
     common: list[Evaluation] = []
 
-    def judge(placed: Placed) -> Verdict:
+    def judge(decode: Placed, prefill: Placed) -> Verdict:
         if not common:
             common.append(_before(point))
         trial = copy(common[0])
-        trial.__dict__["maps"] = (placed, placed)
+        trial.__dict__["maps"] = (decode, prefill)
         worn = worn_out(trial)
-        lasts = np.asarray(True) if worn is None else ~worn
-        return Verdict(trial.decode_device_time.total, own_prefill_seconds(trial), lasts)
+        return Verdict(paces(trial), np.asarray(True) if worn is None else ~worn)
 
     return judge
 

@@ -38,6 +38,8 @@ def print_tiers(tiers: list[dict[str, Any]]) -> None:
             reached += f" of {show(tier['peak_b_per_s'], 'B/s')}"
         notes = [f"behind {tier['behind']}"] if tier["behind"] else []
         notes += [f"units near it: {tier['near']}"] if tier["near"] else []
+        waits = tier["waits_s"] if tier["life_s"] is not None else 0.0
+        notes += [f"a step waits {show(waits, 's')} for its cells"] if waits > 0 else []
         rows.append(
             [
                 f"{tier['tier']}: {tier['stacks']:g} x {tier['technology']}",

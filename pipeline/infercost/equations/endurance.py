@@ -16,3 +16,12 @@ def lifetime_writes(capacity: Bytes, cycles: Count, write_amplification: Ratio) 
 def life(writes: Bytes, rate: BytesPerSecond) -> Seconds:
     """Time until `writes` bytes are written at a mean `rate`; none written last for ever."""
     return writes / rate
+
+
+def least_seconds(written: Bytes, writes: Bytes, busy: Seconds) -> Seconds:
+    """Time that `written` bytes must take for `writes` to last all `busy` time: q T / Q.
+
+    The mean rate Q / T is what makers of disks state as drive writes a day. Leaves out that bursts
+    above the mean are no harm.
+    """
+    return written * (busy / writes)
