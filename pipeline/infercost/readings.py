@@ -27,6 +27,11 @@ ROLLING = "llama-cpp-2025"
 """Software whose caches of windows hold a pass of prefill more than the window (llama.cpp,
 `llama-kv-cache-iswa.cpp`); attention reads all of it and masks what has left the window."""
 
+STAGING = {"deepspeed": 1.0, "llama-cpp-2024": 64.0}
+"""Software that widens weights in memory before a product, from how many rows on. DeepSpeed always
+(`quantized_gemm` of `pt_binding.cpp`: `launch_dequantize`, then `cublas_gemm_ex`); llama.cpp with
+CUDA above `MMQ_MAX_BATCH_SIZE` rows, until pull request 8075 of June 2024."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -78,6 +83,8 @@ class Reading:
     """Number format of activations on their way to experts."""
     exchange: str = "copies"
     """How tokens reach experts on other devices: `plan.exchange`."""
+    staged: float | None = None
+    """Rows from which products read weights widened in memory: `plan.staged_rows`."""
     devices: int = 0
     """Devices of the system where nobody says how the model lies on them; else 0."""
 
@@ -150,6 +157,7 @@ def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
         dense=dense,
         dispatch=_dispatch(row, era, weights),
         exchange=_exchange(row, era),
+        staged=STAGING.get(era),
         devices=devices if layout.open else 0,
     )
 
