@@ -137,6 +137,6 @@ def devices_of(row: Row) -> int:
         sockets = stated(row, "notes", r"1-node-(\d)S")
         return int(sockets) if sockets >= 1 else 2
     count = number(row, "n_devices")
-    if not count >= 1:
+    if not count >= 1 or count != int(count):
         raise Fault(f"n_devices {row['n_devices']!r} is not stated as a number")
     return int(count)

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from infercost.errors import closest
 from infercost.layouts import layout_of
 from infercost.loads import MOST_IN_FLIGHT, Load, devices_of, load_of
 from infercost.measurements import Fault, Row, era_of, lengths, number, stated
@@ -106,6 +107,7 @@ def read(row: Row, dirs: tuple[str, ...] = ()) -> Reading | Unread:
 
 
 def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
+    row = {**row, **{name: format_of(row[name]) for name in ("weight_format", "kv_format")}}
     _check_options(row, dirs)
     devices, value = devices_of(row), number(row, "value")
     if not 0 < value < math.inf:
@@ -114,11 +116,13 @@ def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
         raise Fault("speculative decoding, with an acceptance that is not stated")
     prompt, output = lengths(row)
     load = load_of(row, prompt)
-    era = era_of(row["framework"])
+    era = era_of(row["framework"], row.get("date") or "")
     weights, dense = _weights(row, era)
     layout = layout_of(row, devices)
     work = _work(row, load, output)
-    replicas = layout.dp if layout.ep == 1 else 1
+    replicas: float = layout.dp if layout.ep == 1 else 1
+    if load.batch < replicas and not load.per_device:
+        replicas = load.batch  # the others have nothing to do
     output = 2.0 if math.isnan(output) else output
     batch = load.batch * layout.devices if load.per_device else load.batch / replicas
     group = max(layout.devices / devices, 1.0)  # a figure may be of one node of a larger group
@@ -167,10 +171,26 @@ def _known(group: str, dirs: tuple[str, ...]) -> frozenset[str]:
     return frozenset(option_names(config_dirs(dirs), group))
 
 
+ALIASES = {
+    **{"float16": "fp16", "half": "fp16", "f16": "fp16", "bfloat16": "bf16", "float32": "fp32"},
+    **{"w4a16": "int4", "awq": "int4", "gptq": "int4", "w8a8": "int8", "f32": "fp32"},
+    **{"fp8_e4m3": "fp8", "fp8_e5m2": "fp8", "fp8-e4m3": "fp8", "w8a8-fp8": "fp8"},
+}
+"""Other names of number formats. AWQ and GPTQ are methods, published in 4 bits as a rule."""
+
+
+def format_of(name: str) -> str:
+    """A number format's own name, in small letters; a name that nobody knows stays as it is."""
+    small = (name or "").lower()
+    return small if small in BITS else ALIASES.get(small, name)
+
+
 def _check_options(row: Row, dirs: tuple[str, ...]) -> None:
     for group in ("hardware", "model"):
         if row[group] not in _known(group, dirs):
-            raise Fault(f"no {group} option '{row[group]}'")
+            near = closest(row[group], sorted(_known(group, dirs)))
+            remedy = f". Did you mean '{near}'?" if near else ""
+            raise Fault(f"no {group} option '{row[group]}'{remedy}")
     for column in ("weight_format", "kv_format"):
         if row[column] and row[column] not in BITS:
             raise Fault(f"{column} '{row[column]}' is no known number format")
