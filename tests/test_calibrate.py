@@ -16,7 +16,7 @@ from infercost.calibrate.cases import calibration
 from infercost.calibrate.examine import interval, own_weight
 from infercost.calibrate.features import calibration_at
 from infercost.calibrate.fit import FASTER, LEVELS, PRIOR, restored, transformed
-from infercost.calibrate.options import option_of
+from infercost.calibrate.options import option_of, taken_over
 from infercost.calibrate.public import MEASURED, Public, load
 from infercost.question import ask
 from infercost.reached import specialised
@@ -232,6 +232,16 @@ def test_the_nearest_calibration_is_chosen() -> None:
     assert option_of("apple", "other", known) == ("apple", "family"), "unknown software is no stack"
     assert option_of("apple", "vllm-2026", known) == ("typical", "family")
     assert option_of("tpu", "jetstream", known) == ("common", "common")
+
+
+def test_a_family_takes_over_what_is_known_of_the_software() -> None:
+    known = calibration("common").softwares
+    common = calibration("common")
+    assert taken_over("apple", "mlc", common) == known["mlc"]
+    assert taken_over("common", "jetstream", common) == known["jetstream"]
+    assert not taken_over("apple-llama-cpp-metal", "llama-cpp-metal", common), "its own has it"
+    assert not taken_over("typical", "vllm-2026", common)
+    assert not taken_over("apple", "other", common), "unknown software is no software"
 
 
 def test_an_architecture_multiplies_what_a_format_has_of_its_own() -> None:

@@ -399,3 +399,69 @@ def test_llama_cpp_of_2025_keeps_a_pass_behind_its_windows() -> None:
     """A pass takes 2,048 tokens there (-ub 2048); caches of May 2024 knew no windows."""
     assert reading(framework="llama.cpp b6918 CUDA, -fa 1 -ub 2048").stale == 2048
     assert reading(framework="llama.cpp (May 2024)").stale == 0
+
+
+def test_an_instance_per_socket_is_a_model_on_one_device() -> None:
+    """Two sockets run a model each, and each times its own requests (Intel and LMSYS, 2025)."""
+    found = reading(
+        hardware="xeon-6980p",
+        weight_format="int8",
+        n_devices="2",
+        tp="",
+        parallelism="1 instance per socket",
+        framework="llama.cpp (Q8 GGUF)",
+        batch="1",
+    )
+    assert (found.tp, found.pp, found.dp, found.batch) == (1, 1, 1, 1)
+
+
+def test_deepspeed_widens_int8_weights_in_memory_and_llama_cpp_did_in_prefill() -> None:
+    assert reading(framework="DeepSpeed-Inference", weight_format="int8").staged == 1
+    assert reading(framework="llama.cpp (May 2024) CUDA").staged == 64
+    assert reading(framework="llama.cpp b6918 CUDA, -fa 1 -ub 2048").staged is None
+    assert reading().staged is None
+
+
+def test_a_name_without_a_version_belongs_to_the_era_of_its_date() -> None:
+    assert era_of("vLLM") == era_of("vLLM", "2023-12") == "vllm-2023"
+    assert era_of("vLLM", "2025-08-02") == "vllm-2025"
+    assert era_of("vLLM", "2031") == "vllm-2026", "the last one that is known"
+    assert era_of("SGLang", "2022") == "sglang-2025", "the first one"
+    assert era_of("vLLM 0.6.0", "2031") == "vllm-2025", "a version tells more than a date"
+    assert era_of("gpt-fast", "2031") == "gpt-fast", "an era without a year"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("FP8", "fp8"), ("BF16", "bf16"), ("bfloat16", "bf16"), ("w4a16", "int4"), ("AWQ", "int4")],
+)
+def test_formats_go_by_other_names(written: str, meant: str) -> None:
+    assert reading(weight_format=written).weights == meant
+
+
+def test_thousands_may_be_parted_and_a_decimal_comma_is_not_guessed() -> None:
+    assert reading(batch="1,024").batch == 1024
+    assert "batch '1,5'" in reason(batch="1,5")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tp": "TP4"}, "tp 'TP4' is not a whole number"),
+        ({"tp": "inf"}, "tp 'inf' is not a whole number"),
+        ({"tp": "3"}, "tp 3 x pp 1 does not lay out 4 devices"),
+        ({"tp": "4", "dp": "2"}, "tp 4 x pp 1 x dp 2 does not lay out 4 devices"),
+        ({"n_devices": "2.5"}, "n_devices '2.5' is not stated as a number"),
+        ({"n_devices": "inf"}, "n_devices 'inf' is not stated as a number"),
+        ({"batch": "inf"}, "batch 'inf' is not stated as a number"),
+        ({"hardware": "h100_sxm"}, "no hardware option 'h100_sxm'. Did you mean 'h100-sxm'?"),
+    ],
+)
+def test_what_contradicts_itself_is_not_read(changes: dict[str, str], said: str) -> None:
+    assert reason(**changes) == said
+
+
+def test_replicas_without_a_request_have_nothing_to_do() -> None:
+    """One sequence on four replicas: a step of one sequence, at the rate of one replica."""
+    found = reading(tp="1", batch="1", metric="output_tokens_per_s", value="50")
+    assert (found.dp, found.batch, found.time_s) == (1, 1, pytest.approx(0.02))

@@ -42,21 +42,23 @@ def layout_of(row: Row, devices: int) -> Layout:
     tp, pp, dp = (_degree(row, name) for name in ("tp", "pp", "dp"))
     if is_mlperf(row) and not tp:
         return Layout(devices, open=True)
-    stated, pp, dp = dp, max(pp, 1), max(dp, 1)
-    tp = tp or max(devices // (pp * dp), 1)
+    pp, stated = max(pp, 1), dp
+    tp = tp or max(devices // (pp * max(dp, 1)), 1)
     if tp * pp > devices:
         raise Fault(f"tp {tp} x pp {pp} exceeds {devices} devices")
-    if devices % (tp * pp):
-        raise Fault(f"{devices} devices are no multiple of tp {tp} x pp {pp}")
-    if stated not in (0, devices // (tp * pp)):
-        raise Fault(f"tp {tp} x pp {pp} x dp {stated} is not {devices} devices")
-    return Layout(tp, pp, devices // (tp * pp))
+    replicas, rest = divmod(devices, tp * pp)
+    if rest or (stated and stated != replicas):
+        groups = f" x dp {stated}" if stated else ""
+        raise Fault(f"tp {tp} x pp {pp}{groups} does not lay out {devices} devices")
+    return Layout(tp, pp, replicas)
 
 
 def _by_words(words: str, devices: int) -> Layout | None:
     """Layouts that the words of a source name without degrees."""
     if "split" in words:
         return Layout(1, devices)
+    if re.search(r"\b1 instance per socket\b", words):
+        return Layout(1)  # of each socket a model of its own, and each times its own requests
     if "NeuronCores" in words:
         return Layout(2 * devices, cores=2)
     return None
@@ -82,7 +84,12 @@ def _by_experts(row: Row, words: str, devices: int) -> Layout | None:
 
 def _degree(row: Row, name: str) -> int:
     """A degree of parallelism; 0 where it is not stated."""
-    return int(number(row, name)) if number(row, name) > 0 else 0
+    text, degree = (row.get(name) or "").strip(), number(row, name)
+    if not text:
+        return 0
+    if not degree >= 0 or degree != int(degree):
+        raise Fault(f"{name} '{text}' is not a whole number")
+    return int(degree)
 
 
 @cache

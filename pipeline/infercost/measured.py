@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infercost.calibrate.cases import case_of, families
+from infercost.calibrate.options import COMMON_NAME
 from infercost.calibrate.record import LEFT_OUT, Record, read_record
 from infercost.compose import Options
 from infercost.cost import Evaluation
@@ -75,7 +76,7 @@ def _named(readings: list[Reading], dirs: tuple[str, ...]) -> dict[str, tuple[st
         "model": tuple(sorted({r.model for r in readings})),
         "workload": ("fixed-lengths",),
         "plan": ("base",),
-        "calibration": tuple(sorted({*chosen, "ideal"})),
+        "calibration": tuple(sorted({*chosen, COMMON_NAME, "ideal"})),
     }
 
 
@@ -125,7 +126,7 @@ def _as_stated(row: Mapping[str, str]) -> Row:
         **{name: row.get(name, "") for name in (*texts, "metric", "tier")},
         **{name: _number(row.get(column or name, "")) for name, column in numbers.items()},
         "unit": "token/s" if "per_s" in row["metric"] else "s",
-        "era": era_of(row["framework"]),
+        "era": era_of(row["framework"], row.get("date", "")),
     }
 
 

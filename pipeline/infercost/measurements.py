@@ -93,11 +93,17 @@ def _told_apart(rows: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def number(row: Row, column: str) -> float:
-    """The number in a column; NaN where there is none."""
+    """The number in a column; NaN where there is none, or one that is not finite."""
+    text = (row.get(column) or "").strip()
     try:
-        return float(row.get(column) or "")
+        found = float(text.replace(",", "") if THOUSANDS.fullmatch(text) else text)
     except ValueError:
         return math.nan
+    return found if math.isfinite(found) else math.nan
+
+
+THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?")
+"""Numbers with their thousands parted. A decimal comma is none: 1,5 stays unread."""
 
 
 def stated(row: Row, column: str, pattern: str) -> float:
@@ -110,12 +116,25 @@ UNKNOWN_ERA = "other"
 """The era of frameworks that no pattern knows."""
 
 
-def era_of(framework: str) -> str:
-    """The era of software that a framework's name and version belong to, or `other`."""
+def era_of(framework: str, date: str = "") -> str:
+    """The era of software that a framework's name and version belong to, or `other`.
+
+    Where a name comes without a version, the year of `date` stands in for it.
+    """
     for pattern, era in _eras():
         if pattern.search(framework):
-            return era
+            return era if re.search(r"\d", framework) else _era_by_year(era, date)
     return UNKNOWN_ERA
+
+
+def _era_by_year(era: str, date: str) -> str:
+    """The era of the same software that a date falls into: the last one begun, or the first."""
+    year, own = re.search(r"20\d\d", date), re.fullmatch(r"(.+)-(20\d\d)", era)
+    if year is None or own is None:
+        return era
+    known = {other for _, other in _eras() if re.fullmatch(rf"{re.escape(own[1])}-20\d\d", other)}
+    begun = [other for other in known if other[-4:] <= year[0]]
+    return max(begun) if begun else min(known)
 
 
 def _reference(name: str) -> list[dict[str, str]]:
@@ -125,7 +144,9 @@ def _reference(name: str) -> list[dict[str, str]]:
 
 @cache
 def _eras() -> list[tuple[re.Pattern[str], str]]:
-    return [(re.compile(row["pattern"]), row["era"]) for row in _reference("eras.csv")]
+    return [
+        (re.compile(row["pattern"], re.IGNORECASE), row["era"]) for row in _reference("eras.csv")
+    ]
 
 
 @cache

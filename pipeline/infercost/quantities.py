@@ -53,7 +53,7 @@ _MEASURED = {
     "framework": ("1", "Serving software and version, as published"),
     "era": ("1", "Era of software that the framework belongs to (eras.csv)"),
     "calibration": ("1", "Calibration that predicts the row; empty where unmapped"),
-    "level": ("1", "How near that calibration is: to the row's stack, its family, or to none"),
+    "level": ("1", "How near that calibration is: stack, family and software, family, or none"),
     "phase": ("1", "What the row speaks of: decode, prefill, end-to-end, max-load"),
     "metric": ("1", "What was published, with its unit"),
     "tier": ("1", "A states its whole configuration; B lacks the batch, or is second-hand"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from infercost.arrays import Array
 from infercost.equations import roofline
 from infercost.specs.calibration import SHARES, Calibration
@@ -17,8 +19,15 @@ def specialised(calibration: Calibration, architecture: str, weights: str) -> Ca
     """A calibration with a format's own numbers, and the factors of an architecture on all."""
     own = calibration.formats.get(weights)
     changed: dict[str, Array] = own.model_dump(exclude_none=True) if own else {}
-    for name, factor in calibration.architectures.get(architecture, {}).items():
-        value = changed.get(name, getattr(calibration, name))
+    chosen = calibration.model_copy(update=changed) if changed else calibration
+    return factored(chosen, calibration.architectures.get(architecture, {}))
+
+
+def factored(calibration: Calibration, factors: Mapping[str, Array]) -> Calibration:
+    """A calibration with factors on the odds of shares and on amounts as they are."""
+    changed: dict[str, Array] = {}
+    for name, factor in factors.items():
+        value = getattr(calibration, name)
         share = name in SHARES
         changed[name] = roofline.scaled_odds(value, factor) if share else value * factor
     return calibration.model_copy(update=changed)

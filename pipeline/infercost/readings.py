@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from infercost.errors import closest
 from infercost.layouts import layout_of
 from infercost.loads import MOST_IN_FLIGHT, Load, devices_of, load_of
 from infercost.measurements import Fault, Row, era_of, lengths, number, stated
@@ -28,6 +29,11 @@ SCENARIOS = ("prefill", "decode", "latency", "offline", "server", "closed loop")
 ROLLING = "llama-cpp-2025"
 """Software whose caches of windows hold a pass of prefill more than the window (llama.cpp,
 `llama-kv-cache-iswa.cpp`); attention reads all of it and masks what has left the window."""
+
+STAGING = {"deepspeed": 1.0, "llama-cpp-2024": 64.0}
+"""Software that widens weights in memory before a product, from how many rows on. DeepSpeed always
+(`quantized_gemm` of `pt_binding.cpp`: `launch_dequantize`, then `cublas_gemm_ex`); llama.cpp with
+CUDA above `MMQ_MAX_BATCH_SIZE` rows, until pull request 8075 of June 2024."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,8 @@ class Reading:
     """Number format of activations on their way to experts."""
     exchange: str = "copies"
     """How tokens reach experts on other devices: `plan.exchange`."""
+    staged: float | None = None
+    """Rows from which products read weights widened in memory: `plan.staged_rows`."""
     devices: int = 0
     """Devices of the system where nobody says how the model lies on them; else 0."""
 
@@ -101,6 +109,7 @@ def read(row: Row, dirs: tuple[str, ...] = ()) -> Reading | Unread:
 
 
 def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
+    row = {**row, **{name: format_of(row[name]) for name in ("weight_format", "kv_format")}}
     _check_options(row, dirs)
     devices, value = devices_of(row), number(row, "value")
     if not 0 < value < math.inf:
@@ -109,11 +118,13 @@ def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
         raise Fault("speculative decoding, with an acceptance that is not stated")
     prompt, output = lengths(row)
     load = load_of(row, prompt)
-    era = era_of(row["framework"])
+    era = era_of(row["framework"], row.get("date") or "")
     weights, dense = _weights(row, era)
     layout = layout_of(row, devices)
     work = _work(row, load, output)
-    replicas = layout.dp if layout.ep == 1 else 1
+    replicas: float = layout.dp if layout.ep == 1 else 1
+    if load.batch < replicas and not load.per_device:
+        replicas = load.batch  # the others have nothing to do
     output = 2.0 if math.isnan(output) else output
     batch = load.batch * layout.devices if load.per_device else load.batch / replicas
     group = max(layout.devices / devices, 1.0)  # a figure may be of one node of a larger group
@@ -152,6 +163,7 @@ def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
         dense=dense,
         dispatch=_dispatch(row, era, weights),
         exchange=_exchange(row, era),
+        staged=STAGING.get(era),
         devices=devices if layout.open else 0,
     )
 
@@ -161,10 +173,26 @@ def _known(group: str, dirs: tuple[str, ...]) -> frozenset[str]:
     return frozenset(option_names(config_dirs(dirs), group))
 
 
+ALIASES = {
+    **{"float16": "fp16", "half": "fp16", "f16": "fp16", "bfloat16": "bf16", "float32": "fp32"},
+    **{"w4a16": "int4", "awq": "int4", "gptq": "int4", "w8a8": "int8", "f32": "fp32"},
+    **{"fp8_e4m3": "fp8", "fp8_e5m2": "fp8", "fp8-e4m3": "fp8", "w8a8-fp8": "fp8"},
+}
+"""Other names of number formats. AWQ and GPTQ are methods, published in 4 bits as a rule."""
+
+
+def format_of(name: str) -> str:
+    """A number format's own name, in small letters; a name that nobody knows stays as it is."""
+    small = (name or "").lower()
+    return small if small in BITS else ALIASES.get(small, name)
+
+
 def _check_options(row: Row, dirs: tuple[str, ...]) -> None:
     for group in ("hardware", "model"):
         if row[group] not in _known(group, dirs):
-            raise Fault(f"no {group} option '{row[group]}'")
+            near = closest(row[group], sorted(_known(group, dirs)))
+            remedy = f". Did you mean '{near}'?" if near else ""
+            raise Fault(f"no {group} option '{row[group]}'{remedy}")
     for column in ("weight_format", "kv_format"):
         if row[column] and row[column] not in BITS:
             raise Fault(f"{column} '{row[column]}' is no known number format")

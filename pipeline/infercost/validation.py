@@ -19,13 +19,14 @@ import numpy as np
 
 from infercost.arrays import FloatArray
 from infercost.calibrate.cases import calibrations, families
+from infercost.calibrate.examine import FAMILY, SOFTWARE
 from infercost.calibrate.features import calibration_at
-from infercost.calibrate.options import option_of
+from infercost.calibrate.options import COMMON_NAME, option_of, taken_over
 from infercost.calibrate.public import OF_FORMAT, Public, load
 from infercost.measurements import read_table
 from infercost.paths import ROOT, config_dirs
 from infercost.question import option_names
-from infercost.reached import specialised
+from infercost.reached import factored, specialised
 from infercost.readings import Reading, Unread, read
 from infercost.specs.calibration import NUMBERS, Calibration
 
@@ -70,7 +71,14 @@ def predictions(file: Path, dirs: tuple[str, ...] = ()) -> tuple[list[Row], list
     public = load(file, dirs)
     chosen = chosen_calibrations(public.readings, dirs)
     names = [name for name, _ in chosen]
-    specs = calibrations([*names, IDEAL], dirs)
+    specs = calibrations([*names, COMMON_NAME, IDEAL], dirs)
+    chosen = [
+        (
+            name,
+            SOFTWARE if level == FAMILY and taken_over(name, r.era, specs[COMMON_NAME]) else level,
+        )
+        for (name, level), r in zip(chosen, public.readings, strict=True)
+    ]
     times = _predicted(public, names, specs)
     floor = public.examination.features.predicted(lambda _: specs[IDEAL])
     rows = [
@@ -92,18 +100,24 @@ def chosen_calibrations(
 
 def _predicted(public: Public, names: list[str], specs: Mapping[str, Calibration]) -> FloatArray:
     """Time of each row under the calibration of that name."""
-    groups = public.examination.groups
-    kinds = list(zip(names, groups.of_rows("architecture"), groups.of_rows("format"), strict=True))
-    found = {
-        kind: specialised(specs[kind[0]], kind[1], kind[2].split(OF_FORMAT)[1])
-        for kind in dict.fromkeys(kinds)
-    }
+    of_rows = public.examination.groups.of_rows
+    levels = [of_rows(level) for level in ("architecture", "format", "software")]
+    kinds = list(zip(names, *levels, strict=True))
+    found = {kind: _chosen(specs, *kind) for kind in dict.fromkeys(kinds)}
     values = {
         parameter: np.array([getattr(found[kind], parameter) for kind in kinds])
         for parameter in NUMBERS
     }
     base = public.examination.base
     return public.examination.features.predicted(calibration_at(base, values))
+
+
+def _chosen(
+    specs: Mapping[str, Calibration], name: str, architecture: str, of_format: str, era: str
+) -> Calibration:
+    """A calibration for an architecture and a format; of a family, also for its software."""
+    spec = specialised(specs[name], architecture, of_format.split(OF_FORMAT)[1])
+    return factored(spec, taken_over(name, era, specs[COMMON_NAME]))
 
 
 @cache
@@ -125,7 +139,8 @@ def _row(public: Public, index: int, chosen: tuple[str, str], time: float, floor
     reading, table = public.readings[index], public.rows[index]
     name, level = chosen
     low, high = interval_of(level, reading.phase)
-    ends = sorted((_stated(reading, time * low), _stated(reading, time * high)))
+    fastest = max(time * low, min(floor, time))  # nothing is faster than its floor
+    ends = sorted((_stated(reading, fastest), _stated(reading, time * high)))
     filled = not np.isfinite(reading.batch)
     batch = round(1 / public.examination.features.scale[index]) if filled else reading.batch
     return {

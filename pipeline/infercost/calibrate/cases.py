@@ -63,7 +63,7 @@ def formats_of(r: Reading) -> dict[str, str]:
     chosen = {"weights": r.dense or r.weights, "experts": r.weights, "dispatch": r.dispatch}
     if r.kv != "native":
         chosen["kv"] = r.kv
-    if r.weights in ("fp8", "int8", "nvfp4"):
+    if r.weights in ("fp8", "int8", "nvfp4") and r.staged is None:
         chosen["compute"] = {"nvfp4": "fp4"}.get(r.weights, r.weights)
     elif r.weights != "native":
         chosen["compute"] = "fp16" if r.weights == "fp16" else "bf16"
@@ -74,7 +74,7 @@ def case_of(cases: Cases, reading: Reading) -> Case:
     """The case of one reading, its numbers aside: formats, and cores as devices where they rank."""
     case = cases[reading.hardware, reading.model]
     formats = case.plan.formats.model_copy(update=formats_of(reading))
-    plan = {"formats": formats, "exchange": reading.exchange}
+    plan = {"formats": formats, "exchange": reading.exchange, "staged_rows": reading.staged}
     changes: dict[str, Any] = {"plan": case.plan.model_copy(update=plan)}
     if reading.cores_per_device > 1:
         changes["hardware"] = _core(case.hardware, reading.cores_per_device)

@@ -17,6 +17,8 @@ from infercost.specs.calibration import Calibration
 
 KNOWN, FAMILY, COMMON = "stack", "family", "common"
 """How close to a row the fit had been: its stack, only its family, or neither."""
+SOFTWARE = "software"
+"""Its family, and its software on other families."""
 
 
 @dataclass(frozen=True)

@@ -238,7 +238,14 @@ def _groups(readings: Sequence[Reading]) -> Iterator[list[Reading]]:
     """Readings that differ in numbers alone."""
     groups: dict[tuple[object, ...], list[Reading]] = {}
     for r in readings:
-        key = (*formats_of(r).items(), r.hardware, r.model, r.cores_per_device, r.exchange)
+        key = (
+            *formats_of(r).items(),
+            r.hardware,
+            r.model,
+            r.cores_per_device,
+            r.exchange,
+            r.staged,
+        )
         groups.setdefault(key, []).append(r)
     yield from groups.values()
 

@@ -92,14 +92,17 @@ FASTER = (
 
 LEVELS = (
     Level("family", 0.6, True, PARAMETERS),
+    Level("software", 0.6, True, PARAMETERS),
     Level("architecture", 0.3, False, PARAMETERS),
     Level("pace", 1.0, True, PARAMETERS, together=True),
     Level("stack", 1.2, True, PARAMETERS),
     Level("format", 0.25, False, PARAMETERS),
 )
-"""From the widest to the narrowest. Architectures cross families' software: what a chip sustains
-of its sheet under any of its stacks. A stack is first of all slower or faster than others in
-everything, which three rows tell; only many rows tell its parameters apart."""
+"""From the widest to the narrowest. Software crosses families of devices: its kernels, launches
+and messages are its own, so that of a stack that nobody measured both halves may be known.
+Architectures cross families' software: what a chip sustains of its sheet under any of its stacks. A
+stack is first of all slower or faster than others in everything, which three rows tell; only many
+rows tell its parameters apart."""
 
 _NUDGE = 1e-3
 """Step on a transformed parameter's line that slopes are taken over."""

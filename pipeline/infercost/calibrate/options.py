@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from infercost.arrays import BoolArray, FloatArray
+from infercost.arrays import Array, BoolArray, FloatArray
 from infercost.calibrate.examine import COMMON, FAMILY, KNOWN
 from infercost.calibrate.fit import Fit, restored
 from infercost.calibrate.public import OF_FORMAT, OWN, STEP_OVERHEAD, Public, load, stack_name
 from infercost.errors import SpecError
 from infercost.measurements import UNKNOWN_ERA
-from infercost.specs.calibration import PARAMETERS
+from infercost.specs.calibration import PARAMETERS, Calibration
 
 COMMON_NAME = "common"
 DIGITS = 3
@@ -34,7 +34,13 @@ def texts(public: Public, fitted: Fit) -> Iterator[tuple[str, str]]:
         architecture: fitted.deviations["architecture"][k]
         for k, architecture in enumerate(names["architecture"])
     }
-    yield _text(COMMON_NAME, "Common to all systems", fitted.common, built, {}, error)
+    softwares = {
+        era: fitted.deviations["software"][k]
+        for k, era in enumerate(names["software"])
+        if era != UNKNOWN_ERA
+    }
+    title = "Common to all systems"
+    yield _text(COMMON_NAME, title, fitted.common, built, {}, error, softwares)
     for place, family in enumerate(names["family"]):
         mine = index["family"] == place
         line = fitted.line({"family": place})
@@ -45,7 +51,8 @@ def texts(public: Public, fitted: Fit) -> Iterator[tuple[str, str]]:
             continue  # software that was not stated is no stack to choose
         mine = index["stack"] == place
         above = int(index["family"][mine][0])
-        line = fitted.line({"family": above, "pace": place, "stack": place})
+        era = int(np.bincount(index["software"][mine]).argmax())
+        line = fitted.line({"family": above, "software": era, "pace": place, "stack": place})
         theirs = _labels(fitted, "architecture", index["family"] == above)
         formats = {
             kind.split(OF_FORMAT)[1]: fitted.deviations["format"][names["format"].index(kind)]
@@ -85,12 +92,15 @@ def _text(
     built: Mapping[str, FloatArray],
     formats: Mapping[str, FloatArray],
     error: FloatArray,
+    softwares: Mapping[str, FloatArray] | None = None,
 ) -> tuple[str, str]:
     """One option: numbers to three digits, and in `sources` what they were fitted to."""
     content: dict[str, object] = {"name": title}
     content |= _numbers(line)
     content |= {"step_overhead": f"{STEP_OVERHEAD * 1e6:g} us", "memory_utilisation": 0.9}
     content["architectures"] = {label: _factors(d) for label, d in built.items() if d.any()}
+    if softwares:
+        content["softwares"] = {era: _factors(d) for era, d in softwares.items()}
     if formats:
         content["formats"] = {label: _numbers(line + d) for label, d in formats.items()}
     content["sources"] = {
@@ -120,6 +130,13 @@ def _plain(parameter: str, value: float) -> object:
     if not parameter.endswith("overhead"):
         return number
     return f"{float(f'{value * 1e6:.{DIGITS}g}'):g} us"
+
+
+def taken_over(name: str, era: str, common: Calibration) -> Mapping[str, Array]:
+    """Factors that a family's or the common calibration takes over from an era's software, as
+    measured on other devices; none on a stack's own, nor on a current stack's."""
+    stands_alone = name == CURRENT_NAME or name.endswith(f"-{era}")
+    return {} if stands_alone else common.softwares.get(era, {})
 
 
 CURRENT, CURRENT_NAME = "-2026", "typical"

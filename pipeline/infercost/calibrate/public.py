@@ -90,16 +90,18 @@ def _labels(readings: Sequence[Reading], cases: Cases, own: str) -> dict[str, li
     for reading in readings:
         case = case_of(cases, reading)
         stack = stack_name(case.hardware.family, reading.era)
-        for level, label in labels_at(case, own if reading.id.startswith(OWN) else stack).items():
+        stack = own if reading.id.startswith(OWN) else stack
+        for level, label in labels_at(case, stack, reading.era).items():
             found[level].append(label)
     return found
 
 
-def labels_at(case: Case, stack: str) -> dict[str, str]:
-    """What a case under a stack of software belongs to at each level of a fit."""
+def labels_at(case: Case, stack: str, era: str) -> dict[str, str]:
+    """What a case under a stack of an era's software belongs to at each level of a fit."""
     hardware = case.hardware
     return {
         "family": hardware.family,
+        "software": era,
         "architecture": hardware.architecture or hardware.name,
         "pace": stack,
         "stack": stack,

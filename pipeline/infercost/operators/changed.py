@@ -1,4 +1,4 @@
-"""What mitigations change of operators: conversion from narrow formats, layers that tokens skip."""
+"""What software changes of operators: how narrow formats are unpacked, layers that tokens skip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from infercost.arrays import Array, Flops, Ratio, as_array
-from infercost.operators.base import Block, Layout, Operator, Pass
+from infercost.operators.base import Block, Layout, Operator, Pass, compute_format
+from infercost.specs.formats import bytes_per_element
 
 FILLING = ("qkv projection", "latent projection", "key and value projection")
 """Operators that make the keys and values of tokens which have left the model."""
@@ -32,6 +33,46 @@ def changed(layout: Layout, step: Pass, block: Block) -> Block:
     for change in layout.case.mechanisms.changes:
         block = change(layout, step, block)
     return block
+
+
+def staged(layout: Layout, block: Block) -> Block:
+    """A block whose larger products read weights that kernels before them have widened in memory.
+
+        traffic = stored + wide  (the kernel's own),  wide  (the product's)
+
+    Products of fewer than `plan.staged_rows` rows unpack what they read on chip, as all do where it
+    states none. Leaves out that small matrices may stay in a cache between the two kernels.
+    """
+    rows = layout.case.plan.staged_rows
+    if rows is None:
+        return block
+    operators: list[Operator] = []
+    for operator in block.operators:
+        size = layout.experts if operator.kind == "experts" else layout.weights
+        wide = bytes_per_element(compute_format(layout.case))
+        if operator.kind not in ("matmul", "experts") or size >= wide:
+            operators.append(operator)
+            continue
+        staging = as_array(operator.rows >= as_array(rows), dtype=np.float64)
+        stored = operator.traffic["weights"]
+        widened = stored / size * wide
+        read = stored + (widened - stored) * staging
+        operators += (
+            Operator(
+                f"{operator.name}, widened",
+                operator.count * staging,
+                0.0,
+                {"weights": stored + widened, "activations": 0.0},
+                operator.peak,
+                "elementwise",
+            ),
+            replace(
+                operator,
+                traffic={**operator.traffic, "weights": read},
+                packed=operator.packed * (1.0 - staging),
+            ),
+        )
+    return replace(block, operators=tuple(operators))
 
 
 def _conversion(layout: Layout, operator: Operator) -> Flops:

@@ -22,7 +22,7 @@ from infercost.operators.attention import (
     mixer_operators,
 )
 from infercost.operators.base import Block, Cache, Layout, Operator, Pass
-from infercost.operators.changed import changed, converted, exited
+from infercost.operators.changed import changed, converted, exited, staged
 from infercost.operators.encoders import encoder_blocks, encoder_elements
 from infercost.operators.feedforward import (
     ffn_elements,
@@ -44,7 +44,7 @@ def blocks(layout: Layout, step: Pass) -> tuple[Block, ...]:
         for name, layer in layout.case.model.layers.items()
     )
     whole = (*groups, _head(layout, step), _hand_over(layout, step))
-    return tuple(changed(layout, step, converted(layout, block)) for block in whole)
+    return tuple(changed(layout, step, converted(layout, staged(layout, block))) for block in whole)
 
 
 def _layers(layout: Layout, name: str, layer: LayerGroup, step: Pass) -> Block:

@@ -100,7 +100,8 @@ def _block(public: Public, whole: Fit, block: str, runs: Sequence[Run]) -> list[
 
 def labels_of(run: Run) -> dict[str, str]:
     """What a run belongs to at each level of a fit."""
-    return labels_at(run.case, stack_name(run.case.hardware.family, run.reading.era))
+    era = run.reading.era
+    return labels_at(run.case, stack_name(run.case.hardware.family, era), era)
 
 
 def fitted_for(fit: Fit, base: Calibration, labels: dict[str, str]) -> Calibration:

@@ -158,5 +158,8 @@ class Calibration(Numbers, SourcedSpec):
     name: str
     architectures: dict[str, Factors] = {}
     """By architecture of the device: kernels are written for it, and it sustains its own share."""
+    softwares: dict[str, Factors] = {}
+    """By era of software, of the calibration that is common to all: what a stack that nobody
+    measured on a family of devices takes over from the same software on others."""
     formats: dict[Annotated[str, AfterValidator(known_format)], FormatNumbers] = {}
     """Numbers that differ with the number format of the weights: kernels and dequantisation."""

@@ -117,6 +117,10 @@ class Plan(SourcedSpec):
     visit, as kernels for low latency do; one to each scale-up domain that holds some, handed on
     inside, as kernels for large batches do; or all tokens gathered everywhere and the results
     reduced and scattered."""
+    staged_rows: CountField | None = None
+    """Rows of a product from which weights kept narrower than its arithmetic are first written to
+    memory in the format of the arithmetic, by a kernel of their own, and then read back. None
+    stated: products of any size unpack them on chip."""
     spares: CountOrZeroField = 0
     """Devices that stand by for a replica's failed ones, within reach of the others."""
     placement: Placement = Placement()

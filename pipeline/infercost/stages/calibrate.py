@@ -12,11 +12,12 @@ import numpy as np
 
 from infercost.arrays import BoolArray, FloatArray
 from infercost.calibrate.cases import calibration
-from infercost.calibrate.examine import KNOWN, Examined, covered, interval
+from infercost.calibrate.examine import FAMILY, KNOWN, SOFTWARE, Examined, covered, interval
 from infercost.calibrate.fit import Fit
 from infercost.calibrate.options import write_options
 from infercost.calibrate.public import Public, load
 from infercost.calibrate.record import LEFT_OUT, Record, rounded, write_record
+from infercost.measurements import UNKNOWN_ERA
 
 FEWEST = 20
 """Units left out that an interval of a phase needs, so that no end hangs on a single one. With
@@ -96,7 +97,7 @@ def told(record: Record) -> dict[str, Any]:
         "leave_out": {what: list(table(record, f"out_of_{what}")) for what in LEFT_OUT},
         "coverage": float(record.covered.mean()),
         "intervals": {
-            **intervals(by_stack, phases, record.texts["stack"]),
+            **intervals(_with_software(by_stack, record), phases, record.texts["stack"]),
             KNOWN: intervals(_known(by_block), phases, record.texts["block"])[KNOWN],
         },
     }
@@ -106,6 +107,19 @@ def _errors_under(public: Public, name: str) -> FloatArray:
     """Log errors of all rows under one calibration for all, that nothing was fitted for."""
     features, spec = public.examination.features, calibration(name)
     return np.asarray(np.log(features.predicted(lambda _: spec) / features.seconds))
+
+
+def _with_software(examined: Examined, record: Record) -> Examined:
+    """Levels that tell apart of which stacks' software a fit had seen rows on other families."""
+    pairs = list(zip(record.texts["family"], record.texts["stack"], strict=True))
+    eras = [stack.removeprefix(f"{family}-") for family, stack in pairs]
+    families: dict[str, set[str]] = {}
+    for era, (family, _) in zip(eras, pairs, strict=True):
+        families.setdefault(era, set()).add(family)
+    met = [era != UNKNOWN_ERA and len(families[era]) > 1 for era in eras]
+    levels = zip(examined.level, met, strict=True)
+    told = tuple(SOFTWARE if level == FAMILY and known else level for level, known in levels)
+    return Examined(examined.error, told)
 
 
 def _known(examined: Examined) -> Examined:
