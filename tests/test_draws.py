@@ -375,7 +375,7 @@ def test_what_a_study_draws_itself_is_told_with_its_assumptions(tmp_path: Path) 
 
 def test_one_point_is_explained_without_draws(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", PRICE, "draw=8"]) == 2
-    assert "'draw': has several values" in capsys.readouterr().err
+    assert "'draw': draws many points" in capsys.readouterr().err
 
 
 def test_draws_are_printed_as_intervals(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,11 +9,12 @@ the rest, since what a decode step hardly reads a prefill does; caches go next, 
 Where a tier wears out, activations lie there last, and caches last or not.
 
 Of all these maps the one counts under which an output token, decode and its share of prefill, takes
-least time of devices, waiting for cells included (`wear`). Pools that prefill and decode apart have
-a map each, by what their own work takes.
+least time of devices, among those under which memories live as long as they must (`wear`). Pools
+that prefill and decode apart have a map each, by what their own work takes.
 
-Where a map that waits would be the fastest if it need not, mixes with maps that do not wait are
-looked at too. Of a given set of maps a better device makes no less: each map keeps its writes, so
+Where a map that wears cells too soon would be the fastest, mixes with maps that do not are looked
+at too, which take as much of it as cells bear. Where no map lasts, a point is infeasible. Of a
+given set of maps of which one lasts, a better device makes no less: each map keeps its writes, so
 that neither of its times, at full rate and as writes ask for, is longer, and the time of a mix
 (`_Pool.mixed`) is the larger of two means of such times. Spreading is convex, so that the mix
 itself takes no longer; with experts or units near memory it may, and is tried. What is left to lose
@@ -67,6 +68,8 @@ class Placed:
     overflow: Bytes
     """What found no room."""
     routes: Routes
+    lasts: BoolArray | None = None
+    """Whether cells live as long as they must; None where that is not known yet."""
 
     def on(self, tier: int) -> Bytes:
         """Bytes of all classes on one tier."""
@@ -133,7 +136,7 @@ def place(
         _Pool(maps, [v.pools[i] for v in verdicts], lasts, slack)
         for i in range(len(verdicts[0].pools))
     ]
-    best = [pool.best.placed for pool in pools]
+    best = [replace(pool.best.placed, lasts=pool.best.lasts) for pool in pools]
     if any(pool.may_mix for pool in pools):
         mixes = [pool.mixed() for pool in pools]
         if not placing.is_convex:
@@ -170,7 +173,8 @@ class _Pool:
     @cached_property
     def best(self) -> _Best:
         """Point by point the map with the least overflow, then long lives, then the least time."""
-        best, *others = map(_Best, self.maps, [p.time for p in self.paces], self.lasts)
+        lasts = [told & p.lasts for told, p in zip(self.lasts, self.paces, strict=True)]
+        best, *others = map(_Best, self.maps, [p.time for p in self.paces], lasts)
         for other in others:
             gained = as_array(best.placed.overflow - other.placed.overflow)
             as_much = np.abs(gained) <= as_array(self.slack)
@@ -187,11 +191,12 @@ class _Pool:
 
     def best_beside(self, mix: _Mix) -> Placed:
         """The best map, or a mix where that takes less time: it overflows as little."""
-        return mix.placed.where(as_array(mix.time < self.best.time), self.best.placed)
+        better = as_array(mix.time < self.best.time)
+        return replace(mix.placed.where(better, self.best.placed), lasts=better | self.best.lasts)
 
     @property
     def may_mix(self) -> bool:
-        """Whether a map that waits for cells might somewhere be faster without, than all are."""
+        """Whether a map that wears cells too soon might be faster than the best that lasts."""
         if self.paces[0].needed is None:
             return False
         return not all(
@@ -200,7 +205,7 @@ class _Pool:
         )
 
     def mixed(self) -> _Mix:
-        """Of a map that waits for cells and one that does not, so much that cells just last.
+        """Of a map that wears cells too soon and one that does not, so much that cells just last.
 
         With t the time of a token at full rate, w what its writes ask for, and p the part of the
         second map, w is linear in p and t is convex. Where t_0 + p (t_1 - t_0) is w, at

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infercost.tier_map import Judge, Placed, Verdict
-from infercost.wear import paces, worn_out
+from infercost.wear import is_paced, paces, worn_out
 
 if TYPE_CHECKING:
     from infercost.cost import Evaluation
@@ -26,7 +26,7 @@ def judge_of(point: Evaluation) -> Judge:
             common.append(_before(point))
         trial = copy(common[0])
         trial.__dict__["maps"] = (decode, prefill)
-        worn = worn_out(trial)
+        worn = None if is_paced(trial.case) else worn_out(trial)
         return Verdict(paces(trial), np.asarray(True) if worn is None else ~worn)
 
     return judge

@@ -1,14 +1,11 @@
 """What is written to the memory tiers of a device, how long cells bear it, and the pace they set.
 
 A tier that must live for a stated time bears writes at a mean rate, as disks are rated in writes a
-day. Where a plan leaves open on which tiers caches and activations lie, devices that would write
-more wait: a token takes max(t, w), t its time at full rate and w the time that its writes ask for.
-Faster devices have a lower t and, under the same map, the same w, larger memories a lower w: no map
-that lasts on a lesser device is ruled out or slower on a better one (`tier_map`).
-
-A plan that says where caches or activations lie says that they are written at full rate: where
-cells die too soon it is infeasible by `endurance`. Pools that prefill and decode apart wear apart;
-that of decode writes the prompts' caches too, where its own map has them.
+day. Where a plan leaves open on which tiers caches and activations lie, maps are mixed so that
+cells bear what is written (`tier_map`); a token of a mix takes max(t, w), t its time at full rate
+and w the time that its writes ask for, of which t is hardly less. Where no map lasts, or the one
+that a plan states does not, a point is infeasible by `endurance`. Pools that prefill and decode
+apart wear apart; that of decode writes the prompts' caches too, where its own map has them.
 """
 
 from __future__ import annotations
@@ -29,6 +26,7 @@ from infercost.terms import Terms
 if TYPE_CHECKING:
     from infercost.cost import Evaluation
     from infercost.passes import PassCost
+    from infercost.tier_map import Placed
 
 WRITTEN: tuple[TensorClass, ...] = ("activations", "kv")
 """What wears cells, in the order in which it is kept from them: the most often written first."""
@@ -181,6 +179,11 @@ class Pace(NamedTuple):
         return 0.0 if self.needed is None else self.needed
 
     @property
+    def lasts(self) -> BoolArray:
+        """Whether cells bear the full rate."""
+        return as_array(self.spare >= -ROUNDING * as_array(self.busy))
+
+    @property
     def spare(self) -> Seconds:
         """How much of its time writes do not ask for; less than nothing where devices wait."""
         return self.busy - self.asked
@@ -220,7 +223,8 @@ def paced(point: Evaluation, step: PassCost) -> PassCost:
     if point.placed is None or not is_paced(point.case):
         return step
     pace = _pace(point, written_by_decode(point, step))
-    return _waiting(step, -pace.spare / device_seconds(point, step))
+    wait = np.where(_lasting(point.maps), -pace.spare, 0.0)
+    return _waiting(step, wait / device_seconds(point, step))
 
 
 def paced_prefill(point: Evaluation, prefill: PassCost) -> PassCost:
@@ -232,7 +236,14 @@ def paced_prefill(point: Evaluation, prefill: PassCost) -> PassCost:
     if point.placed is None or not apart or not is_paced(point.case):
         return prefill
     pace = _pace(point, written_by_prefill(point, prefill))
-    return _waiting(prefill, -pace.spare / np.where(as_array(pace.busy) > 0, pace.busy, 1.0))
+    wait = np.where(_lasting(point.maps), -pace.spare, 0.0)
+    return _waiting(prefill, wait / np.where(as_array(pace.busy) > 0, pace.busy, 1.0))
+
+
+def _lasting(maps: tuple[Placed, Placed] | None) -> BoolArray:
+    """Where maps are known to last: mixes, which may wait a little."""
+    known = [placed.lasts for placed in maps or () if placed.lasts is not None]
+    return reduce(np.logical_and, known, np.asarray(bool(known)))
 
 
 def _waiting(cost: PassCost, share: Ratio) -> PassCost:
@@ -250,8 +261,11 @@ def _waiting(cost: PassCost, share: Ratio) -> PassCost:
 def worn_out(point: Evaluation) -> BoolArray | None:
     """Whether cells die before they have lived as long as the plan says, or as they are paid for.
 
-    None where no memory wears, or where devices wait for it.
+    None where no memory wears.
     """
-    if point.placed is None or not wears(point.case) or is_paced(point.case):
+    if point.placed is None or not wears(point.case):
         return None
+    if is_paced(point.case):
+        lasts = [placed.lasts for placed in point.maps or () if placed.lasts is not None]
+        return ~reduce(np.logical_and, lasts or [pace.lasts for pace in paces(point)])
     return as_array(point.memory_life < least_life(point.case))
