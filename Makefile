@@ -92,7 +92,7 @@ format: env ## Format code and workflow
 	$(BIN)/ruff format
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-# PARTS of tests/benchmarks/measure.py; none for all: growth rates parquet draws start_up study.
+# PARTS of tests/benchmarks/measure.py; none for all: growth rates parquet formats draws start_up study.
 PARTS ?=
 benchmark: env ## Measure speed and memory, all or PARTS="rates start_up", into tests/benchmarks/results.json
 	$(BIN)/python tests/benchmarks/measure.py $(PARTS) --save

@@ -1,8 +1,9 @@
 """Figures of speed as JSON: python tests/benchmarks/measure.py [PART ...] [--save]
 
-Parts, all unless some are named: rates, parquet, growth, start_up, study (see each function). CPU
-seconds of the process, which other load disturbs least, and ratios within one run. `--save` puts
-what was measured into results.json beside this file, and the figure of growth into growth.svg.
+Parts, all unless some are named: rates, parquet, formats, growth, start_up, study (see each
+function). CPU seconds of the process, which other load disturbs least, and ratios within one run.
+`--save` puts what was measured into results.json beside this file, and the figure of growth into
+growth.svg.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from formats import trial
 from test_speed import DENSE, drawn_part, grid_of
 from through_snakemake import large_study
 
@@ -135,6 +137,23 @@ def _parquet(composed: ComposedCase, grid: Grid) -> dict[str, float]:
     }
 
 
+def formats() -> dict[str, Any]:
+    """A hundred and thirty thousand rows in every format that pyarrow writes."""
+    composed, grid = grid_of(SPARSE)
+    dense = Grid((grid.axes[0].part(0, 13), *grid.axes[1:]))
+    return {
+        "sampled": _formats(composed, sampled(grid, PARQUET_ROWS // 2)),
+        "grid": _formats(composed, dense),
+    }
+
+
+def _formats(composed: ComposedCase, grid: Grid) -> dict[str, dict[str, float]]:
+    blocks = evaluated_blocks(composed, grid)
+    table = pa.concat_tables(map(to_arrow, blocks)).unify_dictionaries().combine_chunks()
+    with tempfile.TemporaryDirectory() as folder:
+        return trial(table, Path(folder), cpu)
+
+
 def growth() -> list[dict[str, float]]:
     """Searches over 10^4 to 10^8 points, in this process, each down to the best of a thousand."""
     composed, grid = grid_of(SPARSE)
@@ -190,6 +209,7 @@ PARTS: dict[str, Callable[[], Any]] = {
     "growth": growth,  # first: its peaks of memory are of the process so far
     "rates": rates,
     "parquet": parquet,
+    "formats": formats,
     "draws": draws,
     "start_up": start_up,
     "study": study,
