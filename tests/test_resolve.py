@@ -12,7 +12,7 @@ from infercost.compose import Options
 from infercost.errors import SpecError
 from infercost.paths import config_dirs
 from infercost.question import Question, ask, option_names
-from infercost.resolve import content_of, plain_override
+from infercost.resolve import content_of, plain_override, told_options
 from infercost.specs.case import GROUPS
 
 EVERY = {
@@ -43,6 +43,8 @@ def test_every_option_comes_to_what_hydra_makes_of_it(monkeypatch: pytest.Monkey
         ["hardware=mi300x", "model=deepseek-v3", "plan.tp=16", "plan.ep=16", "batch=64"],
         ["economics=rental", "economics.utilisation=0.5", "plan.formats.weights=fp8"],
         ["direction=hbf+low-latency", "mitigation=w4"],
+        ["+mitigation=[w4,kv8]"],
+        ["mitigation=[w4]", "+direction=hbf", "batch=8"],
     ],
 )
 def test_words_and_numbers_as_overrides_need_no_hydra(
@@ -67,6 +69,12 @@ def test_words_and_numbers_as_overrides_need_no_hydra(
         "batch=[1]",
         "batch=range(1,3)",
         "+a.b=1",
+        "+a=1",
+        "a=[]",
+        "a=[b,true]",
+        "a=[b, c]",
+        "a=[b,[c]]",
+        "++a=b",
         "a.b=007",
         "a.b=1e9",
         "a.b=true",
@@ -83,6 +91,13 @@ def test_words_and_numbers_as_overrides_need_no_hydra(
 )
 def test_other_overrides_are_left_to_hydra(text: str) -> None:
     assert plain_override(text) is None
+
+
+@pytest.mark.parametrize("override", ["+batch=many", "batch=[many]"])
+def test_lists_and_additions_set_no_value_without_hydra(override: str) -> None:
+    dirs = config_dirs()
+    assert told_options(dirs, ("hardware",), {}, ("batch=8",)) is not None
+    assert told_options(dirs, ("hardware",), {}, (override,)) is None
 
 
 @pytest.mark.parametrize("override", ["plan.tensor=8", "plan.formats=8", "trend.tokens.more=1"])

@@ -1,9 +1,10 @@
 """An option's content straight from its file, where the file asks for nothing that needs Hydra.
 
 Hydra takes 150 ms to import and 50 to 100 ms for a composition, a YAML file a tenth of one. Most
-options are keys and a defaults list of `/group@key: option`, most overrides a key and a word or a
-number; what they come to is told here. Anything else (an interpolation, a package directive,
-another form of entry, a list, a quoted text, a fault) is left to Hydra.
+options are keys and a defaults list of `/group@key: option`, most overrides a key and a word, a
+number or a list of option names; what they come to is told here. Anything else (an interpolation,
+a package directive, another form of entry, a list of values, a quoted text, a fault) is left to
+Hydra.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ _DEEPEST = 8
 
 @dataclass(frozen=True)
 class PlainOverride:
-    """An override of one word or number, with those attributes of Hydra's that a question reads."""
+    """An override without a sweep, with those attributes of Hydra's that a question reads."""
 
     input_line: str
     key_or_group: str
-    written: str | int | float
+    written: str | int | float | list[str]
     package: None = None
 
     def is_delete(self) -> bool:
@@ -45,7 +46,7 @@ class PlainOverride:
         """It has one value."""
         return False
 
-    def value(self) -> str | int | float:
+    def value(self) -> str | int | float | list[str]:
         """What it sets."""
         return self.written
 
@@ -55,11 +56,22 @@ _OVERRIDE = re.compile(
     r"(?:(?P<int>0|[1-9]\d*)|(?P<float>\d+\.\d+)|(?P<word>[A-Za-z]\w*(?:[.-]\w+)*))$",
     re.ASCII,
 )
+_WORD = r"[A-Za-z]\w*(?:[.-]\w+)*"
+_CHOICE = re.compile(
+    rf"^\+?(?P<group>[a-z]\w*)=(?:\[(?P<list>{_WORD}(?:,{_WORD})*)\]|(?P<word>{_WORD}))$", re.ASCII
+)
+"""Options of a group by name, as `+mitigation=[w4,kv8]`."""
 _NO_WORDS = ("true", "false", "null", "nan", "inf")
 
 
 def plain_override(text: str) -> PlainOverride | None:
     """An override as Hydra's grammar reads it; nothing where it takes that grammar."""
+    choice = _CHOICE.match(text)
+    if choice is not None:
+        names = (choice["list"] or choice["word"]).split(",")
+        if any(name.lower() in _NO_WORDS for name in names):
+            return None
+        return PlainOverride(text, choice["group"], names if choice["list"] else names[0])
     found = _OVERRIDE.match(text)
     if found is None or (found["word"] or "").lower() in _NO_WORDS:
         return None
@@ -92,7 +104,7 @@ def told_options(
     if contents != told:
         return None
     for override in overrides:
-        if override is None:
+        if override is None or override.input_line.startswith("+"):
             return None
         group, _, path = override.key_or_group.partition(".")
         concerned = list(contents[group].values()) if group in contents else [values]
@@ -113,10 +125,10 @@ def _root(dirs: tuple[Path, ...]) -> tuple[dict[str, str], Raw] | None:
         return None
 
 
-def _overridden(content: Raw, path: str, value: str | int | float) -> bool:
+def _overridden(content: Raw, path: str, value: str | int | float | list[str]) -> bool:
     """Put a value in place of the one at a path; whether there is one, of the same plain kind."""
     *steps, last = path.split(".")
-    node: Any = content
+    node: Any = None if isinstance(value, list) else content
     for step in steps:
         node = node.get(step) if isinstance(node, dict) else None
     if not isinstance(node, dict) or not isinstance(node.get(last), str | int | float):
