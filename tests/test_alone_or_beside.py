@@ -76,6 +76,7 @@ SWEPT = [
     ((*EXPERTS, "batch=64"), "plan.dp", ("1", "2")),
     ((*EXPERTS, "batch=64"), "plan.ep", ("1", "8")),
     ((*EXPERTS, "batch=64", "+direction=hbf"), "plan.dp", ("1", "2")),
+    ((*EXPERTS, "+direction=pnm-dimm"), "batch", ("1", "64", "512")),
     ((*EXPERTS, "batch=64", "+direction=[hbf,low-latency]"), "batch", ("1", "64", "256")),
 ]
 

@@ -39,7 +39,6 @@ from infercost.arrays import (
     Array,
     BoolArray,
     Bytes,
-    BytesPerSecond,
     Ratio,
     Seconds,
     as_array,
@@ -133,7 +132,7 @@ def place(
     verdicts = [judge(placed, placed) for placed in maps]
     lasts = [v.lasts for v in verdicts]
     pools = [
-        _Pool(maps, [v.pools[i] for v in verdicts], lasts, slack)
+        _Pool(maps, [v.pools[i] for v in verdicts], lasts, slack, placing.sizes)
         for i in range(len(verdicts[0].pools))
     ]
     best = [replace(pool.best.placed, lasts=pool.best.lasts) for pool in pools]
@@ -169,10 +168,15 @@ class _Pool:
     paces: list[Pace]
     lasts: list[BoolArray]
     slack: Bytes
+    sizes: Mapping[TensorClass, Bytes]
 
     @cached_property
     def best(self) -> _Best:
-        """Point by point the map with the least overflow, then long lives, then the least time."""
+        """Point by point the map with the least overflow, then long lives, then the least time.
+
+        Of maps that are alike the first, so that it does not matter which were told apart at other
+        points.
+        """
         lasts = [told & p.lasts for told, p in zip(self.lasts, self.paces, strict=True)]
         best, *others = map(_Best, self.maps, [p.time for p in self.paces], lasts)
         for other in others:
@@ -182,6 +186,7 @@ class _Pool:
                 best.lasts == other.lasts, as_array(other.time < best.time), other.lasts
             )
             better: BoolArray = np.where(as_much, sooner, gained > 0).astype(bool)
+            better = better & ~alike(best.placed, other.placed, self.sizes)
             best = _Best(
                 other.placed.where(better, best.placed),
                 np.where(better, other.time, best.time),
@@ -236,6 +241,16 @@ class _Pool:
         return found
 
 
+def alike(one: Placed, other: Placed, sizes: Mapping[TensorClass, Bytes]) -> BoolArray:
+    """Whether two maps lay every class that there is in the same way, point by point."""
+    same: BoolArray = np.asarray(True)
+    for name in CLASSES:
+        there = as_array(sizes[name]) > 0
+        for a, b in zip(one.routes.shares[name], other.routes.shares[name], strict=True):
+            same = same & as_array(np.abs(there * (a - b)) < ROUNDING)
+    return same
+
+
 class _Placing:
     """One case on its way to a tier map."""
 
@@ -275,18 +290,9 @@ class _Placing:
         tried += [(p, w, orders[0]) for p in (first, *others) for w in ("striped", "even")]
         for policy, way, order in tried:
             placed = self._filled(order, way, policy)
-            if not any(self._alike(placed, other) for other in found):
+            if not any(np.all(alike(placed, other, self.sizes)) for other in found):
                 found.append(placed)
         return found
-
-    def _alike(self, one: Placed, other: Placed) -> bool:
-        """Whether two maps lay every class that there is in the same way."""
-        pairs = (
-            (as_array(self.sizes[name]) > 0, a, b)
-            for name in CLASSES
-            for a, b in zip(one.routes.shares[name], other.routes.shares[name], strict=True)
-        )
-        return all(bool(np.all(np.abs(some * (a - b)) < ROUNDING)) for some, a, b in pairs)
 
     def _policies(self) -> tuple[Policy, ...]:
         """All policies to try: activations go first, since prefill needs them soonest."""
@@ -424,7 +430,7 @@ class _Placing:
     ) -> dict[TensorClass, tuple[Bytes, ...]]:
         """Bytes per tier in the same proportion for all: of bandwidths, as far as there is room."""
         total: Bytes = sum(sizes.values(), start=0.0)
-        widths = _widths(
+        widths = eq.stripe_widths(
             [self.tiers[i].bandwidth for i in over],
             [np.maximum(rooms[i], 0.0) / np.maximum(total, 1.0) for i in over],
         )
@@ -467,24 +473,6 @@ class _Placing:
                 ahead = eq.is_hotter(its, other_size, mine, size)
             start = start + sizes[other] * ahead
         return start
-
-
-def _widths(rates: Sequence[BytesPerSecond], rooms: Sequence[Ratio]) -> list[Ratio]:
-    """Share of all bytes per tier: as its rate is of all rates, but no more than its room.
-
-    What a full tier leaves over goes to the others in proportion to theirs, so that shares sum to
-    one where there is room for all.
-    """
-    full: list[BoolArray] = [as_array(False)] * len(rates)
-    widths: list[Ratio] = [0.0] * len(rates)
-    for _ in rates:
-        pairs = list(zip(rates, rooms, full, strict=True))
-        open_rate = sum((np.where(f, 0.0, rate) for rate, _, f in pairs), start=as_array(0.0))
-        left = 1.0 - sum((np.where(f, room, 0.0) for _, room, f in pairs), start=as_array(0.0))
-        level = left / np.where(open_rate > 0, open_rate, 1.0)
-        widths = [np.where(f, room, level * rate) for rate, room, f in pairs]
-        full = [as_array(f | (w > room)) for w, (_, room, f) in zip(widths, pairs, strict=True)]
-    return [np.minimum(width, room) for width, room in zip(widths, rooms, strict=True)]
 
 
 def _shares(amounts: Sequence[Bytes], size: Bytes, first: int) -> tuple[Array, ...]:

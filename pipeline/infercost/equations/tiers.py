@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from infercost.arrays import Bytes, BytesPerSecond, Count, Ratio, Seconds, as_array
+from infercost.arrays import BoolArray, Bytes, BytesPerSecond, Count, Ratio, Seconds, as_array
 
 
 def reachable_bandwidth(
@@ -74,3 +76,23 @@ def write_excess_time(
 ) -> Seconds:
     """Time that written bytes take on top of what reading as many would: Q (1 / W_w - 1 / W_r)."""
     return written / write_bandwidth - written / read_bandwidth
+
+
+def stripe_widths(rates: Sequence[BytesPerSecond], rooms: Sequence[Ratio]) -> list[Ratio]:
+    """Share of all bytes per tier: as its rate is of all rates, but no more than its room.
+
+        w_i = min(r_i, l W_i),   l so that the shares sum to one
+
+    What a full tier leaves over goes to the others in proportion to theirs, so that shares sum to
+    one where there is room for all.
+    """
+    full: list[BoolArray] = [as_array(False)] * len(rates)
+    widths: list[Ratio] = [0.0] * len(rates)
+    for _ in rates:
+        pairs = list(zip(rates, rooms, full, strict=True))
+        open_rate = sum((np.where(f, 0.0, rate) for rate, _, f in pairs), start=as_array(0.0))
+        left = 1.0 - sum((np.where(f, room, 0.0) for _, room, f in pairs), start=as_array(0.0))
+        level = left / np.where(open_rate > 0, open_rate, 1.0)
+        widths = [np.where(f, room, level * rate) for rate, room, f in pairs]
+        full = [as_array(f | (w > room)) for w, (_, room, f) in zip(widths, pairs, strict=True)]
+    return [np.minimum(width, room) for width, room in zip(widths, rooms, strict=True)]
