@@ -257,6 +257,15 @@ def test_mlperf_tpot_is_read_at_the_sequences_in_flight() -> None:
     assert (found.batch, found.steps, found.prefills) == (719, 1, 1 / 294.45)
 
 
+def test_mlperf_searches_gpt_j_by_four_beams() -> None:
+    """language/gpt-j/backend.py: num_beams 4. Others search by none."""
+    gpt_j = {"model": "gpt-j-6b", "metric": "output_tokens_per_s"}
+    assert reading(**{**MLPERF, **gpt_j, "scenario": "offline"}).beams == 4
+    assert reading(**{**MLPERF, **gpt_j, "scenario": "server"}).beams == 4
+    assert reading(**{**MLPERF, "scenario": "offline", "metric": "output_tokens_per_s"}).beams == 1
+    assert reading(model="gpt-j-6b").beams == 1
+
+
 def test_single_stream_is_one_query_after_the_other() -> None:
     found = reading(**{**MLPERF, "scenario": "latency", "metric": "e2e_latency_s"})
     assert (found.batch, found.prefills, found.steps) == (1, 1, 294.45 - 1)

@@ -160,6 +160,12 @@ def lengths(row: Row) -> tuple[float, float]:
     return prompt, output
 
 
+def beams(row: Row) -> int:
+    """Sequences that decode side by side for each request, of which one is its output."""
+    known = _dataset(row)
+    return 1 if known is None else int(known["beams"])
+
+
 def _tokens(row: Row, column: str) -> float:
     """Tokens of one request in a column's words: `512`, `~100`, `2048 context`, `few tokens`."""
     text = (row[column] or "").strip()

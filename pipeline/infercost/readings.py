@@ -13,7 +13,7 @@ from functools import cache
 
 from infercost.layouts import layout_of
 from infercost.loads import MOST_IN_FLIGHT, Load, devices_of, load_of
-from infercost.measurements import Fault, Row, era_of, lengths, number, stated
+from infercost.measurements import Fault, Row, beams, era_of, lengths, number, stated
 from infercost.paths import config_dirs
 from infercost.question import option_names
 from infercost.specs.formats import BITS
@@ -78,6 +78,9 @@ class Reading:
     """Number format of activations on their way to experts."""
     exchange: str = "copies"
     """How tokens reach experts on other devices: `plan.exchange`."""
+    beams: int = 1
+    """Sequences that each request decodes (beam search); they share its prompt's cache. `batch`
+    and `limit` count requests, `output` the tokens of the one that is kept."""
     devices: int = 0
     """Devices of the system where nobody says how the model lies on them; else 0."""
 
@@ -150,6 +153,7 @@ def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
         dense=dense,
         dispatch=_dispatch(row, era, weights),
         exchange=_exchange(row, era),
+        beams=beams(row),
         devices=devices if layout.open else 0,
     )
 
