@@ -96,6 +96,20 @@ def test_neuron_cores_are_the_ranks() -> None:
     assert (found.tp, found.cores_per_device) == (24, 2)
 
 
+def test_workers_of_a_processor_are_replicas_on_its_shares() -> None:
+    """8 workers on each of two sockets: 16 replicas; at 160 tokens/s each makes 10, so that one
+    request of 69 tokens takes 6.9 s of its worker."""
+    found = reading(
+        hardware="xeon-8592", model="gpt-j-6b", weight_format="int4", n_devices="CPU", tp="",
+        parallelism="8 workers per socket", framework="PyTorch", scenario="offline", batch="",
+        load="max 12 per engine", prompt_tokens="MLPerf dataset", output_tokens="",
+        metric="output_tokens_per_s", value="160", block="mlperf-v4.1|CPU|gptj",
+        notes="platform 1-node-2S-EMR",
+    )  # fmt: skip
+    assert (found.tp, found.dp, found.cores_per_device, found.limit) == (1, 1, 8, 12)
+    assert found.time_s == pytest.approx(6.9)
+
+
 def test_a_layer_split_is_a_pipeline() -> None:
     found = reading(n_devices="2", tp="1", parallelism="layer split")
     assert (found.tp, found.pp, found.dp) == (1, 2, 1)
@@ -262,6 +276,15 @@ def test_mlperf_tpot_is_read_at_the_sequences_in_flight() -> None:
     notes = "Implied mean decode concurrency (throughput x TPOT) = 719 sequences system-wide."
     found = reading(**{**MLPERF, "scenario": "server", "metric": "tpot_s", "notes": notes})
     assert (found.batch, found.steps, found.prefills) == (719, 1, 1 / 294.45)
+
+
+def test_mlperf_searches_gpt_j_by_four_beams() -> None:
+    """language/gpt-j/backend.py: num_beams 4. Others search by none."""
+    gpt_j = {"model": "gpt-j-6b", "metric": "output_tokens_per_s"}
+    assert reading(**{**MLPERF, **gpt_j, "scenario": "offline"}).beams == 4
+    assert reading(**{**MLPERF, **gpt_j, "scenario": "server"}).beams == 4
+    assert reading(**{**MLPERF, "scenario": "offline", "metric": "output_tokens_per_s"}).beams == 1
+    assert reading(model="gpt-j-6b").beams == 1
 
 
 def test_single_stream_is_one_query_after_the_other() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from infercost.paths import CONF
 from infercost.question import ask
 from infercost.resolve import content_of
 from infercost.serving import summary
+from infercost.serving.ask import asked_service
 from infercost.serving.closed import bilinear, steady_state
 from infercost.serving.edge import edge_of
 from infercost.serving.replay import HandOver, Outcome, Pool, replay, replay_pools
@@ -80,11 +82,13 @@ def some_requests(random: np.random.Generator) -> Arrivals:
     shape=st.sampled_from([(1, 1, 40), (2, 2, 45), (3, 1, 60)]),
     cached=st.booleans(),
     drafted=st.integers(0, 3),
+    beams=st.integers(1, 4),
 )
 @settings(max_examples=examples(60))
 def test_tokens_and_blocks_are_conserved(
-    seed: int, policy: str, routing: str, shape: tuple[int, int, int], cached: bool, drafted: int
-) -> None:
+    seed: int, policy: str, routing: str, shape: tuple[int, int, int], cached: bool, drafted: int,
+    beams: int,
+) -> None:  # fmt: skip
     """Tokens asked are made; every block is free, held or cached after every pass, and at the end
     none is held; prompts are computed or found, when they first start or, of those that had to
     give way, when they start again (another request may have cached their prefix meanwhile)."""
@@ -100,6 +104,7 @@ def test_tokens_and_blocks_are_conserved(
         routing=routing,
         prefix_cache=cached,
         prefix_tiers=stores if cached else [],
+        beams=1 if drafted else beams,
         speculation={"drafted": drafted, "acceptance": 0.6},
     )
     replicas, groups, room = shape
@@ -107,7 +112,9 @@ def test_tokens_and_blocks_are_conserved(
     assert found.totals["violations"] == 0
     assert found.totals["kv_blocks_left"] == found.totals["kv_blocks"]
     assert np.all(found.finished | found.rejected)
-    np.testing.assert_array_equal(found.rejected, -(-(prompt + output + 1) // 16) > room)
+    np.testing.assert_array_equal(
+        found.rejected, -(-(prompt + how.beams * (output + 1)) // 16) > room
+    )
     np.testing.assert_array_equal(found.done[found.finished], output[found.finished])
     assert found.totals["output_tokens"] == output[found.finished].sum()
     served = found.finished
@@ -181,6 +188,49 @@ def test_speculation_makes_the_expected_tokens_per_step() -> None:
     found = replay(Pool(steady(0.01), how, 1, 1, 4_000, 1.0), asked)
     per_step = (found.totals["output_tokens"] - 200) / found.totals["sequence_steps"]
     assert per_step == pytest.approx(2.533, rel=0.01)
+
+
+def test_a_step_of_beams_is_one_of_as_many_sequences() -> None:
+    """8 requests of 4 beams are 32 sequences, each of which reads its context: all take as long."""
+    case = case_of("hardware=h100-sxm", "model=gpt-j-6b", "workload=fixed-lengths")
+    beams, plain = Passes(case, serving(beams=4)), Passes(case, serving())
+    n, context = np.array([8.0]), np.array([875.0])
+    assert beams.decode(n, context) == plain.decode(4 * n, context)
+    assert beams.bare(n, np.array([100.0])) == plain.bare(4 * n, np.array([100.0]))
+    assert beams.prefill(np.array([840.0]), np.zeros(1)) == plain.prefill(
+        np.array([840.0]), np.zeros(1)
+    )
+
+
+@pytest.mark.parametrize(("blocks", "together"), [(147, 1), (148, 2)])
+def test_beams_share_the_cache_of_their_prompt(blocks: int, together: int) -> None:
+    """840 tokens of a prompt and 85 of each of four beams: 1,180 tokens, 73.75 blocks of 16. Two
+    such requests run side by side in 148 blocks; in 147 one of them has to give way."""
+    asked = arrivals("t", np.zeros(2), np.full(2, 840), np.full(2, 85))
+    found = replay(Pool(steady(1.0), serving(beams=4, token_budget=2000), 1, 1, blocks, 1.0), asked,
+                   checked=True)  # fmt: skip
+    assert found.totals["violations"] == 0
+    assert found.finished.all()
+    assert (found.preempted.sum() == 0) == (together == 2)
+
+
+def test_beams_and_drafts_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="exclude each other"):
+        serving(beams=4, speculation={"drafted": 2, "acceptance": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["serving=edge-router", "edge.plan.tp=abc"], "override 'edge.plan.tp=abc': edge.plan.tp:"),
+        (["serving=edge-router", "edge.hardware=nope"], "override 'edge.hardware=nope': edge.hard"),
+        (["serving=disaggregated", "prefill.plan.tq=2"], "override 'prefill.plan.tq=2': prefill.p"),
+        (["serving=edge-router", "edge.batch=1,2"], "replay: overrides of 'edge.': the overrides"),
+    ],
+)
+def test_faults_name_the_override_as_it_was_typed(words: list[str], said: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(said)):
+        asked_service(words, (), 10, None, 0)
 
 
 @pytest.mark.parametrize(

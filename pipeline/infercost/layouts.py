@@ -61,6 +61,9 @@ def _by_words(words: str, devices: int) -> Layout | None:
         return Layout(1)  # of each socket a model of its own, and each times its own requests
     if "NeuronCores" in words:
         return Layout(2 * devices, cores=2)
+    workers = re.match(r"(\d+) workers per socket", words)
+    if workers:  # each a replica on its share of the cores and of the memory's bandwidth
+        return Layout(1, dp=int(workers[1]) * devices, cores=int(workers[1]))
     return None
 
 

@@ -188,6 +188,12 @@ _COUNT = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 """A whole number, thousands marked by commas or by nothing."""
 
 
+def beams(row: Row) -> int:
+    """Sequences that decode side by side for each request, of which one is its output."""
+    known = _dataset(row)
+    return 1 if known is None else int(known["beams"])
+
+
 def _tokens(row: Row, column: str) -> float:
     """Tokens of one request in a column's words: `512`, `~100`, `2048 context`, `few tokens`.
 

@@ -14,7 +14,7 @@ from functools import cache
 from infercost.errors import closest
 from infercost.layouts import layout_of
 from infercost.loads import MOST_IN_FLIGHT, Load, devices_of, load_of
-from infercost.measurements import Fault, Row, era_of, lengths, number, stated
+from infercost.measurements import Fault, Row, beams, era_of, lengths, number, stated
 from infercost.paths import config_dirs
 from infercost.question import option_names
 from infercost.specs.formats import BITS
@@ -88,6 +88,9 @@ class Reading:
     """How tokens reach experts on other devices: `plan.exchange`."""
     staged: float | None = None
     """Rows from which products read weights widened in memory: `plan.staged_rows`."""
+    beams: int = 1
+    """Sequences that each request decodes (beam search); they share its prompt's cache. `batch`
+    and `limit` count requests, `output` the tokens of the one that is kept."""
     devices: int = 0
     """Devices of the system where nobody says how the model lies on them; else 0."""
 
@@ -164,6 +167,7 @@ def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
         dispatch=_dispatch(row, era, weights),
         exchange=_exchange(row, era),
         staged=STAGING.get(era),
+        beams=beams(row),
         devices=devices if layout.open else 0,
     )
 

@@ -106,11 +106,12 @@ def _core(hardware: Any, cores: int) -> Any:
 
 
 def bound(case: Case, readings: Sequence[Reading], batch: FloatArray) -> Case:
-    """The case with one entry per reading in each of its numbers."""
+    """The case with one entry per reading in each of its numbers; `batch` counts requests."""
 
     def column(values: Sequence[float] | FloatArray) -> FloatArray:
         return np.asarray(values, dtype=np.float64).reshape(-1, 1)
 
+    beams = np.array([r.beams for r in readings])
     plan = case.plan.model_copy(
         update={
             "tp": column([r.tp for r in readings]),
@@ -127,4 +128,6 @@ def bound(case: Case, readings: Sequence[Reading], batch: FloatArray) -> Case:
             "output_tokens": column([r.output for r in readings]),
         }
     )
-    return case.model_copy(update={"plan": plan, "workload": workload, "batch": column(batch)})
+    return case.model_copy(
+        update={"plan": plan, "workload": workload, "batch": column(batch * beams)}
+    )

@@ -104,7 +104,7 @@ def _filled(readings: Sequence[Reading], bind: Bind, lost: list[Unread]) -> list
         return list(readings)
     case = bind(readings, np.ones(len(readings)))
     one = Evaluation(case)
-    length = np.array([r.prompt + r.output for r in readings]).reshape(-1, 1)
+    length = np.array([r.prompt + r.beams * r.output for r in readings]).reshape(-1, 1)
     full = cache_bytes(one.layout, lambda cache: np.minimum(length, cache.window) / cache.ways)
     per_sequence = _column(full, len(readings))
     free = FILL * (_capacity(case) - RUNTIME - _column(one.memory.weights, len(readings)))

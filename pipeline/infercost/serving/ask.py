@@ -72,7 +72,26 @@ def _changed(
     if not exists:
         fault = f"there is no {what} pool" if what == "prefill" else "there is no machine of users"
         raise SpecError(f"override '{what}.{changes[0]}'", what, fault, f"Take {remedy}")
-    return one_case([*without(words.case, changes), *changes], dirs)
+    try:
+        return one_case([*without(words.case, changes), *changes], dirs)
+    except SpecErrors as errors:
+        raise SpecErrors(_as_typed(one, what) for one in errors.faults) from None
+    except SpecError as error:
+        raise _as_typed(error, what) from None
+
+
+def _as_typed(error: SpecError, what: str) -> SpecError:
+    """An error of a pool's changes by the words that were typed, with the pool's prefix.
+
+    The other overrides were read before, without the changes: what is at fault are these.
+    """
+    place, key, start = error.place, error.key, "override '"
+    if place.startswith(start):
+        place = f"{start}{what}.{place.removeprefix(start)}"
+        key = f"{what}.{key}" if key else ""
+    elif place == "replay":
+        place = f"replay: overrides of '{what}.'"
+    return SpecError(place, key, error.fault, error.remedy)
 
 
 def sorted_words(overrides: list[str]) -> Words:

@@ -63,6 +63,8 @@ class Setup(NamedTuple):
     drafted: int
     acceptance: float
     seed: int
+    beams: int
+    """Sequences that each request decodes."""
     stages: int
     """Prefill passes that are in flight at once in a pool that prefills alone."""
     hash_blocks: int

@@ -53,6 +53,12 @@ def blocks_of(s: Setup, tokens: int) -> int:
 
 
 @compiled
+def blocks_to(s: Setup, q: Any, i: int, length: int) -> int:
+    """KV blocks of a request that is so long: its beams share the prompt, not what they add."""
+    return blocks_of(s, q[i].prompt + s.beams * (length - q[i].prompt))
+
+
+@compiled
 def choose_engine(s: Setup, q: Any, state: State, cache: Cache, r: int, i: int) -> int:
     """The group of a replica that a request joins: longest prefix, then fewest sequences."""
     best, most, fewest = -1, -1, 0
@@ -75,7 +81,7 @@ def admitted(s: Setup, q: Any, state: State, cache: Cache, e: int, i: int, now: 
         b = cache.ids[q[i].hash_start + k]
         fetched += cache.block[e, b].tier > 0
         unused += cache.block[e, b].tier == 0 and cache.block[e, b].ref == 0
-    mine = blocks_of(s, q[i].need + 1) - n * s.hash_blocks
+    mine = blocks_to(s, q, i, q[i].need + 1) - n * s.hash_blocks
     can_give = (cache.engine[e].loose - unused) * s.hash_blocks
     if state.engine[e].free + can_give < mine + fetched * s.hash_blocks:
         return False
@@ -139,7 +145,7 @@ def grow(s: Setup, q: Any, state: State, cache: Cache, r: int, e: int) -> None:
         i = state.running[e, j]
         if q[i].computed >= q[i].need:
             most = min(q[i].prompt + q[i].done + s.drafted + 1, q[i].prompt + q[i].output)
-            wanted = blocks_of(s, most) - q[i].refs * s.hash_blocks - q[i].held
+            wanted = blocks_to(s, q, i, most) - q[i].refs * s.hash_blocks - q[i].held
             if wanted > 0:
                 while not make_room(s, state, cache, e, wanted):
                     preempt(s, q, state, cache, r, e)
@@ -171,7 +177,7 @@ def plan_running(
         q[i].chunk = next_chunk(q, i, now)
         n -= q[i].chunk
     if s.policy == CHUNKED:
-        left[g] = max(left[g] - n * (s.drafted + 1), 0)
+        left[g] = max(left[g] - n * s.beams * (s.drafted + 1), 0)
     for j in range(state.engine[e].n_running):
         i = state.running[e, j]
         if q[i].chunk == 0:
@@ -216,7 +222,7 @@ def plan_replica(
         if q[i].chunk == 0:
             prefill(s, q, i, g, now, left, prompts)
         elif s.policy == CHUNKED:
-            left[g] = max(left[g] - s.drafted - 1, 0)
+            left[g] = max(left[g] - s.beams * (s.drafted + 1), 0)
     if s.policy != CHUNKED and prompts.sum() > 0:
         pause_decodes(s, q, state, r)
 
@@ -376,7 +382,7 @@ def check_blocks(s: Setup, q: Any, state: State, cache: Cache) -> None:
 def enter(s: Setup, q: Any, state: State, cache: Cache, i: int) -> int:
     """A request arrives: the replica that gets it, or -1 where it is longer than memory."""
     q[i].need = q[i].prompt
-    if blocks_of(s, q[i].prompt + q[i].output + 1) > s.n_blocks:
+    if blocks_to(s, q, i, q[i].prompt + q[i].output + 1) > s.n_blocks:
         q[i].status = 4
         return -1
     if q[i].loaded:

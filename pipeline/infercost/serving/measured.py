@@ -184,6 +184,7 @@ def _serving(run: Run) -> Serving:
         policy="chunked" if chunked or "TensorRT" in row["framework"] else "prefill-first",
         token_budget=int(budget) if budget >= 1 else 8192,
         max_sequences=int(limit),
+        beams=run.reading.beams,
         sources={"default": "assumed: the stack's defaults where the row states none"},
     )
 

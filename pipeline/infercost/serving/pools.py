@@ -37,24 +37,13 @@ def first_of(state: State) -> int:
 
 
 @compiled
-def first_made(q: Any, state: State) -> Any:
-    """The prefill replica whose finished prompt is the next to be offered, and when it was made."""
+def first_in_line(state: State, instant: Any) -> Any:
+    """The prefill replica whose head of line has the earliest instant, of each request, and it."""
     best, when = 0, np.inf
     for k in range(state.port.size):
         i = state.port[k].head
-        if i >= 0 and q[i].first < when:
-            best, when = k, q[i].first
-    return best, when
-
-
-@compiled
-def first_sent(q: Any, state: State) -> Any:
-    """The prefill replica whose cache is the next to have arrived, and when."""
-    best, when = 0, np.inf
-    for k in range(state.port.size):
-        i = state.port[k].head
-        if i >= 0 and q[i].sent < when:
-            best, when = k, q[i].sent
+        if i >= 0 and instant[i] < when:
+            best, when = k, instant[i]
     return best, when
 
 
@@ -110,8 +99,8 @@ def run_pools(
     coming, total = 0, q.size
     while True:
         r, r2 = first_of(state), first_of(state2)
-        made, offered = first_made(q, state)
-        sender, sent = first_sent(q2, state2)
+        made, offered = first_in_line(state, q.first)
+        sender, sent = first_in_line(state2, q2.sent)
         arrival = q[coming].arrival if coming < total else np.inf
         passes = min(state.replica[r].clock, state2.replica[r2].clock)
         if sent <= min(arrival, offered, passes) and sent < np.inf:

@@ -94,7 +94,7 @@ def _ready(
         pool.replicas, pool.groups, POLICIES.index(serving.policy), serving.token_budget,
         serving.max_sequences, serving.max_prefills, serving.kv_block, pool.n_blocks,
         ROUTINGS.index(serving.routing), serving.imbalance, serving.speculation.drafted,
-        serving.speculation.acceptance, seed, pool.stages, hash_blocks, transfer,
+        serving.speculation.acceptance, seed, serving.beams, pool.stages, hash_blocks, transfer,
         0.0 if over is None else over.latency,
     )  # fmt: skip
     cache = _cache(pool, requests, hash_blocks > 0, engines)

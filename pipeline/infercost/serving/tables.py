@@ -68,12 +68,13 @@ class Passes:
             raise SpecError(f"model '{case.model.name}'", "generation", fault)
         self.point = Evaluation(case)
         self.layout, self.speculation = self.point.layout, serving.speculation
+        self.beams = float(serving.beams)
         self.calibration = self.layout.calibration
         _check_mechanisms(self.point.case)
 
     def decode(self, n: Array, context: Array) -> tuple[FloatArray, FloatArray]:
-        """Time and energy of a step of n sequences, drafts included."""
-        drafted = self.speculation.drafted
+        """Time and energy of a step of n requests, drafts and beams included."""
+        drafted, n = self.speculation.drafted, n * self.beams
         step = _decode(n, context, drafted, self.layout.encoded)
         time, energy = self._cost(step, n, context)
         if drafted:
@@ -97,8 +98,8 @@ class Passes:
         return self._cost(step, tokens, cached)
 
     def bare(self, n: Array, tokens: Array) -> tuple[FloatArray, FloatArray]:
-        """Time and energy of a pass of n decoding sequences and a prompt, attention left out."""
-        drafts = self.speculation.drafted + 1
+        """Time and energy of a pass of n decoding requests and a prompt, attention left out."""
+        drafts, n = self.speculation.drafted + 1, n * self.beams
         rows = tokens + n * drafts
         step = Pass(rows, 1.0 + n, _none, _none, False, logits=(1.0 + n * drafts) / (1.0 + n))
         time, energy = self._cost(step, n, tokens)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from infercost.specs.fields import (
     BytesField,
@@ -64,7 +64,10 @@ class Serving(SourcedSpec):
     token_budget: CountField
     """Most tokens in one pass of one data-parallel group."""
     max_sequences: CountField
-    """Most sequences in one pass of one data-parallel group."""
+    """Most requests in one pass of one data-parallel group."""
+    beams: CountField = 1
+    """Sequences that each request decodes side by side (beam search), one of which is its output.
+    Each reads the prompt's cache, which they share, and keeps its own tokens."""
     max_prefills: CountOrZeroField = 0
     """Most prompts in one pass; 0 is as many as the budget takes."""
     kv_block: CountField = 16
@@ -89,3 +92,9 @@ class Serving(SourcedSpec):
     """Of one hand-over."""
     edge: Edge | None = None
     """Who answers before the service is asked; none is nobody."""
+
+    @model_validator(mode="after")
+    def _beams_are_not_drafted(self) -> Serving:
+        if self.beams > 1 and self.speculation.drafted:
+            raise ValueError("beams and speculation.drafted exclude each other")
+        return self
