@@ -33,7 +33,7 @@ BENCHMARKS = RUN / "benchmarks"
 # In the environment, not in params, where a new plan would be a reason to compute all parts again.
 os.environ.update(INFERCOST_PLAN=PLAN.file, INFERCOST_WORKERS=str(workflow.cores or 1))
 # Jobs call the Python that runs Snakemake, whether or not its environment is activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 
 
 # On a cluster these run where Snakemake does: seconds each.
