@@ -117,6 +117,11 @@ def test_a_column_of_doses_holds_numbers() -> None:
     assert list(frame["mitigation.routing.share"]) == [0.0, 0.5]
 
 
+def test_a_dose_that_stands_twice_is_refused() -> None:
+    with pytest.raises(SpecError, match="is 0 again"):
+        infercost.evaluate([*TRACE, "+mitigation=routing", "mitigation.routing.share=0,0.0"])
+
+
 def test_a_grid_that_holds_a_dose_and_its_absence_is_refused() -> None:
     """Where no case is made of each value, one line says so."""
     case = point(*TRACE, "+mitigation=routing").case

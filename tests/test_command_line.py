@@ -34,6 +34,12 @@ def test_every_command_tells_of_itself() -> None:
     assert told(parser()) > 20
 
 
+def test_quantities_of_a_list_may_be_quoted() -> None:
+    path = "hardware.memory.hbm.bandwidth"
+    quoted = infercost.evaluate([f"{path}='3 TB/s','4 TB/s'"])
+    assert list(quoted[path]) == [3e12, 4e12]
+
+
 def test_names_that_begin_with_a_digit_are_parts_of_a_key() -> None:
     """Hydra's grammar takes the 3 of `direction.3d-stack` for a number."""
     overrides = ["+direction=3d-stack", "direction.3d-stack.bandwidth=2,4"]

@@ -617,6 +617,13 @@ SWEEPS = [
     ("hardware.tdp=700 W,800", "hardware.tdp=800", "800 has no unit. Write for example '700 W'"),
     ("hardware.tdp=700 W,800 J", "hardware.tdp=800 J", "it is an energy, not a power"),
     ("hardware.tdp=700 W,0.7 kW", "hardware.tdp=0.7 kW", "is 700 W again. Name it once"),
+    ("hardware.price=[1],[2]", "hardware.price=[1]", "[1] is not a quantity in USD. Write for"),
+    ("hardware.tdp='700 GB','1 W'", "hardware.tdp=700 GB", "it is an amount of data"),
+    (
+        "hardware.price=choice({uniform:[1,2]},3)",
+        "hardware.price={'uniform': [1, 2]}",
+        "{'uniform': [1, 2]} is not a quantity in USD. Write for example",
+    ),
     ("hardware.tdp=range(1,4)", "hardware.tdp=1", "1 has no unit. Write for example '700 W'"),
     ("hardware.tdp=1,000 W", "hardware.tdp=1", "1 has no unit. Write for example '700 W'"),
     ("hardware.idle_power=1 W,1 kW", "hardware.idle_power=1 kW", "leaves nothing of tdp 700.0 W"),

@@ -14,6 +14,7 @@ from infercost.errors import SpecError, SpecErrors, nearest
 from infercost.faults import Raw, spec_faults
 from infercost.places import COMBINING, combination, place_of
 from infercost.question import ENDS, NO_DIRECTION, Axis, Question
+from infercost.units import is_number
 from infercost.witnesses import fields_at, switches_at
 
 
@@ -170,8 +171,9 @@ def _switches(axis: Axis, raw: Mapping[str, Mapping[str, Raw]]) -> bool:
     for path, values in axis.values.items():
         group, _, key = path.partition(".")
         *steps, name = key.split(".")
-        if len(set(values)) > 1:
+        numbers = {value for value in values if is_number(value)}
+        if len(numbers) > 1:
             for content in raw.get(group, {}).values():
-                if set(values) & set(switches_at(group, steps, content).get(name, ())):
+                if numbers & set(switches_at(group, steps, content).get(name, ())):
                     return True
     return False

@@ -224,7 +224,7 @@ def _sweep_values(override: Override) -> tuple[object, ...]:
     if kind == "RangeSweep":
         _check_range(override._value, place)
     try:
-        values = tuple(override.sweep_iterator())
+        values = tuple(override.sweep_iterator(override._convert_value))
     except ValueError as error:  # range(1, 9, 0)
         raise SpecError(place, "", str(error), "Write a list or range(a, b, step)") from None
     if not values:

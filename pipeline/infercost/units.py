@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import re
 from functools import cache
+from typing import TypeGuard
 
 from infercost.errors import as_written, closest
 
@@ -141,6 +142,11 @@ def _hint(symbol: str) -> str:
         return f"Write {_MISREAD[symbol]}"
     near = closest(symbol, UNITS, cutoff=0.75)  # units are short: half of one is not near
     return f"Did you mean '{near}'?" if near else ""
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a number; yes and no are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def parse(value: object, expected: str) -> float:
