@@ -35,7 +35,7 @@ from infercost.specs.draws import Distribution
 from infercost.specs.fleet import Fleet
 from infercost.specs.study import Study
 from infercost.uncertain import of_ranges, settled, settled_axes
-from infercost.witnesses import adapter, fields_at, missing_witnesses
+from infercost.witnesses import adapter, fields_at, missing_witnesses, value_at
 
 
 @dataclass(frozen=True)
@@ -246,10 +246,7 @@ class Options:
                 SpecError(f"override '{path}={value}'", f"{group}.{at}".rstrip("."), fault, remedy)
                 for at, fault, remedy in faults
             )
-        spec = adapter(group).validate_python(content)
-        for step in key.split("."):
-            spec = spec[step] if isinstance(spec, dict) else getattr(spec, step)
-        return spec
+        return value_at(adapter(group).validate_python(content), key)
 
     def _elsewhere(
         self, composed: ComposedCase, group: str, key: str, value: object, path: str

@@ -301,9 +301,9 @@ def verify(version: Version) -> list[str]:
             faults.append(f"{entry['path']}: has other rows than the manifest says")
     if manifest["rows"] != sum(entry["rows"] for entry in manifest["files"]):
         faults.append("manifest.json: rows are not those of its files")
-    listed = {entry["path"] for entry in manifest["files"]}
     if not faults:
-        found = logical_digest([version.folder / path for path in sorted(listed)])
+        listed = sorted(entry["path"] for entry in manifest["files"])
+        found = logical_digest([version.folder / path for path in listed])
         if found != manifest["logical_digest"]:
             faults.append("values: have another digest than published")
     return faults

@@ -80,13 +80,7 @@ def with_drafts(
     whole = verify if draft is None else together(verify, draft, drafting.passes)
     drafts: Array = as_array(as_array(drafting.drafted) > 0, dtype=np.float64)
     extra: Array = drafts * (drafting.overhead + sequences * drafting.overhead_per_sequence)
-    return replace(
-        whole,
-        time=whole.time.plus(Terms(overhead=extra)),
-        lower=whole.lower + extra,
-        upper=whole.upper + extra,
-        work=whole.work + extra,
-    )
+    return whole.longer(Terms(overhead=extra))
 
 
 def together(one: PassCost, other: PassCost, times: Array) -> PassCost:
@@ -130,12 +124,4 @@ def riding(layout: Layout, step: PassCost, share: Ratio) -> PassCost:
         compute=share * replaced,
         overhead=-share * np.minimum(calibration.step_overhead, step.time["overhead"]),
     )
-    change = saved.total
-    return replace(
-        step,
-        time=step.time.plus(saved),
-        lower=step.lower + change,
-        upper=step.upper + change,
-        work=step.work + change,
-        energy=step.energy,
-    )
+    return step.longer(saved)

@@ -20,6 +20,7 @@ from infercost.question import Axis, Question, ask
 from infercost.specs.workload import FixedLengths, Snapshot
 from infercost.table import Columns, columns, to_arrow
 from infercost.taped import Sliced, tape_over
+from infercost.units import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ def typed_axis(options: Options, composed: ComposedCase, axis: Axis) -> GridAxis
     for path, given in axis.values.items():
         typed = [options.with_value(composed, path, value) for value in given]
         for value, found in zip(given, typed, strict=True):
-            if not isinstance(found, int | float) or isinstance(found, bool):
+            if not is_number(found):
                 place = f"override '{path}={value}'"
                 raise SpecError(place, path, "is not a number", "Sweep a numeric field")
         values[path] = np.asarray(typed, dtype=np.float64)

@@ -157,9 +157,12 @@ def ideal_pace(parts: Parts) -> Seconds:
 
 def fastest(ways: Sequence[Parts], pace: Pace = ideal_pace) -> Parts:
     """What takes least time at a pace, size by size."""
-    best = ways[0]
-    for parts in ways[1:]:
-        wins = as_array(pace(parts) < as_array(pace(best)))
+    best, *others = ways
+    least = pace(best)
+    for parts in others:
+        time = pace(parts)
+        wins = as_array(time < as_array(least))
+        least = np.where(wins, time, least)
         best = Parts(
             np.where(wins, parts.latency, best.latency),
             np.where(wins, parts.bandwidth, best.bandwidth),

@@ -14,12 +14,9 @@ from infercost.equations import collectives as eq
 from infercost.equations import roofline
 from infercost.equations.energy import movement_energy
 from infercost.equations.moe import merged_share
-from infercost.fabric import Fabric, Parts, Table, fastest
+from infercost.fabric import Fabric, Parts, Table, fastest, ideal_pace
 from infercost.specs.calibration import Calibration
 from infercost.specs.hardware import Hardware
-
-_INSTANT = 1e-30
-"""A time below any other, in s, so that what moves nothing takes no time."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ def transfer_reached(calibration: Calibration, latency: Seconds, bandwidth: Seco
         bandwidth,
         calibration.network_efficiency,
         calibration.collective_ramp * latency,
-        calibration.collective_ramp_half * latency + _INSTANT,
+        calibration.collective_ramp_half * latency,
     )
 
 
@@ -154,7 +151,7 @@ class Network:
 
     def _pace(self, parts: Parts) -> Seconds:
         if self.calibration is None:
-            return parts.time
+            return ideal_pace(parts)
         return parts.latency + transfer_reached(self.calibration, parts.latency, parts.bandwidth)
 
     def _fastest(self, ways: Sequence[Parts]) -> Parts:

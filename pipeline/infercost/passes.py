@@ -55,9 +55,17 @@ class PassCost:
     clock: Array = 1.0
     """Clock over nominal that a power cap leaves."""
 
+    def longer(self, by: Terms) -> PassCost:
+        """The pass with work added that messages neither hide nor hide behind."""
+        more = by.total
+        return replace(
+            self,
+            time=self.time.plus(by),
+            lower=self.lower + more,
+            upper=self.upper + more,
+            work=self.work + more,
+        )
 
-_INSTANT = 1e-30
-"""A time below any other, in s, so that what moves nothing takes no time."""
 
 OWN_OVERHEAD = {
     "matmul": "matmul_overhead",
@@ -130,7 +138,7 @@ def reached_rates(calibration: Calibration, operator: Operator, decode: bool) ->
         half = calibration.half_rate_rows + (0.0 if decode else calibration.half_rate_tokens)
         flops = roofline.half_rate_flops(flops, operator.rows, half)
         flops = flops + (calibration.unpacking_flops if decode else 0.0) * operator.packed
-    ramp = (calibration.kv_ramp, calibration.kv_ramp_half + _INSTANT)
+    ramp = (calibration.kv_ramp, calibration.kv_ramp_half)
     ramped = ramp if operator.kind == "decode_attention" else None
     return Rates(flops + operator.conversion, efficiency, reached, padding, ramped)
 

@@ -26,6 +26,7 @@ from infercost.parts import Part, chosen_rows, write_part
 from infercost.provenance import code_digest, package_versions
 from infercost.specs.case import GROUPS
 from infercost.table import PLAN_COLUMNS, to_arrow
+from infercost.units import is_number
 
 CLOSE = 1e-9
 """Relative difference that is none: processors differ in the last bits of logarithms and powers."""
@@ -109,8 +110,7 @@ def _texts(labels: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
 
 def _text(label: object) -> str:
     """A label as text; a number however it is written."""
-    number = isinstance(label, int | float) and not isinstance(label, bool)
-    return str(float(label)) if number else str(label)  # type: ignore[arg-type]
+    return str(float(label)) if is_number(label) else str(label)
 
 
 def _again(part: Part, composed: ComposedCase, row: Row) -> Row:

@@ -16,6 +16,7 @@ from infercost.placement import LIMITS
 from infercost.registry import metrics
 from infercost.specs.case import GROUPS
 from infercost.terms import RESOURCES
+from infercost.units import is_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -123,7 +124,7 @@ def to_arrow(part: Columns, rows: FloatArray | None = None) -> pa.Table:
     for group in GROUPS:
         put(group, constant(part.options[group]))
     for name, label in part.labels.items():
-        if isinstance(label, int | float) and not isinstance(label, bool):
+        if is_number(label):
             put(name, pa.array(np.full(count, float(label))))
         else:
             put(name, constant(str(label)))

@@ -26,7 +26,7 @@ from infercost.specs.economics import Ownership
 from infercost.terms import Terms
 from infercost.trace_columns import columns
 from infercost.trace_nodes import TOLERANCE, Node, formula_of, number, total
-from infercost.witnesses import field_unit, witness
+from infercost.witnesses import field_unit, value_at, witness
 
 Phases = dict[str, PerToken]
 """What one output token takes, by name of the phase."""
@@ -57,9 +57,7 @@ class Tracer:
         """A number of the options: its source, and the file and line or override that state it."""
         group, _, key = path.partition(".")
         spec: Any = getattr(self.composed.case, group)
-        value: Any = getattr(self.case, group)
-        for step in key.split("."):
-            value = value[step] if isinstance(value, dict) else getattr(value, step)
+        value = value_at(self.case, path)
         unit = field_unit(group, key.split("."))
         stated = [text for text in self.overrides if text.split("=")[0] == path]
         if stated:

@@ -22,7 +22,8 @@ from infercost.patches import in_full, with_values
 from infercost.places import COMBINING, combination, place_of
 from infercost.question import Axis, Question
 from infercost.specs.draws import Distributed, Distribution
-from infercost.witnesses import adapter, field_unit
+from infercost.units import is_number
+from infercost.witnesses import adapter, field_unit, value_at
 
 KINDS: tuple[str, ...] = get_args(Distributed)
 _BESIDE = ("nominal", "weights", "source")
@@ -176,9 +177,8 @@ def _typed(
         spec = adapter(group).validate_python(changed)
     except ValueError:
         return None
-    for step in path.split("."):
-        spec = spec[step] if isinstance(spec, dict) else getattr(spec, step)
-    if not isinstance(spec, int | float) or isinstance(spec, bool):
+    spec = value_at(spec, path)
+    if not is_number(spec):
         raise SpecError(*place, f"{as_written(value)} is not a number", "Draw numbers only")
     return spec
 

@@ -10,7 +10,7 @@ apart wear apart; that of decode writes the prompts' caches too, where its own m
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,7 +38,7 @@ def wears(case: Case) -> bool:
 
 
 def is_paced(case: Case) -> bool:
-    """Whether a device waits for cells: some wear out, and what is written lies where it may."""
+    """Whether maps are mixed so that cells last: some wear out, what is written lies anywhere."""
     return wears(case) and not any(name in case.plan.placement.order for name in WRITTEN)
 
 
@@ -248,14 +248,7 @@ def _lasting(maps: tuple[Placed, Placed] | None) -> BoolArray:
 
 def _waiting(cost: PassCost, share: Ratio) -> PassCost:
     """A pass that waits for a share of its time more, if it is above nothing."""
-    wait = cost.time.total * np.maximum(share, 0.0)
-    return replace(
-        cost,
-        time=cost.time.plus(Terms(kv=wait)),
-        lower=cost.lower + wait,
-        upper=cost.upper + wait,
-        work=cost.work + wait,
-    )
+    return cost.longer(Terms(kv=cost.time.total * np.maximum(share, 0.0)))
 
 
 def worn_out(point: Evaluation) -> BoolArray | None:

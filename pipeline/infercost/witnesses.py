@@ -16,6 +16,7 @@ from infercost.specs.fields import Quantity, SourcedSpec
 from infercost.specs.fleet import Fleet
 from infercost.specs.serving import Serving
 from infercost.specs.study import Study
+from infercost.units import is_number
 
 
 @cache
@@ -78,12 +79,19 @@ def _numbers(
     elif isinstance(value, dict):
         children = ((str(name), child) for name, child in value.items())
     else:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if is_number(value):
             yield path, any(_covering(s, path[len(base) :].lstrip(".")) for s, base in enclosing)
         return
     for name, child in children:
         if name != "sources" and isinstance(content, Mapping) and name in content:
             yield from _numbers(child, content[name], f"{path}.{name}".lstrip("."), enclosing)
+
+
+def value_at(spec: Any, path: str) -> Any:
+    """What stands at a dotted path of a spec."""
+    for step in path.split("."):
+        spec = spec[step] if isinstance(spec, Mapping) else getattr(spec, step)
+    return spec
 
 
 def fields_at(group: str, steps: list[str], content: Any) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,14 +17,14 @@ def nominal_inputs(options: Options, composed: ComposedCase) -> list[Row]:
 
     An input that an override of one value settles is not among them.
     """
-    from infercost.witnesses import field_unit
+    from infercost.witnesses import field_unit, value_at
 
     settled = {path for axis in options.question.axes for path in axis.values}
     return [
         {
             "input": path,
             "unit": field_unit(group, path.split(".")[1:]),
-            "nominal": _number(composed.case, path.split(".")),
+            "nominal": float(value_at(composed.case, path)),
             "distribution": drawn.kind,
             "values": list(drawn.values),
         }
@@ -34,13 +33,6 @@ def nominal_inputs(options: Options, composed: ComposedCase) -> list[Row]:
         for path, drawn in inputs.items()
         if path not in settled
     ]
-
-
-def _number(case: Any, steps: list[str]) -> float:
-    """The number at a path of a case, in SI units."""
-    for step in steps:
-        case = case[step] if isinstance(case, Mapping) else getattr(case, step)
-    return float(case)
 
 
 def told(rows: list[Row]) -> str:

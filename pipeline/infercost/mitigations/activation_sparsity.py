@@ -31,8 +31,6 @@ class ActivationSparsity(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with fewer weights read in decode."""
-        if self.off():
-            return case
         if case.model.generation.kind != "autoregressive":
             fault = "a pass of it takes so many tokens that every weight is needed"
             raise self.refused(case, fault, self.instead(case))

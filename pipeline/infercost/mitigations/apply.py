@@ -18,7 +18,7 @@ def mitigated(case: Case) -> Case:
         return case
     changed = case
     for mitigation in case.mitigation.values():
-        after = mitigation.applied(changed)
+        after = changed if mitigation.off() else mitigation.applied(changed)
         if after is changed:
             continue
         mechanisms = after.mechanisms

@@ -26,8 +26,6 @@ class ChunkedPrefill(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with the plan's chunks cut to that size, and passes shared."""
-        if self.off():
-            return case
         if case.model.generation.kind != "autoregressive":
             raise self.refused(case, "its steps are no single tokens", self.instead(case))
         if case.plan.phases != "colocated":

@@ -45,8 +45,6 @@ class Disaggregation(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with a pool beside it."""
-        if self.off():
-            return case
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
             raise self.refused(case, "it has no prefill", self.instead(case))
         if np.any(as_array(case.mechanisms.fused) > 0):

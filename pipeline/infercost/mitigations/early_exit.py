@@ -31,8 +31,6 @@ class EarlyExit(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with exits."""
-        if self.off():
-            return case
         if case.model.generation.kind != "autoregressive":
             fault = "its steps take many tokens, which see each other's last layers"
             raise self.refused(case, fault, self.instead(case))

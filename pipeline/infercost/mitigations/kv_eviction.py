@@ -28,10 +28,12 @@ class KvEviction(BaseMitigation):
     budget: TokensField | None = None
     """Most tokens that stay; none means no bound."""
 
+    def off(self) -> bool:
+        """Whether neither a share nor a number of tokens bounds the cache."""
+        return self.budget is None and super().off()
+
     def applied(self, case: Case) -> Case:
         """The case with a smaller cache in decode."""
-        if self.budget is None and self.off():
-            return case
         mixers = [case.model.mixers[layer.mixer] for layer in case.model.layers.values()]
         open_ended = [m for m in mixers if m.kind in ("gqa", "mla") and m.window is None]
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):

@@ -29,8 +29,6 @@ class LatentReasoning(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with fewer steps before the answer."""
-        if self.off():
-            return case
         if case.model.generation.kind != "autoregressive":
             fault = "its steps feed no single hidden state back"
             raise self.refused(case, fault, "Vary model.generation.tokens_per_step instead")

@@ -34,8 +34,6 @@ class Offload(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with the tier, which costs what the host has anyway."""
-        if self.off():
-            return case
         if TIER in case.hardware.memory:
             raise self.refused(case, "another mitigation offloads already", "List one of them")
         memory = self.memory.model_copy(update={"stacks": self.units})

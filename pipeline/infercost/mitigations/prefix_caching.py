@@ -44,8 +44,6 @@ class PrefixCaching(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with shorter prefills, and a pool to pay for."""
-        if self.off():
-            return case
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
             raise self.refused(case, "it keeps no cache of a prompt", self.instead(case))
         self._check_alone(case)

@@ -40,8 +40,6 @@ class Routing(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with the lighter one beside it; the lighter one alone where it takes all."""
-        if self.off():
-            return case
         if case.model.generation.kind == "media_diffusion" or case.model.needs_media:
             raise self.refused(case, "it reads or makes no text alone", self.instead(case))
         if _size(self.model) >= _size(case.model):

@@ -30,8 +30,6 @@ class SparseAttention(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with indexers in its model."""
-        if self.off():
-            return case
         model = case.model
         if model.generation.kind not in ("autoregressive", "block_diffusion"):
             raise self.refused(case, "it keeps no cache to choose from", self.instead(case))

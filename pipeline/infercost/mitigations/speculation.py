@@ -58,8 +58,6 @@ class Speculation(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """The case with drafting; what a pass settles is expected from acceptance."""
-        if self.off():
-            return case
         if case.model.generation.kind != "autoregressive":
             fault = "it settles several tokens a step of itself"
             raise self.refused(case, fault, "Vary model.generation.tokens_per_step instead")

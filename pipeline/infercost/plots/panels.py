@@ -11,6 +11,7 @@ from altair.typing import ChartType
 
 from infercost.errors import nearest
 from infercost.plots.base import FigureData
+from infercost.units import is_number
 
 COLOURS = ("#332288", "#CC6677", "#44AA99", "#BF9B30", "#AA4499", "#777777")
 """Tol's muted colours, in the order in which a figure takes them."""
@@ -44,7 +45,7 @@ def columns_of(
 
 def as_text(value: Any) -> str:
     """A value as a label: numbers with at most three digits."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         return str(value)
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 

@@ -54,7 +54,7 @@ class BaseMitigation(SourcedSpec):
         return False
 
     def applied(self, case: Case) -> Case:
-        """The case with the mitigation; the case itself at a neutral dose.
+        """The case with the mitigation, which is not `off`; the case itself where nothing changes.
 
         Raises `SpecError` where it does not apply.
         """
