@@ -20,6 +20,9 @@ FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 Array: TypeAlias = float | FloatArray
 
+INSTANT = 1e-30
+"""A time or energy below any other in SI units, so that what moves nothing divides by no zero."""
+
 
 @overload
 def as_array(value: bool | np.bool_ | BoolArray) -> BoolArray: ...

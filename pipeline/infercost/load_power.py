@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infercost.arrays import Joules, Ratio, Seconds, Watts, as_array
+from infercost.arrays import INSTANT, Joules, Ratio, Seconds, Watts, as_array
 from infercost.equations import clocking, energy
 from infercost.specs.hardware import Hardware
 from infercost.specs.load_power import LoadPower
@@ -14,8 +14,6 @@ from infercost.terms import Terms
 
 WORKING = ("compute", "weights", "kv", "activations")
 """Terms of time in which operators run; in the others a device waits."""
-_INSTANT = 1e-30
-"""A time below any other, in s."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +55,11 @@ def _capped(
     hardware: Hardware, load: LoadPower, time: Terms, demand: Joules, dynamic: Terms
 ) -> tuple[Joules, Seconds, Ratio]:
     """Energy of a pass whose clock a cap below the rated limit lowers, added time, that clock."""
-    total, idle = time.total + _INSTANT, hardware.idle_power
+    total, idle = time.total + INSTANT, hardware.idle_power
     full = np.minimum(demand / total, load.rated - idle)
     moved = dynamic.total - dynamic.get("compute", 0.0)
     moving = np.minimum(moved / total, full)
-    room = (hardware.tdp - idle - moving) / (full - moving + _INSTANT)
+    room = (hardware.tdp - idle - moving) / (full - moving + INSTANT)
     clock = clocking.clock_under_cap(room, load.voltage_floor, load.clock_floor)
     slowdown = clocking.clocked_time(time.get("compute", 0.0), clock)
     core = (full - moving) * clocking.core_power_share(clock, load.voltage_floor)
@@ -80,5 +78,5 @@ def _active(load: LoadPower, time: Terms) -> Terms:
 def _held(floor: Terms, demand: Terms, spent: Joules) -> Terms:
     """Terms that sum to what was spent: the floor of each, and a share of what it asks above it."""
     excess = demand.plus(floor.times(-1.0))
-    share = np.clip((spent - floor.total) / (excess.total + _INSTANT), 0.0, 1.0)
+    share = np.clip((spent - floor.total) / (excess.total + INSTANT), 0.0, 1.0)
     return floor.plus(excess.times(share))

@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, Count, Joules, Seconds, as_array
+from infercost.arrays import INSTANT, Array, Bytes, Count, Joules, Seconds, as_array
 from infercost.equations import collectives as eq
 from infercost.equations import roofline
 from infercost.equations.energy import movement_energy
@@ -51,7 +51,7 @@ def transfer_reached(calibration: Calibration, latency: Seconds, bandwidth: Seco
         bandwidth,
         calibration.network_efficiency,
         calibration.collective_ramp * latency,
-        calibration.collective_ramp_half * latency,
+        calibration.collective_ramp_half * latency + INSTANT,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from infercost.arrays import Array, Bytes, BytesPerSecond, Flops, Joules, Seconds, as_array
+from infercost.arrays import INSTANT, Array, Bytes, BytesPerSecond, Flops, Joules, Seconds, as_array
 from infercost.equations import attention, energy, roofline
 from infercost.equations import collectives as eq
 from infercost.load_power import at_load
@@ -138,7 +138,7 @@ def reached_rates(calibration: Calibration, operator: Operator, decode: bool) ->
         half = calibration.half_rate_rows + (0.0 if decode else calibration.half_rate_tokens)
         flops = roofline.half_rate_flops(flops, operator.rows, half)
         flops = flops + (calibration.unpacking_flops if decode else 0.0) * operator.packed
-    ramp = (calibration.kv_ramp, calibration.kv_ramp_half)
+    ramp = (calibration.kv_ramp, calibration.kv_ramp_half + INSTANT)
     ramped = ramp if operator.kind == "decode_attention" else None
     return Rates(flops + operator.conversion, efficiency, reached, padding, ramped)
 

@@ -63,10 +63,6 @@ def half_rate_flops(flops: Flops, rows: Count, half_rate_tokens: Count) -> Flops
     return flops * (1.0 + half_rate_tokens / rows)
 
 
-_INSTANT = 1e-30
-"""A time below any other, in s."""
-
-
 def ramped_time(ideal: Seconds, efficiency: Ratio, ramp: Seconds, half: Seconds) -> Seconds:
     """Time of a stream that reaches its rate after a while.
 
@@ -74,9 +70,9 @@ def ramped_time(ideal: Seconds, efficiency: Ratio, ramp: Seconds, half: Seconds)
 
     `ideal` (q) is its time at peak. A short stream (q << h) runs at the efficiency
     1 / (1 / e + r / h), a long one at e, having lost `ramp` (r) in all: requests in flight, parts
-    of the device or chunks of a pipeline fill up first. What moves nothing takes no time.
+    of the device or chunks of a pipeline fill up first. `half` is above zero.
     """
-    return ideal / efficiency + ramp * ideal / (ideal + (half + _INSTANT))
+    return ideal / efficiency + ramp * ideal / (ideal + half)
 
 
 def group_reads(sharing: Count, share: Ratio) -> Ratio:
