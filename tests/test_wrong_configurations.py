@@ -18,6 +18,7 @@ from infercost import SpecError, evaluate
 from infercost.__main__ import main
 from infercost.errors import SpecErrors, nearest
 from infercost.paths import CONF
+from infercost.studies import load_study
 
 Edit = Callable[[str], str]
 
@@ -465,6 +466,28 @@ def test_a_fault_behind_two_defaults_lists_is_placed_there(tmp_path: Path) -> No
     assert refused("hardware=mine", dirs=(str(tmp_path),)).startswith(
         f"{file}:{line}: embodied_carbon: unknown unit 'kg'"
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("- text:", "- txt:", "answers.0.txt: unknown key. Did you mean 'text'?"),
+        (
+            "- {name: stress-map}",
+            "- {name: stress-map, x: batch}",
+            "figures.0.x: unknown key. Known: name, options",
+        ),
+    ],
+    ids=["misspelt", "in-the-wrong-place"],
+)
+def test_an_unknown_key_in_an_entry_of_a_list(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    text = instead(old, new)(option("study", "smoke"))
+    file = own(tmp_path, "study", text)
+    with pytest.raises(SpecError) as caught:
+        load_study("mine", (str(tmp_path),))
+    assert str(caught.value) == f"{file}:{line_with(text, new)}: {said}"
 
 
 def test_a_wrong_file_that_nobody_chose_does_not_matter(tmp_path: Path) -> None:

@@ -114,18 +114,25 @@ def switches_at(group: str, steps: list[str], content: Any) -> dict[str, tuple[f
     return found
 
 
+def below(content: Any) -> Mapping[str, Any]:
+    """What stands below a key: the values of a mapping, or those of a list by position."""
+    entries = content.items() if isinstance(content, Mapping) else ()
+    entries = enumerate(content) if isinstance(content, list) else entries
+    return {str(step): inner for step, inner in entries}
+
+
 def _kinds_at(group: str, steps: list[str], content: Any) -> tuple[list[Any], Any]:
     """Types that may stand at a dotted path of an option, and the content that does."""
     kinds = list(members(annotation_of(group)))
     for step in steps:
-        content = content.get(step) if isinstance(content, Mapping) else None
+        content = below(content).get(step)
         annotations = []
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 if step in kind.model_fields:
                     annotations.append(kind.model_fields[step].annotation)
-            elif get_origin(kind) is dict:
-                annotations.append(get_args(kind)[1])
+            elif get_origin(kind) in (dict, list):
+                annotations.append(get_args(kind)[-1])
         kinds = [inner for annotation in annotations for inner in members(annotation)]
     tag = content.get("kind", content.get("basis")) if isinstance(content, Mapping) else None
     specs = [
