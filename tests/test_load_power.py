@@ -232,10 +232,11 @@ def test_power_of_other_families(hardware: str) -> None:
     J/token cannot be held against these runs, whose prompts are not published.
     """
     family = "nvidia-workstation-vllm-2026" if hardware.startswith("rtx") else CALIBRATION
-    for row in rows("power"):
-        if row["hardware"] == hardware:
-            _, drawn = predicted(row, family)
-            assert drawn == pytest.approx(float(row["power_w"]), rel=0.15), row["id"]
+    runs = [row for row in rows("power") if row["hardware"] == hardware]
+    assert runs
+    for row in runs:
+        _, drawn = predicted(row, family)
+        assert drawn == pytest.approx(float(row["power_w"]), rel=0.15), row["id"]
 
 
 def test_power_of_the_measurements_of_the_fit() -> None:

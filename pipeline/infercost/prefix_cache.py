@@ -123,13 +123,3 @@ def _next_uses(trace: Trace) -> IntArray:
         ]
         known.update(dict.fromkeys(blocks, turn))
     return following
-
-
-def block_hit_rate(trace: Trace, n_blocks: float, policy: Policy) -> float:
-    """Share of all requested blocks that are found."""
-    return float(found_blocks(trace, n_blocks, policy).sum() / trace.blocks.size)
-
-
-def distinct_blocks(trace: Trace) -> int:
-    """Blocks that a cache without limit holds in the end."""
-    return int(np.unique(trace.blocks).size)
