@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import infercost
 
 PACKAGE = Path(infercost.__file__).parent
+README = PACKAGE.parent / "README.md"
+BASES = (PACKAGE, PACKAGE.parent, PACKAGE.parents[1])
 
 LEVELS = {
     0: "__init__ units arrays bounds deferred steps machine program taped allocation errors terms"
@@ -75,6 +78,24 @@ def below(package: str) -> dict[str, set[str]]:
 
 def test_the_table_of_levels_names_modules_that_exist() -> None:
     assert set(LEVEL_OF) <= {name.partition(".")[0] for name in FILES}
+
+
+def test_the_readme_names_every_module_at_its_level() -> None:
+    """Its table tells a newcomer where things are; no import of it points up either."""
+    rows = re.findall(r"^\| (\d) \| (.*?) \|", README.read_text(), re.MULTILINE)
+    told = {name: int(n) for n, names in rows for name in re.findall(r"`(\w+)/?`", names)}
+    assert set(told) == {name.partition(".")[0] for name in FILES} - {"__init__"}
+    assert {name: n for name, n in told.items() if LEVEL_OF.get(name, n) != n} == {}
+    for name, found in IMPORTS.items():
+        if name != "__init__":
+            own = told[name.partition(".")[0]]
+            assert {other for other in found if told[other.partition(".")[0]] > own} == set(), name
+
+
+def test_files_that_the_readme_names_exist() -> None:
+    named = re.findall(r"`((?:\w+/)*\w+\.py)`", README.read_text())
+    assert named
+    assert [file for file in named if not any((b / file).is_file() for b in BASES)] == []
 
 
 def test_the_graph_sees_imports() -> None:
