@@ -23,7 +23,7 @@ SHELL := bash
 # Without compiled modules each process would compile its imports again: seconds instead of tenths.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help study claims calibrate kernels silicon readme docs dry-run tutorial test cluster-test lint format benchmark env lock clean
+.PHONY: help study claims calibrate kernels silicon readme docs dry-run tutorial test fuzz cluster-test lint format benchmark env lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

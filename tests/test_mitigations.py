@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,9 +21,11 @@ from infercost.operators.stack import blocks, weight_bytes_per_device
 from infercost.paths import CONF
 from infercost.question import ask, option_names
 from infercost.registry import metrics
+from infercost.resolve import content_of
 from infercost.serving.ask import serving_of
 from infercost.serving.tables import Passes
 from infercost.specs.case import Case
+from infercost.specs.mitigation_kinds import kinds
 from probes import number, point
 
 MITIGATIONS = [name for name in option_names((CONF,), "mitigation") if name != "none"]
@@ -73,13 +76,30 @@ SWITCHED = {
 }
 
 
-def test_every_mitigation_has_a_neutral_dose_in_this_test() -> None:
-    assert set(NEUTRAL) | set(SWITCHED) == set(MITIGATIONS)
+def stated_switches(name: str) -> list[str]:
+    """What turns a mitigation off that neither table names: a format, or a switch of its kind."""
+    content = content_of((CONF,), "mitigation", name) or {}
+    formats = [f for f in ("weights", "experts", "activations", "kv") if f in content]
+    if content["kind"] == "quantisation":
+        return [f"{field}=native" for field in formats]
+    kind = next(
+        k for k in kinds() if content["kind"] in get_args(k.model_fields["kind"].annotation)
+    )
+    return [f"{field}={doses[0]:g}" for field, doses in kind.SWITCHES.items() if field in content]
+
+
+def neutral(name: str) -> list[str]:
+    return SWITCHED.get(name) or ([NEUTRAL[name]] if name in NEUTRAL else stated_switches(name))
+
+
+def test_every_mitigation_has_a_neutral_dose() -> None:
+    assert set(NEUTRAL) | set(SWITCHED) <= set(MITIGATIONS)
+    assert [name for name in MITIGATIONS if not neutral(name)] == []
 
 
 @pytest.mark.parametrize("name", MITIGATIONS)
 def test_a_neutral_dose_leaves_the_case_as_it_is(name: str) -> None:
-    doses = SWITCHED.get(name) or [NEUTRAL[name]]
+    doses = neutral(name)
     if name == "eviction-snapkv":  # a budget beyond any context keeps all of it
         whole, dosed = point(*TARGET), point(*TARGET, f"+mitigation={name}", _at(name, doses[0]))
         assert price(dosed) == pytest.approx(price(whole), rel=1e-12)
