@@ -1,8 +1,9 @@
 """The best operating point of one case: layout and batch that serve a workload at least cost.
 
 Nothing is compared at a point that suits only one side: commands that set designs side by side
-search each one's own. `compare --best`, `breakeven` and `fleet` search one grid, stated here: every
-layout of up to 64 devices and batches of 1 to 16,384, in steps of two. Studies state their own.
+search each one's own. `compare --best`, `breakeven` and `fleet` search one grid, stated here:
+powers of two, layouts of up to 64 devices and four stages, batches of 1 to 16,384. Studies state
+their own.
 """
 
 from __future__ import annotations
