@@ -10,6 +10,7 @@ import pytest
 import infercost
 from infercost.__main__ import main
 from infercost.commands.new import KINDS
+from infercost.paths import option_groups
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
@@ -51,6 +52,32 @@ def test_only_unchecked_values_are_shown_on_request(capsys: pytest.CaptureFixtur
     assert content["values"]
     for value in content["values"]:
         assert "assumed" in value["witness"] or "(recalled)" in value["witness"]
+
+
+def test_a_group_lists_its_options_and_no_others(capsys: pytest.CaptureFixture[str]) -> None:
+    """What `infercost new chip` tells to type; many devices speak of memory too."""
+    found = json.loads(told(capsys, "catalogue", "memory", "--json"))
+    assert {entry["group"] for entry in found} == {"memory"}
+    assert {"hbm3e", "lpddr5x"} <= {entry["name"] for entry in found}
+
+
+def test_an_option_that_others_mount_shows_its_values_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    content = json.loads(told(capsys, "catalogue", "memory/hbm4", "--json"))
+    values = {value["path"]: value for value in content["values"]}
+    assert values["price"]["value"] == "15.6 USD/GB"
+    assert values["price"]["witness"].startswith("derived: 560 USD / 36 GB")
+    assert "conf/memory/hbm4.yaml" in values["price"]["place"]
+    assert "businesskorea-hbm4" in content["sources"]
+
+
+@pytest.mark.parametrize("group", option_groups())
+def test_every_group_is_listed_and_its_options_are_shown(
+    capsys: pytest.CaptureFixture[str], group: str
+) -> None:
+    first = told(capsys, "options", group).split()[1]
+    assert told(capsys, "catalogue", f"{group}/{first}").strip()
 
 
 def test_a_field_tells_its_unit_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,14 +23,15 @@ import infercost.equations
 from infercost.arrays import Unit
 from infercost.claim_options import load_claim
 from infercost.lookup import entries
+from infercost.paths import option_groups
 from infercost.question import option_names
 from infercost.registry import metrics
 from infercost.specs.case import GROUPS
 from infercost.stages.readme import accuracy
 
 Equation = Callable[..., Any]
-OTHER_GROUPS = ("memory", "link", "topology", "fleet", "serving", "grid", "process", "prices")
-"""Groups that options build on, or that commands of their own take."""
+OWN_PAGES = ("study", "claim")
+"""Groups whose options have pages of their own."""
 TITLES = {"moe": "Mixture of experts", "near_memory": "Near-memory processing"}
 """Titles of pages of equations, where the module's name does not do."""
 ANSWER = "<!-- answer -->"
@@ -225,7 +226,7 @@ def options_page(root: Path) -> str:
         "One YAML file each, in `conf/` or in a folder of your own. `infercost catalogue WORD` "
         "searches them, `infercost catalogue GROUP/OPTION` shows every value with its source.",
     ]
-    for group in (*GROUPS, *(other for other in OTHER_GROUPS if other not in GROUPS)):
+    for group in (*GROUPS, *(g for g in option_groups() if g not in (*GROUPS, *OWN_PAGES))):
         found = list(entries(conf, (group,)))
         rows = [(f"`{e.name}`", cell(e.title), cell(e.about)) for e in found]
         lines += ["", f"## {group}", "", *table(("option", "name", "about"), rows)]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from infercost.paths import config_dirs
+from infercost.paths import config_dirs, option_groups
 from infercost.question import option_names
 
 GROUPS = (
@@ -105,7 +105,7 @@ def named(group: str) -> Callable[..., list[str]]:
 
 def groups(prefix: str, **_: Any) -> list[str]:
     """Groups of options, as `infercost options` lists them."""
-    return _starting((*GROUPS, "memory", "link", "topology", "study", "fleet"), prefix)
+    return _starting(option_groups(), prefix)
 
 
 def options(prefix: str, parsed_args: Any, **_: Any) -> list[str]:

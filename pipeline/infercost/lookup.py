@@ -20,9 +20,10 @@ from infercost.compose import Options
 from infercost.errors import SpecError, nearest
 from infercost.places import COMBINING, option_file, place_of
 from infercost.question import ask, option_names
+from infercost.resolve import content_of
 from infercost.specs.annotations import members
 from infercost.specs.case import GROUPS
-from infercost.witnesses import annotation_of, field_unit, is_unchecked, witness
+from infercost.witnesses import annotation_of, covering, field_unit, is_unchecked, witness
 
 _BARE = ("sources", "name")
 
@@ -55,7 +56,7 @@ class Stated:
         return is_unchecked(self.witness)
 
 
-def entries(dirs: tuple[Path, ...], groups: tuple[str, ...] = GROUPS) -> Iterator[Entry]:
+def entries(dirs: tuple[Path, ...], groups: Iterable[str] = GROUPS) -> Iterator[Entry]:
     """Every option, group by group."""
     for group in groups:
         for name in option_names(dirs, group):
@@ -92,6 +93,8 @@ def statements(dirs: tuple[Path, ...], group: str, name: str) -> list[Stated]:
     if name not in option_names(dirs, group):
         known = option_names(dirs, group)
         raise SpecError("catalogue", f"{group}/{name}", "no such option", nearest(name, known))
+    if group not in GROUPS:
+        return _of_no_case(dirs, group, name)
     question = ask([f"{group}={name}"], tuple(str(d) for d in dirs[1:]))
     composed = next(Options(question).cases())
     raw, spec = composed.raw[group], getattr(composed.case, group)
@@ -101,6 +104,27 @@ def statements(dirs: tuple[Path, ...], group: str, name: str) -> list[Stated]:
         Stated(path, _written(value), _witness(spec, path), place_of(dirs, group, name, path)[0])
         for path, value in _leaves(raw, "")
     ]
+
+
+def _of_no_case(dirs: tuple[Path, ...], group: str, name: str) -> list[Stated]:
+    """Values of an option that others mount, and of one that is no part of a case."""
+    content = content_of(dirs, group, name)
+    if content is None:
+        place = place_of(dirs, group, name, "")[0]
+        raise SpecError(place, "", "mounts options of other groups", "Read the file itself")
+    return [
+        Stated(path, _written(value), _said(content, path), place_of(dirs, group, name, path)[0])
+        for path, value in _leaves(content, "")
+    ]
+
+
+def _said(content: Mapping[str, Any], path: str) -> str:
+    """The witness of a value, from the nearest `sources` around it."""
+    found, node, steps = "", content, path.split(".")
+    for position, step in enumerate(steps):
+        found = covering(node.get("sources", {}), ".".join(steps[position:])) or found
+        node = node.get(step, {}) if isinstance(node.get(step), Mapping) else {}
+    return found
 
 
 def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -34,6 +34,11 @@ def config_dirs(extra: tuple[str, ...] = ()) -> tuple[Path, ...]:
     return (CONF, *folders)
 
 
+def option_groups() -> list[str]:
+    """Every group of options that there is: the folders of the project's own configuration."""
+    return sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
+
+
 def data_file(name: str) -> Path:
     """A data file named by an option: absolute, below the current folder, or the project's."""
     given = Path(name).expanduser()

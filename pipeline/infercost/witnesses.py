@@ -49,7 +49,7 @@ def witness(spec: Any, path: str) -> str:
         spec = spec[step] if isinstance(spec, dict) else getattr(spec, step)
         walked = f"{walked}.{step}" if walked else step
     for sources, base in enclosing:
-        found = _covering(sources, path[len(base) :].lstrip(".")) or found
+        found = covering(sources, path[len(base) :].lstrip(".")) or found
     return found
 
 
@@ -58,7 +58,7 @@ def is_unchecked(text: object) -> bool:
     return any(mark in str(text) for mark in ("assumed", "(recalled)"))
 
 
-def _covering(sources: Mapping[str, str], path: str) -> str:
+def covering(sources: Mapping[str, str], path: str) -> str:
     """The entry of the longest parent of `path`, else the default, else nothing."""
     parts = path.split(".")
     for length in range(len(parts), 0, -1):
@@ -80,7 +80,7 @@ def _numbers(
         children = ((str(name), child) for name, child in value.items())
     else:
         if is_number(value):
-            yield path, any(_covering(s, path[len(base) :].lstrip(".")) for s, base in enclosing)
+            yield path, any(covering(s, path[len(base) :].lstrip(".")) for s, base in enclosing)
         return
     for name, child in children:
         if name != "sources" and isinstance(content, Mapping) and name in content:

@@ -14,7 +14,12 @@ from infercost.errors import SpecError
 
 def add_parser(commands: Any) -> None:
     """Declare the command."""
-    parser = commands.add_parser("answer", help="where a study's results are, and its answer")
+    parser = commands.add_parser(
+        "answer",
+        help="where a study's results are, and its answer",
+        description="Where the dataset, figures and report of a study's last run are, and what it"
+        " found, in words.",
+    )
     parser.add_argument("study")
     add_json(parser)
     add_config_dir(parser)

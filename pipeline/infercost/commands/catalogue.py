@@ -5,26 +5,34 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from infercost.commands.arguments import add_config_dir
+from infercost.commands.arguments import add_config_dir, add_json
 from infercost.commands.output import print_json, print_table
 from infercost.errors import SpecError, nearest
 
 
 def add_parser(commands: Any) -> None:
     """Declare the commands."""
-    parser = commands.add_parser("metrics", help="columns of every result: unit, symbol, meaning")
-    parser.add_argument("--json", action="store_true")
+    parser = commands.add_parser(
+        "metrics",
+        help="columns of every result: unit, symbol, meaning",
+        description="Columns of every result: unit, symbol, meaning. A name ends in its SI unit.",
+    )
+    add_json(parser)
     parser.set_defaults(run=run_metrics)
-    parser = commands.add_parser("options", help="options of every group, or of one")
-    parser.add_argument("group", nargs="?")
-    parser.add_argument("--json", action="store_true")
+    parser = commands.add_parser(
+        "options",
+        help="options of every group, or of one",
+        description="Names that overrides and studies may choose, your own included.",
+    )
+    parser.add_argument("group", nargs="?", help="such as hardware or model; default: all")
+    add_json(parser)
     add_config_dir(parser)
     parser.set_defaults(run=run_options)
     parser = commands.add_parser(
         "catalogue",
         help="search options, show their values with sources, say what a field means",
-        description="GROUP/OPTION shows every value of an option and its source, GROUP.FIELD..."
-        " what a field means, and words search names, titles and comments of all options.",
+        description="GROUP lists its options, GROUP/OPTION shows every value of one and its source,"
+        " GROUP.FIELD... says what a field means, and words search names, titles and texts of all.",
         epilog="examples: infercost catalogue blackwell | infercost catalogue hardware/h100-sxm |"
         " infercost catalogue hardware.scale_up.alpha",
     )
@@ -32,7 +40,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--unchecked", action="store_true", help="only values that are assumed or recalled"
     )
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
     add_config_dir(parser)
     parser.set_defaults(run=run_catalogue)
 
@@ -57,17 +65,16 @@ def run_metrics(arguments: argparse.Namespace) -> int:
 
 def run_options(arguments: argparse.Namespace) -> int:
     """Print the options of a group, or of all."""
-    from infercost.paths import config_dirs
+    from infercost.paths import config_dirs, option_groups
     from infercost.question import option_names
-    from infercost.specs.case import GROUPS
 
     dirs = config_dirs(tuple(arguments.config_dir))
-    groups = (*GROUPS, "memory", "link", "topology", "study", "fleet")
+    groups = option_groups()
     if arguments.group and arguments.group not in groups:
         raise SpecError(
             "options", arguments.group, "no such group", nearest(arguments.group, groups)
         )
-    chosen = (arguments.group,) if arguments.group else groups
+    chosen = [arguments.group] if arguments.group else groups
     found = {group: option_names(dirs, group) for group in chosen}
     if arguments.json:
         print_json(found)
@@ -95,10 +102,14 @@ def run_catalogue(arguments: argparse.Namespace) -> int:
 
 def _print_matches(dirs: Any, words: list[str], arguments: argparse.Namespace) -> int:
     from infercost.lookup import entries, matching
+    from infercost.paths import option_groups
 
-    found = matching(entries(dirs), words)
+    groups = option_groups()
+    if len(words) == 1 and words[0] in groups:
+        groups, words = words, []
+    found = matching(entries(dirs, groups), words)
     if not found:
-        known = [entry.name for entry in entries(dirs)]
+        known = [entry.name for entry in entries(dirs, groups)]
         raise SpecError("catalogue", " ".join(words), "no option matches", nearest(words[0], known))
     if arguments.json:
         print_json(
@@ -112,11 +123,12 @@ def _print_matches(dirs: Any, words: list[str], arguments: argparse.Namespace) -
 
 def _print_option(dirs: Any, named: str, arguments: argparse.Namespace) -> int:
     from infercost.lookup import cited, sources, statements
-    from infercost.specs.case import GROUPS
+    from infercost.paths import option_groups
 
     group, _, name = named.partition("/")
-    if group not in GROUPS:
-        raise SpecError("catalogue", named, f"'{group}' is no group", nearest(group, GROUPS))
+    groups = option_groups()
+    if group not in groups:
+        raise SpecError("catalogue", named, f"'{group}' is no group", nearest(group, groups))
     stated = statements(dirs, group, name)
     if arguments.unchecked:
         stated = [value for value in stated if value.unchecked]

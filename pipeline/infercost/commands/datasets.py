@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infercost.commands.arguments import add_json
 from infercost.commands.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ RECOMPUTE = "evaluate N random rows again from the stored configuration, and com
 
 def add_parser(commands: Any) -> None:
     """Declare the command."""
-    parser = commands.add_parser("datasets", help="published versions of studies")
+    parser = commands.add_parser(
+        "datasets",
+        help="published versions of studies",
+        description="Versions never change and are named by their content: STUDY is its latest one,"
+        " STUDY/start-of-version any.",
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="studies and versions: rows, size, date, digests")
     showing = actions.add_parser("show", help="schema and provenance of a version")
@@ -59,7 +65,7 @@ def add_parser(commands: Any) -> None:
         (comparing, run_diff),
         (checking, run_verify),
     ):
-        action.add_argument("--json", action="store_true")
+        add_json(action)
         action.add_argument("--root", type=Path, default=ROOT, help=f"default: {ROOT}")
         action.set_defaults(run=run)
 
