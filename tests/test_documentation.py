@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+import infercost
 from chromium import offline_page
 from infercost.__main__ import COMMANDS, parser
 from infercost.lookup import field_meaning
-from infercost.paths import CONF, ROOT
+from infercost.paths import CONF, ROOT, option_groups
 from infercost.question import option_names
 from infercost.specs.case import GROUPS
 from infercost.specs.claim import Claim
@@ -228,6 +230,29 @@ def pattern(line: str) -> str:
 
 def squeezed(text: str) -> str:
     return "\n".join(" ".join(line.split()) for line in text.splitlines())
+
+
+# --- What stands in several files -----------------------------------------------------------------
+
+
+def test_one_version_is_told_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert project["version"] == citation["version"] == infercost.__version__
+    assert project["license"] == citation["license"]
+
+
+def test_the_readme_names_every_group_of_options() -> None:
+    row = next(
+        t for t in (ROOT / "README.md").read_text().splitlines() if t.startswith("| `conf/`")
+    )
+    assert set(re.findall(r"`(\w+)`", row)) == set(option_groups())
+
+
+def test_every_reference_table_is_described() -> None:
+    folder = ROOT / "data/reference"
+    named = set(re.findall(r"^\| (\S+\.\w+) \|", (folder / "README.md").read_text(), re.MULTILINE))
+    assert named == {file.name for file in folder.iterdir()} - {"README.md"}
 
 
 # --- Generated pages ------------------------------------------------------------------------------
