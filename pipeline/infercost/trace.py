@@ -67,6 +67,7 @@ class Tracer:
         return Node(path, number(value), unit, "input", source=source, file=file)
 
     def constant(self, name: str, value: float, why: str) -> Node:
+        """A number that no option states, and why it is what it is."""
         return Node(name, value, "1", "input", source=why)
 
     # Replicas -------------------------------------------------------------------------------------

@@ -116,9 +116,9 @@ def switches_at(group: str, steps: list[str], content: Any) -> dict[str, tuple[f
 
 def below(content: Any) -> Mapping[str, Any]:
     """What stands below a key: the values of a mapping, or those of a list by position."""
-    entries = content.items() if isinstance(content, Mapping) else ()
-    entries = enumerate(content) if isinstance(content, list) else entries
-    return {str(step): inner for step, inner in entries}
+    if isinstance(content, list):
+        content = dict(enumerate(content))
+    return {str(s): inner for s, inner in content.items()} if isinstance(content, Mapping) else {}
 
 
 def _kinds_at(group: str, steps: list[str], content: Any) -> tuple[list[Any], Any]:

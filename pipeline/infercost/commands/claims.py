@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infercost.commands.arguments import add_config_dir
+from infercost.commands.arguments import add_config_dir, add_json
 from infercost.commands.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
         "--html", type=Path, metavar="FILE", help="write the ledger as a page, a figure per claim"
     )
     parser.add_argument("--studies", action="store_true", help="only the studies that claims need")
-    parser.add_argument("--json", action="store_true")
+    add_json(parser)
     parser.add_argument("--root", type=Path, default=ROOT, help=f"default: {ROOT}")
     add_config_dir(parser)
     parser.set_defaults(run=run)
@@ -67,10 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
             _print_one(verdict, arguments.root, dirs)
     else:
         _print_ledger(verdicts)
-    return _check(verdicts, dirs, arguments) if arguments.check else 0
+    return _check(verdicts, arguments) if arguments.check else 0
 
 
-def _check(verdicts: list[Verdict], dirs: tuple[str, ...], arguments: argparse.Namespace) -> int:
+def _check(verdicts: list[Verdict], arguments: argparse.Namespace) -> int:
     """Say what differs from the record, and how to go on; on stderr where JSON is asked for."""
     from infercost.claims import news, recorded
 

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from infercost.explorer.cube import Cube, Part, cube_of
 from infercost.explorer.ends import ends_of, first_design
-from infercost.explorer.error import Error, error_of
+from infercost.explorer.error import error_of
 from infercost.report.page import environment, in_script, policy_hash
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ def render(version: Version) -> str:
             error=error,
             ends=ends_of(version, cube),
             first=first_design(cube),
-            content=in_script(_content(version, cube, error)),
+            content=in_script(_content(version, cube)),
             script=Markup(script),  # ours: no text of a study is in it
             script_hash=policy_hash(script),
         )
     )
 
 
-def _content(version: Version, cube: Cube, error: Error) -> dict[str, Any]:
+def _content(version: Version, cube: Cube) -> dict[str, Any]:
     devices = version.manifest()["options"]["hardware"]
     return {
         "axes": [

@@ -164,38 +164,47 @@ class Layout:
 
     @cached_property
     def weights(self) -> float:
+        """Bytes per element of dense weights, scales included."""
         return bytes_per_element(stored_format(self.case, "weights"))
 
     @cached_property
     def experts(self) -> float:
+        """Bytes per element of routed experts' weights."""
         return bytes_per_element(stored_format(self.case, "experts"))
 
     @cached_property
     def kv(self) -> float:
+        """Bytes per element of caches."""
         return bytes_per_element(stored_format(self.case, "kv"))
 
     @cached_property
     def state(self) -> float:
+        """Bytes per element of recurrent states."""
         return bytes_per_element(self.case.model.formats.state)
 
     @cached_property
     def activations(self) -> float:
+        """Bytes per element of activations."""
         return bytes_per_element(stored_format(self.case, "activations"))
 
     @cached_property
     def dispatch(self) -> float:
+        """Bytes per element of tokens on their way to experts."""
         return bytes_per_element(stored_format(self.case, "dispatch"))
 
     @cached_property
     def combine(self) -> float:
+        """Bytes per element of experts' results on their way back."""
         return bytes_per_element(stored_format(self.case, "combine"))
 
     @cached_property
     def peak(self) -> Array:
+        """Dense rate of products, FLOP/s per device."""
         return _peak(self.case, compute_format(self.case))
 
     @cached_property
     def peak_attention(self) -> Array:
+        """Dense rate of scores and weighted sums, FLOP/s per device."""
         return _peak(self.case, attention_format(self.case))
 
     def hidden_sum(self, tokens: Count, count: Count = 1.0) -> Message:
