@@ -477,12 +477,15 @@ def test_a_fault_behind_two_defaults_lists_is_placed_there(tmp_path: Path) -> No
             "- {name: stress-map, x: batch}",
             "figures.0.x: unknown key. Known: name, options",
         ),
+        (
+            "by_accelerator: >-",
+            "operators: >-",
+            "aggregates.operators: is a table of every study. Choose another name",
+        ),
     ],
-    ids=["misspelt", "in-the-wrong-place"],
+    ids=["misspelt", "in-the-wrong-place", "a-table-of-ours"],
 )
-def test_an_unknown_key_in_an_entry_of_a_list(
-    tmp_path: Path, old: str, new: str, said: str
-) -> None:
+def test_a_wrong_name_in_a_study(tmp_path: Path, old: str, new: str, said: str) -> None:
     text = instead(old, new)(option("study", "smoke"))
     file = own(tmp_path, "study", text)
     with pytest.raises(SpecError) as caught:

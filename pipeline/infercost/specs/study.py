@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from infercost.specs.break_even import BreakEven
 from infercost.specs.draws import Draws
@@ -22,6 +22,8 @@ Values = Annotated[list[Any], Field(min_length=1)]
 
 OTHER_POINTS = ("measurements", "fleet", "replays")
 """Keys of a study whose points are no search over axes; one of them at most."""
+OWN_TABLES = ("rows", "operators", "sensitivity")
+"""Tables made without asking: rows, operators of best points, indices of uncertain inputs."""
 
 
 class Optimise(Spec):
@@ -171,6 +173,14 @@ class Study(Spec):
     """Named tables: SQL over the table `rows`."""
     answers: list[Answer] = []
     figures: list[FigureChoice] = []
+
+    @field_validator("aggregates")
+    @classmethod
+    def _names_are_free(cls, aggregates: dict[str, str]) -> dict[str, str]:
+        for name in OWN_TABLES:
+            if name in aggregates:
+                raise ValueError(f"{name} is a table of every study. Choose another name")
+        return aggregates
 
     @property
     def drawn(self) -> dict[str, FigureChoice]:
