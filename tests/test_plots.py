@@ -236,6 +236,7 @@ def test_a_roofline_shows_operators_that_do_arithmetic_at_their_rate(
     [
         ("stres-map", {}, "no figure is named 'stres-map'. Did you mean 'stress-map'?"),
         ("roofline", {"modle": "x"}, "takes no option 'modle'. Did you mean 'model'?"),
+        ("lines", {"x": "batch", "y": "tpot_s"}, "option 'series' is missing. Add 'series:'"),
         ("roofline", {"hardware": "h10-sxm"}, "Did you mean 'h100-sxm'?"),
         ("pareto", {"workload": "cod"}, "holds no workload 'cod'. Did you mean 'code'?"),
         ("stress-map", {"where": {"hardwar": "x"}}, "Did you mean 'hardware'?"),

@@ -31,6 +31,7 @@ CHIP = option("hardware", "h100-sxm")
 MODEL = option("model", "llama-3.1-70b")
 SPARSE = option("model", "mixtral-8x7b")
 FIXED = option("workload", "fixed-lengths")
+SMOKE = option("study", "smoke")
 TRACE = option("workload", "azure-2023-code")
 
 
@@ -486,7 +487,7 @@ def test_a_fault_behind_two_defaults_lists_is_placed_there(tmp_path: Path) -> No
     ids=["misspelt", "in-the-wrong-place", "a-table-of-ours"],
 )
 def test_a_wrong_name_in_a_study(tmp_path: Path, old: str, new: str, said: str) -> None:
-    text = instead(old, new)(option("study", "smoke"))
+    text = instead(old, new)(SMOKE)
     file = own(tmp_path, "study", text)
     with pytest.raises(SpecError) as caught:
         load_study("mine", (str(tmp_path),))

@@ -16,7 +16,7 @@ from infercost.question import option_names
 from infercost.specs.case import Case
 from infercost.specs.fleet import Fleet
 from infercost.units import UnitError
-from infercost.witnesses import adapter, below, discriminators, fields_at
+from infercost.witnesses import adapter, discriminators, entry_at, fields_at
 
 Raw = dict[str, Any]
 Explained = tuple[str, str, str]
@@ -72,12 +72,19 @@ def _steps(loc: tuple[object, ...], content: Any) -> tuple[list[str], Any]:
     """Keys of a location without what pydantic adds, and the content that stands there."""
     steps = []
     for step in loc:
-        inner = below(content)
-        if str(step) not in inner and (step in _TAGS or step == "[key]"):
+        below = _below(content)
+        if step not in below and (step in _TAGS or step == "[key]"):
             continue
         steps.append(str(step))
-        content = inner.get(str(step))
+        content = below.get(step)
     return steps, content
+
+
+def _below(content: Any) -> Mapping[Any, Any]:
+    """What stands below a key: the values of a mapping, or those of a list by position."""
+    if isinstance(content, Mapping):
+        return content
+    return dict(enumerate(content)) if isinstance(content, list) else {}
 
 
 def _spelling(group: str, steps: list[str], content: Raw) -> str:
@@ -86,7 +93,7 @@ def _spelling(group: str, steps: list[str], content: Raw) -> str:
     known = fields_at(group, parents, content)
     beside: Any = content
     for step in parents:
-        beside = below(beside)[step]
+        beside = entry_at(beside, step)
     absent = closest(name, known - set(beside))
     return f"Did you mean '{absent}'?" if absent else f"Known: {', '.join(sorted(known))}"
 

@@ -114,18 +114,18 @@ def switches_at(group: str, steps: list[str], content: Any) -> dict[str, tuple[f
     return found
 
 
-def below(content: Any) -> Mapping[str, Any]:
-    """What stands below a key: the values of a mapping, or those of a list by position."""
+def entry_at(content: Any, step: str) -> Any:
+    """What stands below one step of a path, a key or a position of a list; nothing where none."""
     if isinstance(content, list):
-        content = dict(enumerate(content))
-    return {str(s): inner for s, inner in content.items()} if isinstance(content, Mapping) else {}
+        return content[int(step)] if step.isdigit() and int(step) < len(content) else None
+    return content.get(step) if isinstance(content, Mapping) else None
 
 
 def _kinds_at(group: str, steps: list[str], content: Any) -> tuple[list[Any], Any]:
     """Types that may stand at a dotted path of an option, and the content that does."""
     kinds = list(members(annotation_of(group)))
     for step in steps:
-        content = below(content).get(step)
+        content = entry_at(content, step)
         annotations = []
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, BaseModel):

@@ -78,6 +78,22 @@ def figures() -> dict[str, Draw]:
     return dict(sorted(_FIGURES.items()))
 
 
+def check(name: str, data: FigureData) -> None:
+    """Raise `SpecError` where there is no such figure, or its options are not those it takes."""
+    known = figures()
+    if name not in known:
+        raise data.fault("", f"no figure is named '{name}'", nearest(name, known))
+    taken = dict(inspect.signature(known[name]).parameters)
+    taken.pop("data")
+    for option in data.options:
+        if option not in taken and option != "where":
+            fault = f"the figure takes no option '{option}'"
+            raise data.fault(name, fault, nearest(option, [*taken, "where"]))
+    for option, parameter in taken.items():
+        if parameter.default is parameter.empty and option not in data.options:
+            raise data.fault(name, f"option '{option}' is missing", f"Add '{option}:'")
+
+
 def draw(name: str, data: FigureData) -> Figure:
     """The figure `name` of a study, framed with its title and the dataset's version.
 
@@ -85,19 +101,12 @@ def draw(name: str, data: FigureData) -> Figure:
     those aggregates that have it. Raises
     `SpecError` for an unknown figure, option or value.
     """
-    known = figures()
-    if name not in known:
-        raise data.fault("", f"no figure is named '{name}'", nearest(name, known))
+    check(name, data)
     options = dict(data.options)
     where = options.pop("where", {})
-    taken = [key for key in inspect.signature(known[name]).parameters if key != "data"]
-    for option in options:
-        if option not in taken:
-            fault = f"the figure takes no option '{option}'"
-            raise data.fault(name, fault, nearest(option, [*taken, "where"]))
     aggregates = {key: _kept(frame, where) for key, frame in data.aggregates.items()}
     kept = replace(data, rows=_checked(name, data, where), aggregates=aggregates)
-    drawn = known[name](kept, **options)
+    drawn = figures()[name](kept, **options)
     corner = f"infercost · {data.study} · version {data.version}"
     return replace(drawn, chart=framed(drawn.chart, drawn.title, drawn.subtitle, corner))
 
