@@ -44,7 +44,7 @@ def written(table: pa.Table, folder: Path, cuts: list[int]) -> dict[str, Path]:
     for number, (start, stop) in enumerate(zip([0, *cuts], [*cuts, table.num_rows], strict=True)):
         files[f"part-{number}"] = folder / f"{number}.parquet"
         piece = table.slice(start, stop - start)
-        pq.write_table(piece, files[f"part-{number}"], **parquet_options(piece.schema))
+        pq.write_table(piece, files[f"part-{number}"], **parquet_options(piece))
     return files
 
 
