@@ -193,7 +193,7 @@ def test_the_same_rows_give_the_same_bytes_however_they_come(
 
 
 def test_numbers_that_repeat_are_written_by_dictionary_others_by_bytes(tmp_path: Path) -> None:
-    """A quarter of 7,000 looked-at rows at most may differ: 1,000 values do, 49,000 do not."""
+    """A quarter of the rows at most may differ: 1,000 values do, 49,000 do not."""
     count = np.arange(49_000.0)
     none = np.full(49_000, np.nan)
     table = pa.table({"few": count % 1000, "many": count, "none": none, "flag": count > 0})

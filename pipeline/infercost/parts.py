@@ -245,12 +245,17 @@ def parquet_options(table: pa.Table) -> Plain:
     }
 
 
-LOOKED_AT, FEW = 7, 0.25
-"""Every so manieth row is looked at; the share of them that differ where a dictionary is best."""
+STEPS, FEW = (61, 7), 0.25
+"""Every so manieth row is looked at, more of them where few do not tell; and the share of these
+whose values differ, up to which a dictionary is best."""
 
 
 def _repeats(values: FloatArray) -> bool:
     """Whether few of a column's numbers differ."""
-    looked = np.sort(values[::LOOKED_AT].astype(np.float64).view(np.int64))
-    differ = 1 + np.count_nonzero(looked[1:] != looked[:-1])
-    return bool(differ <= FEW * looked.size)
+    return any(_differ(values[::step]) <= FEW for step in STEPS)
+
+
+def _differ(values: FloatArray) -> float:
+    """The share of values that no value before them has."""
+    bits = np.sort(values.astype(np.float64).view(np.int64))
+    return (1 + np.count_nonzero(bits[1:] != bits[:-1])) / max(bits.size, 1)
