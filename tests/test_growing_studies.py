@@ -155,6 +155,15 @@ def test_changing_one_value_of_an_axis_computes_one_part(tmp_path: Path) -> None
             sampled().replace("split:", "  hardware.price: [1 USD, 2 USD]\nsplit:"),
             "is an axis too",
         ),
+        (
+            sampled(more=OPTIMISE.format(keep="best").replace("plan.tp: [1, 2, 4]", "batch: [8]")),
+            "optimise.over.batch: is an axis of the study too",
+        ),
+        (
+            gridded(more=OPTIMISE.format(keep="best").replace("plan.tp", "hardware.price")),
+            "optimise.over.hardware.price: is an axis of the study too",
+        ),
+        (sampled(count=2**40), "makes 1,[0-9]{3},[0-9]{3} parts of 'h100-sxm', more than 10,000"),
     ],
 )
 def test_a_wrong_sample_is_refused_before_any_job(text: str, said: str, tmp_path: Path) -> None:
