@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
@@ -208,7 +209,8 @@ def test_an_archive_describes_itself(version: Version, tmp_path: Path) -> None:
         assert "infercost" in about["citation"]
         assert about["sources"]
         for resource in about["resources"]:
-            assert len(archive.read(resource["path"])) == resource["bytes"]
+            content = hashlib.sha256(archive.read(resource["path"])).hexdigest()
+            assert resource["hash"] == f"sha256:{content}"
         units = {f["name"]: f.get("unit") for f in about["resources"][0]["schema"]["fields"]}
         assert (units["tpot_s"], units["cost_per_mtoken_usd"]) == ("s", "USD")
         assert {"LICENSE", "CITATION.cff", "manifest.json"} <= set(archive.namelist())
