@@ -116,7 +116,7 @@ def data_package(manifest: Manifest) -> dict[str, Any]:
                 "path": entry["path"],
                 "format": "parquet",
                 "mediatype": "application/vnd.apache.parquet",
-                # No "bytes": frictionless 5 counts none in Parquet, and would call all of them wrong.
+                # No "bytes": frictionless 5 counts none in Parquet, and calls all of them wrong.
                 "hash": f"sha256:{entry['sha256']}",
                 "schema": {"fields": [_field(column) for column in manifest["columns"]]},
             }
