@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -142,6 +144,29 @@ def test_a_flipped_bit_inside_a_part_is_noticed(version: Version, tmp_path: Path
         logical_digest([broken])
 
 
+def test_an_edit_of_equal_size_is_noticed_where_rows_are_read(tmp_path: Path) -> None:
+    """One bit in each page in turn, size and time as they were: its checksum tells."""
+    fresh = computed(tmp_path, "")
+    file = fresh.data / "h100-sxm.parquet"
+    whole, times = file.read_bytes(), (file.stat().st_atime, file.stat().st_mtime)
+    group = pq.read_metadata(file).row_group(0)
+    for number in range(0, group.num_columns, 10):
+        column, content = group.column(number), bytearray(whole)
+        start = column.dictionary_page_offset or column.data_page_offset
+        content[start + column.total_compressed_size - 2] ^= 1
+        file.write_bytes(content)
+        os.utime(file, times)
+        for read in (
+            Version.rows,
+            lambda v: recompute(v, 6),
+            lambda v: export_csv(v, tmp_path / "all.csv"),
+        ):
+            with pytest.raises(SpecError, match="is damaged: "):
+                read(fresh)
+        assert verify(fresh), "and verify names it"
+    assert not (tmp_path / "all.csv").exists()
+
+
 def test_tags_point_and_gc_spares_what_is_pointed_at(tmp_path: Path) -> None:
     root = tmp_path / "datasets"
     found = [computed(tmp_path, "", f"batch={b}") for b in (1, 2, 4)]
@@ -184,7 +209,8 @@ def test_an_archive_describes_itself(version: Version, tmp_path: Path) -> None:
         assert "infercost" in about["citation"]
         assert about["sources"]
         for resource in about["resources"]:
-            assert len(archive.read(resource["path"])) == resource["bytes"]
+            content = hashlib.sha256(archive.read(resource["path"])).hexdigest()
+            assert resource["hash"] == f"sha256:{content}"
         units = {f["name"]: f.get("unit") for f in about["resources"][0]["schema"]["fields"]}
         assert (units["tpot_s"], units["cost_per_mtoken_usd"]) == ("s", "USD")
         assert {"LICENSE", "CITATION.cff", "manifest.json"} <= set(archive.namelist())

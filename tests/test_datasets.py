@@ -5,21 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from infercost.__main__ import main
 from infercost.datasets import (
     Version,
-    diff,
     logical_digest,
     open_version,
     publish,
     verify,
     versions,
 )
+from infercost.differences import diff
 from infercost.errors import SpecError
 from infercost.evaluation import evaluate_arrow
 from infercost.export import export_csv
@@ -44,7 +46,7 @@ def written(table: pa.Table, folder: Path, cuts: list[int]) -> dict[str, Path]:
     for number, (start, stop) in enumerate(zip([0, *cuts], [*cuts, table.num_rows], strict=True)):
         files[f"part-{number}"] = folder / f"{number}.parquet"
         piece = table.slice(start, stop - start)
-        pq.write_table(piece, files[f"part-{number}"], **parquet_options(piece.schema))
+        pq.write_table(piece, files[f"part-{number}"], **parquet_options(piece))
     return files
 
 
@@ -165,8 +167,74 @@ def test_diff_finds_inputs_and_rows_that_moved(tmp_path: Path) -> None:
         names.append(publish(root, "s", written(table, tmp_path, []), about).name)
     found = diff(open_version(root, f"s/{names[0]}"), open_version(root, f"s/{names[1]}"))
     assert found.inputs == [("hardware.x.a", 1, 2)]
-    assert len(found.moved) == 2
+    assert (len(found.moved), found.compared, found.by_order) == (2, 2, False)
     assert (found.moved["change"] < 0).all(), "more bandwidth, cheaper tokens"
+
+
+def replayed(latencies: list[float], prices: list[float]) -> pa.Table:
+    """Two loads and two draws of arrivals of one service, which its keys do not tell apart."""
+    return pa.table(
+        {
+            "case": pa.array(["one"] * 4).dictionary_encode(),
+            "load": [0.5, 0.5, 0.9, 0.9],
+            "ttft_s": latencies,
+            "cost_per_mtoken_usd": prices,
+            "limited_by": ["", "", "", "queue"],
+        }
+    )
+
+
+def test_rows_of_equal_keys_are_compared_in_their_order(tmp_path: Path) -> None:
+    """Joined by keys alone each would meet each: a version would differ from itself."""
+    one = replayed([1.0, 2.0, 3.0, np.nan], [1.0, 1.0, 1.0, 1.0])
+    other = replayed([1.0, 2.0, 6.0, 4.0], [1.0, 1.5, 1.0, 1.0])
+    first, second = (
+        publish(tmp_path / "datasets", "s", written(table, tmp_path, [3]), ABOUT)
+        for table in (one, other)
+    )
+    same = diff(first, first)
+    assert (same.compared, same.only_before, same.movements) == (4, 0, [])
+    found = diff(first, second)
+    assert (found.by_order, found.compared) == (True, 4)
+    # A time where there was none comes before a price that rose by half.
+    assert [(m.metric, m.rows) for m in found.movements] == [
+        ("ttft_s", 2),
+        ("cost_per_mtoken_usd", 1),
+    ]
+    assert np.isnan(found.movements[0].largest)
+    moved = diff(first, second, "ttft_s").moved
+    assert moved["load"].tolist() == ["0.9", "0.9"]
+    assert np.isnan(moved["change"].iloc[0])
+    assert moved["change"].iloc[1] == 1.0  # 3 s became 6 s
+    with pytest.raises(SpecError, match="metric 'case': is not a number"):
+        diff(first, second, "case")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["list", "none"], "no version of 'none'"),
+        (["gc", "none"], "no version of 'none'"),
+        (["show", ""], "no version of ''"),
+        (["gc", "--keep", "-1"], "--keep -1: is negative"),
+        (["verify", "s", "--recompute", "-1"], "--recompute -1: is negative"),
+        (["diff", "s", "s", "--most", "-1"], "--most -1: is negative"),
+        (["export", "s", "/proc/no/rows.csv"], "/proc/no: no such file"),
+        (["export", "s", "/proc/rows.parquet"], "/proc/rows.parquet: no such file"),
+    ],
+)
+def test_wrong_uses_are_one_line(
+    command: list[str],
+    said: str,
+    table: pa.Table,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    publish(tmp_path, "s", written(table, tmp_path, []), ABOUT)
+    assert main(["datasets", *command, "--root", str(tmp_path)]) in (1, 2)
+    told = capsys.readouterr().err
+    assert said in told
+    assert len(told.splitlines()) == 1
 
 
 def test_an_unknown_version_is_one_line(tmp_path: Path) -> None:

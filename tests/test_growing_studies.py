@@ -155,6 +155,15 @@ def test_changing_one_value_of_an_axis_computes_one_part(tmp_path: Path) -> None
             sampled().replace("split:", "  hardware.price: [1 USD, 2 USD]\nsplit:"),
             "is an axis too",
         ),
+        (
+            sampled(more=OPTIMISE.format(keep="best").replace("plan.tp: [1, 2, 4]", "batch: [8]")),
+            "optimise.over.batch: is an axis of the study too",
+        ),
+        (
+            gridded(more=OPTIMISE.format(keep="best").replace("plan.tp", "hardware.price")),
+            "optimise.over.hardware.price: is an axis of the study too",
+        ),
+        (sampled(count=2**40), "makes 1,[0-9]{3},[0-9]{3} parts of 'h100-sxm', more than 10,000"),
     ],
 )
 def test_a_wrong_sample_is_refused_before_any_job(text: str, said: str, tmp_path: Path) -> None:
@@ -181,7 +190,8 @@ def test_the_same_rows_give_the_same_bytes_however_they_come(
     monkeypatch.setattr(parts, "ROW_GROUP", 4096)
     numbers = np.random.default_rng(0).normal(size=10_000)
     words = pa.array(["a", "b"] * 5_000).dictionary_encode()
-    table = pa.table({"word": words, "number": numbers, "flag": numbers > 0})
+    few = np.where(np.arange(10_000) < 5_000, numbers.round(1), numbers)
+    table = pa.table({"word": words, "number": numbers, "few": few, "flag": numbers > 0})
     written = set()
     for size in (10_000, 4_096, 999):
         target = tmp_path / f"{size}.parquet"
@@ -189,6 +199,18 @@ def test_the_same_rows_give_the_same_bytes_however_they_come(
         written.add(target.read_bytes())
     assert len(written) == 1
     assert pq.read_table(target).equals(table)
+
+
+def test_numbers_that_repeat_are_written_by_dictionary_others_by_bytes(tmp_path: Path) -> None:
+    """A quarter of the rows at most may differ: 1,000 values do, 49,000 do not."""
+    count = np.arange(49_000.0)
+    none = np.full(49_000, np.nan)
+    table = pa.table({"few": count % 1000, "many": count, "none": none, "flag": count > 0})
+    parts.write_table(table, tmp_path / "rows.parquet")
+    group = pq.read_metadata(tmp_path / "rows.parquet").row_group(0)
+    columns = (group.column(i) for i in range(3))
+    written = {c.path_in_schema: "BYTE_STREAM_SPLIT" in c.encodings for c in columns}
+    assert written == {"few": False, "many": True, "none": False}
 
 
 def test_time_left_is_that_of_points_not_of_rows_that_landed(tmp_path: Path) -> None:

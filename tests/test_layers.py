@@ -18,8 +18,8 @@ LEVELS = {
     0: "__init__ units arrays bounds deferred steps machine program taped allocation errors terms"
     " paths",
     1: "equations specs",
-    2: "witnesses faults places resolve question patches compose directions grid lengths media"
-    " searches traces trends prefix_cache uncertain draws mitigations",
+    2: "witnesses faults places overrides resolve question patches compose directions grid lengths"
+    " media searches traces trends prefix_cache uncertain draws mitigations",
     3: "reached fabric network operators tiering placement tier_map wear trials load_power bill"
     " passes drafting phases shares reuse positions patching cost",
     4: "registry metrics quantities table evaluation",

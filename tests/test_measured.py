@@ -16,7 +16,8 @@ import pytest
 from infercost.calibrate.public import MEASURED
 from infercost.calibrate.record import read_record
 from infercost.compose import compose_study
-from infercost.datasets import Version, diff, logical_digest, publish, verify
+from infercost.datasets import Version, logical_digest, publish, verify
+from infercost.differences import diff
 from infercost.errors import SpecError
 from infercost.measured import LABEL, described, measured_rows, to_arrow, write_measured
 from infercost.measurements import read_table

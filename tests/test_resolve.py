@@ -12,7 +12,7 @@ from infercost.compose import Options
 from infercost.errors import SpecError
 from infercost.paths import config_dirs
 from infercost.question import Question, ask, option_names
-from infercost.resolve import content_of, plain_override, told_options
+from infercost.resolve import content_of
 from infercost.specs.case import GROUPS
 
 EVERY = {
@@ -45,9 +45,17 @@ def test_every_option_comes_to_what_hydra_makes_of_it(monkeypatch: pytest.Monkey
         ["direction=hbf+low-latency", "mitigation=w4"],
         ["+mitigation=[w4,kv8]"],
         ["mitigation=[w4]", "+direction=hbf", "batch=8"],
+        ["hardware=h100-sxm,mi300x", "batch=range(1,9,2)", "plan.tp=1,2,4", "trend=none"],
+        ["hardware.memory.hbm.bandwidth=4 TB/s", "hardware.price='30000 USD'"],
+        ["hardware.memory.hbm.bandwidth=4 TB/s,8 TB/s", "plan.formats.weights=fp8,fp4"],
+        ["+mitigation=[w4,kv8]", "hardware.price={uniform: [30000 USD, 45000 USD]}"],
+        ["direction=hbf", "direction.hbf.bandwidth=1 TB/s", "direction.hbf.capacity=2e12"],
+        ["economics.electricity_price=0.05 USD/kWh", "++batch=7"],
+        ["hardware=mi300x", "+hardware.operating_system=x", "hardware.price=-1", "plan.tp=true"],
+        ["model.layers.all.count=null", "hardware.peak_dense.bf16=[1,2]"],
     ],
 )
-def test_words_and_numbers_as_overrides_need_no_hydra(
+def test_plain_overrides_need_no_hydra(
     monkeypatch: pytest.MonkeyPatch, overrides: list[str]
 ) -> None:
     monkeypatch.setattr(Options, "_compose", lambda self: pytest.fail("composed by Hydra"))
@@ -63,41 +71,21 @@ def test_words_and_numbers_as_overrides_need_no_hydra(
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "batch=1,2",
-        "batch=[1]",
-        "batch=range(1,3)",
-        "+a.b=1",
-        "+a=1",
-        "a=[]",
-        "a=[b,true]",
-        "a=[b, c]",
-        "a=[b,[c]]",
-        "++a=b",
-        "a.b=007",
-        "a.b=1e9",
-        "a.b=true",
-        "a.b=Null",
-        "a.b='x y'",
-        "a.b=80 GB",
-        "a.b=${c}",
-        "a@b=c",
-        "~a",
-        "a.b=",
-        "a.b=-1",
-        "a.b=x+y",
-    ],
+    "override",
+    ["batch=[many]", "+batch=8", "plan.formats=8", "+plan.a.b=1"],
 )
-def test_other_overrides_are_left_to_hydra(text: str) -> None:
-    assert plain_override(text) is None
+def test_faults_are_told_alike_by_both_readers(
+    monkeypatch: pytest.MonkeyPatch, override: str
+) -> None:
+    def told() -> str:
+        with pytest.raises(SpecError) as found:
+            list(Options(ask([override])).cases())
+        return str(found.value)
 
-
-@pytest.mark.parametrize("override", ["+batch=many", "batch=[many]"])
-def test_lists_and_additions_set_no_value_without_hydra(override: str) -> None:
-    dirs = config_dirs()
-    assert told_options(dirs, ("hardware",), {}, ("batch=8",)) is not None
-    assert told_options(dirs, ("hardware",), {}, (override,)) is None
+    fast = told()
+    monkeypatch.setattr(compose, "told_options", lambda *_: None)
+    monkeypatch.setattr(question, "plain_override", lambda _: None)
+    assert fast == told()
 
 
 @pytest.mark.parametrize("override", ["plan.tensor=8", "plan.formats=8", "trend.tokens.more=1"])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
+from infercost.errors import SpecError
 from infercost.registry import metrics
 from infercost.specs.study import PartSize
 
@@ -14,6 +15,9 @@ VALUE = 8
 """Bytes of a number."""
 KEYS = 20
 """Columns of a row beside its metrics, about: options, plan, verdict, axes."""
+
+MOST_PARTS = 10_000
+"""Jobs that Snakemake can still plan, for one value of the split axis."""
 
 
 def cut(label: str, part: Plain, size: PartSize) -> Iterator[tuple[str, Plain]]:
@@ -34,6 +38,9 @@ def cut(label: str, part: Plain, size: PartSize) -> Iterator[tuple[str, Plain]]:
     longest = 0 if sampled else lengths.index(max(lengths))
     total = count if sampled else lengths[longest]
     step = max(most * total // (cases * prod(lengths) * count), 1)
+    if total // step > MOST_PARTS:
+        fault = f"makes {total // step:,} parts of '{label}', more than {MOST_PARTS:,}"
+        raise SpecError("study", "part", fault, "Take larger parts, or fewer points")
     for number, start in enumerate(range(0, total, step)):
         stop = min(start + step, total)
         piece = _stretch(part, start, stop) if sampled else _values(part, longest, start, stop)

@@ -18,16 +18,14 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from infercost.digests import logical_digest
 from infercost.errors import SpecError, nearest
-from infercost.specs.case import GROUPS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
 
 Manifest = dict[str, Any]
 LATEST = "latest"
-ID = "id"
-"""The column that alone identifies the rows of a dataset that has it."""
-
 PUBLISHED = ("study", "version", "logical_digest", "rows", "files", "columns")
 """Keys of every manifest."""
 RESTORE = "Restore the version from a copy, or compute the study again"
@@ -78,7 +73,8 @@ class Version:
     def intact(self) -> Version:
         """Itself; raises `SpecError` where files are not those published, by name and size.
 
-        What has the same size and other bytes is found by `verify`, which reads all of them.
+        Other bytes of the same size are found where they are read (`undamaged`), by the checksum of
+        each page; those of a footer by `verify` alone, which hashes whole files.
         """
         faults = _listing_faults(self, self.manifest())
         if faults:
@@ -90,7 +86,20 @@ class Version:
         """All rows."""
         import pandas as pd
 
-        return pd.read_parquet(self.intact().data)
+        with undamaged(self.intact().data):
+            return pd.read_parquet(self.data, page_checksum_verification=True)
+
+
+@contextmanager
+def undamaged(place: Path) -> Iterator[None]:
+    """Reading Parquet that may have been edited since: a fault in it is one line."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        fault = f"is damaged: {str(error).splitlines()[0]}"
+        raise SpecError(str(place), "", fault, RESTORE) from None
 
 
 def publish(root: Path, study: str, parts: Mapping[str, Path], about: Manifest) -> Version:
@@ -203,15 +212,20 @@ def versions(root: Path, study: str = "") -> list[Version]:
     return sorted(found, key=lambda v: (v.study, v.folder.stat().st_mtime, v.name))
 
 
+def known_study(root: Path, study: str) -> list[Version]:
+    """The versions of a study, oldest first; refuses one that has none."""
+    found = versions(root, study) if study else []
+    if not found:
+        studies = {v.study for v in versions(root)}
+        fault = f"no version of '{study}'"
+        raise SpecError(f"dataset '{study}'", "", fault, nearest(study, studies))
+    return found
+
+
 def open_version(root: Path, reference: str) -> Version:
     """The version that `study`, `study/latest` or `study/<start of its name>` stands for."""
     study, _, name = reference.partition("/")
-    known = versions(root, study)
-    if not known:
-        studies = {v.study for v in versions(root)}
-        raise SpecError(
-            f"dataset '{reference}'", "", f"no version of '{study}'", nearest(study, studies)
-        )
+    known = known_study(root, study)
     if name in ("", LATEST):
         current = (root / study / LATEST).resolve()
         return next((v for v in known if v.folder.resolve() == current), known[-1])
@@ -307,69 +321,3 @@ def verify(version: Version) -> list[str]:
         if found != manifest["logical_digest"]:
             faults.append("values: have another digest than published")
     return faults
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What differs between two versions of a study."""
-
-    inputs: list[tuple[str, Any, Any]]
-    """Dotted path, value before, value after."""
-    only_before: int
-    only_after: int
-    moved: pd.DataFrame
-    """Rows in both whose metric moved: keys, metric, before, after, change; largest first."""
-    metric: str
-
-
-METRICS = ("cost_per_mtoken_usd", "predicted_s")
-"""What versions are compared by: the first that both have."""
-
-
-def diff(before: Version, after: Version, metric: str = "") -> Difference:
-    """Which inputs changed, and which rows moved in `metric`, largest relative change first."""
-    old, new = before.rows(), after.rows()
-    metric = metric or next((m for m in METRICS if m in old and m in new), METRICS[0])
-    if metric not in old or metric not in new:
-        raise SpecError(
-            f"metric '{metric}'",
-            "",
-            "is not in both versions",
-            nearest(metric, old.columns.astype(str)),
-        )
-    if ID in old and ID in new:
-        keys = [ID]
-    elif "best" in old and "best" in new:  # plans may move from version to version
-        old, new = old[old["best"]], new[new["best"]]
-        keys = [name for name in old.columns.astype(str) if name in GROUPS or "." in name]
-    else:
-        keys = [
-            name
-            for name in old.columns.astype(str)
-            if name in GROUPS or "." in name or old[name].dtype.kind == "i"
-        ]
-    old, new = (t[[*keys, metric]].astype(dict.fromkeys(keys, str)) for t in (old, new))
-    joined = old.merge(new, on=keys, how="outer", suffixes=("_before", "_after"), indicator=True)
-    both = joined[joined["_merge"] == "both"].drop(columns="_merge")
-    first, second = both[f"{metric}_before"], both[f"{metric}_after"]
-    change = second / first - 1.0
-    moved = both.assign(change=change)[~((first == second) | (first.isna() & second.isna()))]
-    order = moved["change"].abs().fillna(np.inf).sort_values(ascending=False, kind="stable").index
-    return Difference(
-        list(_changed(before.manifest()["options"], after.manifest()["options"], "")),
-        int((joined["_merge"] == "left_only").sum()),
-        int((joined["_merge"] == "right_only").sum()),
-        moved.loc[order],
-        metric,
-    )
-
-
-def _changed(before: Any, after: Any, path: str) -> list[tuple[str, Any, Any]]:
-    """Leaves that differ between two trees of plain data."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        return [
-            leaf
-            for key in sorted({*before, *after})
-            for leaf in _changed(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))
-        ]
-    return [] if before == after else [(path, before, after)]

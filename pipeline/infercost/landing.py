@@ -17,6 +17,11 @@ def landing(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
+        scratch.touch()
+    except OSError as error:  # told of the file that was asked for
+        error.filename = str(target)
+        raise
+    try:
         yield scratch
         scratch.replace(target)
     finally:

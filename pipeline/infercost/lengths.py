@@ -296,7 +296,8 @@ def _requests(trace: Trace, blocks: float, policy: Policy) -> _Requests:
     cached = cached_tokens(trace, blocks, policy)
     order = np.lexsort((output, prompt, prompt - cached))
     bounds = np.floor(np.arange(min(STRATA, prompt.size)) * prompt.size / STRATA)
-    return _Requests(prompt[order], output[order], cached[order], np.unique(bounds))
+    first = np.diff(bounds, prepend=-1.0) > 0  # they rise; numpy.unique imports masked arrays
+    return _Requests(prompt[order], output[order], cached[order], bounds[first])
 
 
 def _over(evaluate: Callable[..., FloatArray | float], *parameters: Array) -> Array:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from infercost.arrays import FloatArray
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
 from infercost.draws import draw_axis
@@ -182,7 +185,7 @@ def write_rows(tables: Iterable[pa.Table], target: Path) -> None:
     def write(table: pa.Table) -> None:
         nonlocal writer
         if writer is None:
-            options = parquet_options(table.schema)
+            options = parquet_options(table)
             options.pop("row_group_size")
             writer = pq.ParquetWriter(target, table.schema, **options)
         writer.write_table(table, row_group_size=ROW_GROUP)
@@ -209,7 +212,7 @@ def write_table(table: pa.Table, target: Path) -> int:
     import pyarrow.parquet as pq
 
     with landing(target) as scratch:
-        pq.write_table(table, scratch, **parquet_options(table.schema))
+        pq.write_table(table, scratch, **parquet_options(table))
     return int(table.num_rows)
 
 
@@ -219,18 +222,40 @@ def _joined(tables: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables).unify_dictionaries()
 
 
-def parquet_options(schema: pa.Schema) -> Plain:
-    """How parts are written: the same table gives the same bytes under one pyarrow."""
+def parquet_options(table: pa.Table) -> Plain:
+    """How parts are written: the same rows give the same bytes under one pyarrow.
+
+    Numbers are written by dictionary where few of them differ, else split by bytes. Which it is,
+    the first row group says, so that it does not matter how many rows come at once.
+    """
     import pyarrow as pa
 
-    floats = [f.name for f in schema if pa.types.is_floating(f.type)]
-    keys = [f.name for f in schema if pa.types.is_dictionary(f.type)]
+    keys = [f.name for f in table.schema if pa.types.is_dictionary(f.type)]
+    floats = [f.name for f in table.schema if pa.types.is_floating(f.type)]
+    first = table.slice(0, ROW_GROUP)
+    repeated = {name for name in floats if _repeats(first.column(name).to_numpy())}
     return {
         "compression": "zstd",
         "compression_level": 3,
-        "use_dictionary": keys,
-        "use_byte_stream_split": floats,
+        "use_dictionary": [*keys, *(name for name in floats if name in repeated)],
+        "use_byte_stream_split": [name for name in floats if name not in repeated],
         "row_group_size": ROW_GROUP,
         "write_statistics": True,
         "write_page_checksum": True,
     }
+
+
+STEPS, FEW = (61, 7), 0.25
+"""Every so manieth row is looked at, more of them where few do not tell; and the share of these
+whose values differ, up to which a dictionary is best."""
+
+
+def _repeats(values: FloatArray) -> bool:
+    """Whether few of a column's numbers differ."""
+    return any(_differ(values[::step]) <= FEW for step in STEPS)
+
+
+def _differ(values: FloatArray) -> float:
+    """The share of values that no value before them has."""
+    bits = np.sort(values.astype(np.float64).view(np.int64))
+    return (1 + np.count_nonzero(bits[1:] != bits[:-1])) / max(bits.size, 1)

@@ -11,18 +11,19 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from infercost.errors import SpecError, nearest
+from infercost.overrides import LONGEST_RANGE, PlainOverride, plain_override
 from infercost.paths import config_dirs, shown
 from infercost.places import COMBINED, COMBINING, combination, option_files
-from infercost.resolve import plain_override
 from infercost.specs.case import GROUPS
 from infercost.specs.draws import Draws
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
+    Read: TypeAlias = Override | PlainOverride
 NO_DIRECTION = "none"
 """The direction, or mitigation, that a case takes where nothing is said."""
 
@@ -113,7 +114,7 @@ DRAW = "draw"
 """The override that asks for draws: `draw=256`, with `draw.seed` and `draw.inputs` beside it."""
 
 
-def _draws(parsed: Mapping[str, Override]) -> Draws | None:
+def _draws(parsed: Mapping[str, Read]) -> Draws | None:
     """The draws that overrides ask for; nothing where none does."""
     given = {key: o for key, o in parsed.items() if key.partition(".")[0] == DRAW}
     if not given:
@@ -137,7 +138,7 @@ def _draws(parsed: Mapping[str, Override]) -> Draws | None:
     return Draws.model_validate(content)
 
 
-def _search_path(parsed: Mapping[str, Override]) -> tuple[str, ...]:
+def _search_path(parsed: Mapping[str, Read]) -> tuple[str, ...]:
     """Folders that an override of Hydra's search path names."""
     override = parsed.get(_SEARCH_PATH)
     if override is None:
@@ -150,7 +151,7 @@ def _search_path(parsed: Mapping[str, Override]) -> tuple[str, ...]:
     return tuple(str(folder).removeprefix("file://") for folder in folders)
 
 
-def _check_key(key: str, override: Override, dirs: tuple[Path, ...]) -> None:
+def _check_key(key: str, override: Read, dirs: tuple[Path, ...]) -> None:
     """Refuse an override that concerns no part of a case, or that mounts an unknown option."""
     place = f"override '{override.input_line}'"
     option, _, mount = key.rpartition("@")
@@ -158,7 +159,8 @@ def _check_key(key: str, override: Override, dirs: tuple[Path, ...]) -> None:
     if group not in (*GROUPS, *ROOT_KEYS):
         remedy = nearest(group, [*GROUPS, *ROOT_KEYS])
         if any((folder / group).is_dir() for folder in dirs):
-            remedy = f"Say where to mount it: {group}@path={override.value()}"
+            value = str(override.input_line).partition("=")[2]
+            remedy = f"Say where to mount it: {group}@path={value}"
         raise SpecError(place, key, f"unknown key '{group}'", remedy)
     if group in ROOT_KEYS and mount != group:
         raise SpecError(place, key, "is one value, without keys", f"Set {group} itself")
@@ -170,11 +172,11 @@ _LEADING_DIGITS = re.compile(r"(?<=\.)(?=\d+[A-Za-z_-])")
 """Where a name such as 3d-stack begins, which Hydra's grammar takes for a number."""
 
 
-def _override(text: str) -> Override:
+def _override(text: str) -> Read:
     """One override as Hydra's grammar reads it, which is asked only where it has to be."""
     plain = plain_override(text)
     if plain is not None:
-        return cast("Override", plain)
+        return plain
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -191,9 +193,9 @@ def _override(text: str) -> Override:
         raise SpecError(f"override '{text}'", "", fault, _FORM) from None
 
 
-def _parsed(overrides: list[str]) -> dict[str, Override]:
+def _parsed(overrides: list[str]) -> dict[str, Read]:
     """Overrides by the key they set; a later one of the same key replaces an earlier one."""
-    parsed: dict[str, Override] = {}
+    parsed: dict[str, Read] = {}
     for text in overrides:
         override = _override(text)
         if override.is_delete():
@@ -213,20 +215,13 @@ def _parsed(overrides: list[str]) -> dict[str, Override]:
 _FORM = "Write key=value, for example batch=1,8,64"
 
 
-def _sweep_values(override: Override) -> tuple[object, ...]:
+def _sweep_values(override: Read) -> tuple[object, ...]:
     """Every value of a sweep over a field."""
     place = f"override '{override.input_line}'"
-    kind = type(override._value).__name__
-    if kind == "IntervalSweep":
-        raise SpecError(place, "", "an interval has no values", "Write a list or range(a, b, step)")
-    if kind == "Glob":
-        raise SpecError(place, "", "glob(...) chooses options, not values", "Write a list")
-    if kind == "RangeSweep":
-        _check_range(override._value, place)
-    try:
-        values = tuple(override.sweep_iterator(override._convert_value))
-    except ValueError as error:  # range(1, 9, 0)
-        raise SpecError(place, "", str(error), "Write a list or range(a, b, step)") from None
+    if isinstance(override, PlainOverride):
+        values: tuple[object, ...] = override.written
+    else:
+        values = _values_by_hydra(override, place)
     if not values:
         raise SpecError(place, "", "has no values", "Write at least one")
     written, times = Counter(map(str, values)).most_common(1)[0]
@@ -235,8 +230,18 @@ def _sweep_values(override: Override) -> tuple[object, ...]:
     return values
 
 
-LONGEST_RANGE = 1_000_000
-"""Values of a range that an axis has room for."""
+def _values_by_hydra(override: Override, place: str) -> tuple[object, ...]:
+    kind = type(override._value).__name__
+    if kind == "IntervalSweep":
+        raise SpecError(place, "", "an interval has no values", "Write a list or range(a, b, step)")
+    if kind == "Glob":
+        raise SpecError(place, "", "glob(...) chooses options, not values", "Write a list")
+    if kind == "RangeSweep":
+        _check_range(override._value, place)
+    try:
+        return tuple(override.sweep_iterator(override._convert_value))
+    except ValueError as error:  # range(1, 9, 0)
+        raise SpecError(place, "", str(error), "Write a list or range(a, b, step)") from None
 
 
 def _check_range(sweep: Any, place: str) -> None:
@@ -262,11 +267,12 @@ def option_names(dirs: tuple[Path, ...], group: str) -> list[str]:
     return sorted({file.stem for file in files if file.is_file()})
 
 
-def _option_names(override: Override, dirs: tuple[Path, ...]) -> tuple[str, ...]:
+def _option_names(override: Read, dirs: tuple[Path, ...]) -> tuple[str, ...]:
     group = override.key_or_group
     known = option_names(dirs, group)
-    if override.is_sweep_override() and type(override._value).__name__ == "Glob":
-        names: tuple[str, ...] = tuple(override._value.filter(known))  # type: ignore[union-attr]
+    wanted = getattr(override, "_value", None)
+    if type(wanted).__name__ == "Glob":
+        names: tuple[str, ...] = tuple(wanted.filter(known))  # type: ignore[union-attr]
         if not names:
             raise SpecError(
                 f"override '{override.input_line}'", "", "matches no option", nearest("", known)

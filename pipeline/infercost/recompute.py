@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from infercost.compose import ComposedCase
-from infercost.datasets import Manifest, Version, land, read_manifest, verify
+from infercost.datasets import Manifest, Version, land, read_manifest, undamaged, verify
 from infercost.digests import logical_digest
 from infercost.errors import SpecError
 from infercost.evaluation import evaluated
@@ -76,7 +76,9 @@ def recompute(version: Version, count: int, seed: int = 0) -> tuple[int, list[Mo
         start += entry["rows"]
         if inside.size:
             file = version.folder / entry["path"]
-            rows: list[Row] = pq.read_table(file).take(inside).to_pylist()
+            with undamaged(file):
+                table = pq.read_table(file, page_checksum_verification=True)
+            rows: list[Row] = table.take(inside).to_pylist()
             moved += _compared(part_of(manifest, file.stem), rows)
     return int(wanted.size), moved
 

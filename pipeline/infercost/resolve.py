@@ -1,22 +1,22 @@
 """An option's content straight from its file, where the file asks for nothing that needs Hydra.
 
 Hydra takes 150 ms to import and 50 to 100 ms for a composition, a YAML file a tenth of one. Most
-options are keys and a defaults list of `/group@key: option`, most overrides a key and a word, a
-number or a list of option names; what they come to is told here. Anything else (an interpolation,
-a package directive, another form of entry, a list of values, a quoted text, a fault) is left to
-Hydra.
+options are keys and a defaults list of `/group@key: option`, most overrides a key and a value; what
+they come to is told here. Anything else (an interpolation, a package directive, another form of
+entry, an override that `overrides` does not read, a fault) is left to Hydra.
 """
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from infercost.overrides import PlainOverride, plain_override
 from infercost.places import option_file
 
 Raw = dict[str, Any]
@@ -27,59 +27,6 @@ _SIBLING = re.compile(r"^_?[a-z][\w.-]*$")
 """Another option of the same group, to build on."""
 _DEEPEST = 8
 """Defaults lists of defaults lists that are followed: more is a circle."""
-
-
-@dataclass(frozen=True)
-class PlainOverride:
-    """An override without a sweep, with those attributes of Hydra's that a question reads."""
-
-    input_line: str
-    key_or_group: str
-    written: str | int | float | list[str]
-    package: None = None
-
-    def is_delete(self) -> bool:
-        """It sets."""
-        return False
-
-    def is_sweep_override(self) -> bool:
-        """It has one value."""
-        return False
-
-    def value(self) -> str | int | float | list[str]:
-        """What it sets."""
-        return self.written
-
-
-_OVERRIDE = re.compile(
-    r"^(?P<key>[a-z]\w*(?:\.[A-Za-z][\w-]*)*)="
-    r"(?:(?P<int>0|[1-9]\d*)|(?P<float>\d+\.\d+)|(?P<word>[A-Za-z]\w*(?:[.-]\w+)*))$",
-    re.ASCII,
-)
-_WORD = r"[A-Za-z]\w*(?:[.-]\w+)*"
-_CHOICE = re.compile(
-    rf"^\+?(?P<group>[a-z]\w*)=(?:\[(?P<list>{_WORD}(?:,{_WORD})*)\]|(?P<word>{_WORD}))$", re.ASCII
-)
-"""Options of a group by name, as `+mitigation=[w4,kv8]`."""
-_NO_WORDS = ("true", "false", "null", "nan", "inf")
-
-
-def plain_override(text: str) -> PlainOverride | None:
-    """An override as Hydra's grammar reads it; nothing where it takes that grammar."""
-    choice = _CHOICE.match(text)
-    if choice is not None:
-        names = (choice["list"] or choice["word"]).split(",")
-        if any(name.lower() in _NO_WORDS for name in names):
-            return None
-        return PlainOverride(text, choice["group"], names if choice["list"] else names[0])
-    found = _OVERRIDE.match(text)
-    if found is None or (found["word"] or "").lower() in _NO_WORDS:
-        return None
-    if found["int"]:
-        return PlainOverride(text, found["key"], int(found["int"]))
-    return PlainOverride(
-        text, found["key"], float(found["float"]) if found["float"] else found["word"]
-    )
 
 
 def told_options(
@@ -104,11 +51,11 @@ def told_options(
     if contents != told:
         return None
     for override in overrides:
-        if override is None or override.input_line.startswith("+"):
+        if override is None or override.swept:
             return None
         group, _, path = override.key_or_group.partition(".")
         concerned = list(contents[group].values()) if group in contents else [values]
-        if not all(_overridden(each, path or group, override.written) for each in concerned):
+        if not all(_overridden(each, path or group, override) for each in concerned):
             return None
     return contents, values
 
@@ -125,15 +72,18 @@ def _root(dirs: tuple[Path, ...]) -> tuple[dict[str, str], Raw] | None:
         return None
 
 
-def _overridden(content: Raw, path: str, value: str | int | float | list[str]) -> bool:
-    """Put a value in place of the one at a path; whether there is one, of the same plain kind."""
+def _overridden(content: Raw, path: str, override: PlainOverride) -> bool:
+    """Set a value, or add one, at a path; whether Hydra would do so without merging or a fault."""
     *steps, last = path.split(".")
-    node: Any = None if isinstance(value, list) else content
+    node: Any = content
     for step in steps:
         node = node.get(step) if isinstance(node, dict) else None
-    if not isinstance(node, dict) or not isinstance(node.get(last), str | int | float):
+    if not isinstance(node, dict) or isinstance(node.get(last), dict):
         return False
-    node[last] = value
+    known, missing = last in node, node.get(last) is None
+    if not {"": known, "+": missing, "++": True}[override.signs]:
+        return False
+    node[last] = copy.deepcopy(override.written)
     return True
 
 

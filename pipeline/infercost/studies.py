@@ -112,6 +112,7 @@ def _check_names(study: Study) -> None:
     taken = [path for path in study.axes if study.sample is not None and path in study.sample.over]
     if taken:
         raise SpecError(place, f"sample.over.{taken[0]}", "is an axis too", "Take one of them out")
+    _check_searched(study, place)
     for wanted in () if study.optimise is None else study.optimise.objectives:
         if wanted not in metrics():
             raise SpecError(
@@ -130,6 +131,19 @@ def _check_names(study: Study) -> None:
         )
     if study.optimise is not None and study.keep == "all":
         raise SpecError(place, "keep", "'all' goes without 'optimise'", "Take 'best' or 'pareto'")
+
+
+def _check_searched(study: Study, place: str) -> None:
+    """Refuse what is searched over and asked for: the search would replace what was asked."""
+    over = {} if study.optimise is None else study.optimise.over
+    searched = [
+        path for name, v in over.items() for path in (v if isinstance(v, dict) else (name,))
+    ]
+    asked = {*study.axes, *(() if study.sample is None else study.sample.over)}
+    for path in searched:
+        if path in asked:
+            fault = "is an axis of the study too"
+            raise SpecError(place, f"optimise.over.{path}", fault, "Take one of them out")
 
 
 def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...] = ()) -> StudyPlan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,8 +73,10 @@ def add_parser(commands: Any) -> None:
 
 def run_list(arguments: argparse.Namespace) -> int:
     """Print every version, oldest first within its study."""
-    from infercost.datasets import tags, versions
+    from infercost.datasets import known_study, tags, versions
 
+    if arguments.study:
+        known_study(arguments.root, arguments.study)
     entries: list[dict[str, Any]] = []
     for version in versions(arguments.root, arguments.study):
         manifest = version.manifest()
@@ -103,27 +106,42 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 def run_show(arguments: argparse.Namespace) -> int:
     """Print a version's manifest."""
-    from infercost.datasets import open_version
+    from infercost.datasets import open_version, tags
 
     version = open_version(arguments.root, arguments.version)
     manifest = version.manifest()
     if arguments.json:
         print_json(manifest)
         return 0
+    files, sources = manifest["files"], manifest.get("sources", {})
+    size = sum(entry["bytes"] for entry in files)
+    named = [t for t, v in tags(arguments.root, version.study).items() if v == version.name]
     print(f"{version.study}/{version.name}: {manifest['rows']} rows in {version.data}")
+    print(f"{len(files)} files, {size:,} bytes; named {', '.join(named) or 'by nothing'}")
     print(manifest["question"])
+    print(f"overrides: {' '.join(manifest.get('chosen', [])) or 'none'}")
     for name, value in manifest["digests"].items():
         print(f"digest of {name}: {value}")
+    print(f"digest of values: {manifest['logical_digest']}")
     print("packages: " + ", ".join(f"{k} {v}" for k, v in manifest["packages"].items()))
-    rows = [[c["name"], c["type"], c["unit"], c["meaning"]] for c in manifest["columns"]]
+    print(f"sources: {', '.join(sources) or 'none'}")
+    print("Reading checks names, sizes and each page; 'datasets verify' every byte and value.")
+    rows = [[c["name"], _type(c["type"]), c["unit"], c["meaning"]] for c in manifest["columns"]]
     print_table("", ["column", "type", "unit", "meaning"], rows)
     return 0
 
 
+def _type(stored: str) -> str:
+    """A column's type in short: a dictionary is a way of writing text."""
+    return "text" if stored.startswith("dictionary") or "string" in stored else stored
+
+
 def run_diff(arguments: argparse.Namespace) -> int:
     """Print what changed between two versions."""
-    from infercost.datasets import diff, open_version
+    from infercost.datasets import open_version
+    from infercost.differences import diff
 
+    _check_count("--most", arguments.most)
     found = diff(
         open_version(arguments.root, arguments.before),
         open_version(arguments.root, arguments.after),
@@ -134,32 +152,68 @@ def run_diff(arguments: argparse.Namespace) -> int:
         print_json(
             {
                 "inputs": [list(entry) for entry in found.inputs],
+                "compared": found.compared,
                 "only_before": found.only_before,
                 "only_after": found.only_after,
+                "paired_by_order": found.by_order,
+                "metrics": [movement._asdict() for movement in found.movements],
+                "metric": found.metric,
                 "moved": len(found.moved),
                 "rows": moved.to_dict("records"),
             }
         )
         return 0
-    for path, before, after in found.inputs:
-        print(f"{path}: {before} -> {after}")
+    for path, *values in found.inputs:
+        print(f"{path}: {' -> '.join(_short(value) for value in values)}")
     print(
-        f"{len(found.moved)} rows moved in {found.metric}; "
+        f"{len(found.moved)} of {found.compared} rows moved in {found.metric}; "
         f"{found.only_before} only before, {found.only_after} only after"
     )
-    varying = [c for c in moved.columns if moved[c].nunique() > 1 or c == "change"]
+    if found.by_order:
+        print("Several rows have the same keys: those are compared in the order of publication.")
+    if found.movements:
+        rows = [[m.metric, str(m.rows), _relative(m.largest)] for m in found.movements]
+        print_table("Metrics that moved", ["metric", "rows", "largest change"], rows[:MOST_METRICS])
+        if len(rows) > MOST_METRICS:
+            print(f"and {len(rows) - MOST_METRICS} more (--json has them all)")
+    varying = [c for c in moved.columns if moved[c].nunique() > 1 or found.metric in c]
+    names = [c for c in varying if c != "change"]
     rows = [
-        [f"{v:.4g}" if isinstance(v, float) else str(v) for v in r] for r in moved[varying].values
+        [*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row), _relative(change)]
+        for row, change in zip(moved[names].values, moved["change"], strict=True)
     ]
     if rows:
-        print_table("", varying, rows)
+        print_table("Rows that moved", [*names, "change"], rows)
     return 0
+
+
+MOST_METRICS = 12
+"""Metrics of a difference that are printed."""
+
+
+def _short(value: object) -> str:
+    """A value that may be a long list, on one line."""
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _relative(change: float) -> str:
+    """A relative change; one to or from nothing is none."""
+    return "came or went" if math.isnan(change) else f"{change:+.4g}"
+
+
+def _check_count(option: str, count: int) -> None:
+    from infercost.errors import SpecError
+
+    if count < 0:
+        raise SpecError(f"{option} {count}", "", "is negative", "Write a count")
 
 
 def run_verify(arguments: argparse.Namespace) -> int:
     """Check files and values; exit 1 if anything is not as published."""
     from infercost.datasets import open_version, verify, versions
 
+    _check_count("--recompute", arguments.recompute)
     chosen = (
         [open_version(arguments.root, arguments.version)]
         if arguments.version
@@ -228,11 +282,11 @@ def run_tag(arguments: argparse.Namespace) -> int:
 
 def run_gc(arguments: argparse.Namespace) -> int:
     """Delete versions that no pointer names."""
-    from infercost.datasets import remove, unreachable
-    from infercost.errors import SpecError
+    from infercost.datasets import known_study, remove, unreachable
 
-    if arguments.keep < 0:
-        raise SpecError(f"--keep {arguments.keep}", "", "is negative", "Write a count")
+    _check_count("--keep", arguments.keep)
+    if arguments.study:
+        known_study(arguments.root, arguments.study)
     found = unreachable(arguments.root, arguments.study, arguments.keep)
     size = sum(e["bytes"] for v in found for e in v.manifest()["files"])
     for version in found:
@@ -245,7 +299,8 @@ def run_gc(arguments: argparse.Namespace) -> int:
         print_json({"versions": named, "bytes": size, "removed": not arguments.dry_run})
         return 0
     verb = "would go" if arguments.dry_run else "are gone"
-    print(f"{len(found)} versions, {size:,} bytes {verb}")
+    noun = "version" if len(found) == 1 else "versions"
+    print(f"{len(found)} {noun}, {size:,} bytes {verb}")
     return 0
 
 

@@ -7,7 +7,6 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +61,8 @@ def _python(_: tuple[str, ...]) -> Iterator[Finding]:
 
 def _packages(_: tuple[str, ...]) -> Iterator[Finding]:
     """Packages of the lock that are there in another version, or not at all."""
+    from importlib import metadata
+
     from packaging.markers import Marker
 
     from infercost.paths import ROOT

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +47,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the option unless its name is taken, and print the next command."""
+    from importlib import resources
+
     from infercost.paths import CONF, shown
     from infercost.question import option_names
 

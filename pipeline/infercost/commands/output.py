@@ -33,6 +33,7 @@ def console() -> Console:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table; columns that hold numbers are aligned right."""
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
@@ -40,7 +41,15 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for position, name in enumerate(columns):
         cells = [row[position].lstrip("+-") for row in rows]
         numeric = all(cell[:1].isdigit() or not cell for cell in cells)
-        table.add_column(Text(name), justify="right" if numeric and rows else "left", no_wrap=True)
+        lines = [
+            line for text in (name, *(row[position] for row in rows)) for line in text.split("\n")
+        ]
+        table.add_column(
+            Text(name),
+            justify="right" if numeric and rows else "left",
+            no_wrap=True,
+            width=max(map(cell_len, lines)),  # else rich measures every cell three times
+        )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out = console()
