@@ -240,8 +240,8 @@ def test_an_evaluation_on_a_tape_has_the_bits_of_one_at_once(
     """In pieces so small that every table of places and every remainder comes into play."""
     monkeypatch.setattr(evaluation, "WORTH_A_TAPE", 1)
     monkeypatch.setattr(evaluation, "TAPE_BLOCK", 10)
-    monkeypatch.setattr(program, "PIECE", 4)
-    monkeypatch.setattr(program, "WIDTHS", (2, 2))
+    monkeypatch.setattr(program, "PIECE", 24)
+    monkeypatch.setattr(program, "WIDTHS", (4, 4))
     composed, grid = composed_over([*CASES[case], *AXES], sampled)
     plain, blocks = evaluated(composed, grid), list(evaluated_blocks(composed, grid))
     assert len(blocks) > 1
