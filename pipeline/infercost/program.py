@@ -27,8 +27,8 @@ from infercost.steps import Where, alike, cut_of, inputs_of, ordered, sizes_of
 
 PIECE = 2**12
 """Points that NumPy's steps take at a time, and for which known arrays are laid out."""
-CACHE = 2**15
-"""Numbers that the loop keeps near: a quarter of a megabyte."""
+CACHE = 2**17
+"""Numbers that the loop keeps near: a megabyte."""
 WIDTHS = (64, 512)
 """Fewest and most points that the loop takes at a time."""
 LINE = 8
