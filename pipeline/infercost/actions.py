@@ -140,9 +140,7 @@ def actions_of(order: Iterable[Deferred], wanted: Collection[int]) -> dict[int, 
         if name is None:
             found[each.number] = None
             continue
-        inputs = tuple(
-            same.get(i.number, i) if isinstance(i, Deferred) else i for i in each.inputs
-        )
+        inputs = tuple(same.get(i.number, i) if isinstance(i, Deferred) else i for i in each.inputs)
         if name == "copy" and each.number not in wanted and each.number not in for_numpy:
             same[each.number] = inputs[0]
         else:

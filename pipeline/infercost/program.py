@@ -115,7 +115,7 @@ class Program:
         self.places: dict[int, Place] = {}
         self._count: dict[tuple[str, int], int] = defaultdict(int)
         self._constants: dict[tuple[str, int], Place] = {}
-        self._loads: list[tuple[list[Deferred], list[Place]]] = []
+        self.loads: list[_Load] = []
         self.stages = [Stage() for _ in range(max(self._stage_of.values(), default=0) + 1)]
         self._load()
         for number, stage in enumerate(self.stages):
@@ -181,7 +181,9 @@ class Program:
             for group in alike([each for n, each in known.items() if stay[n] is stays]):
                 places = [self._new(kind, each.shape[-1]) for each in group]
                 self.places.update(zip([each.number for each in group], places, strict=True))
-                self._loads.append((group, places))
+                outside = max(group[0].shape[: self.layout.axis], default=1) > 1
+                values = np.stack([each.value for each in group])
+                self.loads.append(_Load(group[0], values, places[0], outside))
 
     def _fill(self, number: int, stage: Stage) -> None:
         """Give every step of a stage its place, and take places back that are read no more."""
@@ -247,24 +249,26 @@ class Program:
         kept = sum(n * each for (kind, each), n in self._count.items() if kind in _NEAR)
         fewest, most = WIDTHS
         self.width = int(np.clip(2 ** int(math.log2(CACHE / max(kept, 1))), fewest, most))
-        self._room = {
+        self.room = {
             "piece": PIECE,
             "still": max(self.width, self.layout.row(self.shape)),
             "register": self.width,
             "constant": self.width,
             "result": 1,
         }
-        self._room = {k: -(-n // LINE) * LINE if k != "result" else n for k, n in self._room.items()}
+        self.room = {k: -(-n // LINE) * LINE if k != "result" else n for k, n in self.room.items()}
         self._starts: dict[tuple[str, int], int] = {}
-        self._size = self.results_each = 0
+        self.size = self.results_each = 0
+        self.results: dict[int, tuple[int, int]] = {}
         for (kind, each), count in self._count.items():
             if kind == "result":
                 self._starts[kind, each] = self.results_each
+                self.results[each] = (self.results_each, count)
                 self.results_each += count * each
             else:
-                self._starts[kind, each] = self._size
-                self._size += count * each * self._room[kind]
-        self._values = [np.stack([e.value for e in group]) for group, _ in self._loads]
+                self._starts[kind, each] = self.size
+                self.size += count * each * self.room[kind]
+        self.constants = [(float.fromhex(v), place) for (v, _), place in self._constants.items()]
         for stage in self.stages:
             stage.codes = np.array([machine.OPS[name] for name, _, _ in stage.steps], np.int64)
             stage.numbers = np.zeros((len(stage.steps), machine.NUMBERS))
@@ -273,58 +277,69 @@ class Program:
                 stage.numbers[k, : len(numbers)] = numbers
                 stage.places[k, : len(places)] = [self._row(place) for place in places]
 
-    def _offset(self, place: Place) -> int:
+    def offset(self, place: Place) -> int:
         """Where a place starts; a result in numbers per point of its block."""
         return self._starts[place.kind, place.each] + (
-            place.index * place.each * self._room[place.kind]
+            place.index * place.each * self.room[place.kind]
         )
 
     def _row(self, place: Place) -> tuple[int, int, int]:
         kind = "register" if place.kind == "constant" else place.kind
-        return self._offset(place), machine.KINDS.index(kind), place.each
+        return self.offset(place), machine.KINDS.index(kind), place.each
 
     def over(self, block: Where) -> dict[int, Any]:
         """The wanted arrays over a block of the grid, by number."""
-        sizes = sizes_of(block)
-        run = _Run(self, block, sizes)
+        run = _Run(self, block)
         with np.errstate(all="ignore"):
-            for piece in self.layout.pieces(sizes):
+            for piece in self.layout.pieces(run.sizes):
                 run.take(piece)
-        return {number: run.result(each) for number, each in self.wanted.items()}
+        return run.results()
 
 
 _NEAR = ("register", "constant", "still")
 
 
+@dataclass(frozen=True)
+class _Load:
+    """Known arrays of one shape, and where they are laid out."""
+
+    like: Deferred
+    values: Any
+    place: Place
+    """That of the first; the others follow."""
+    outside: bool
+    """Whether they vary along an axis outside of that which pieces run along."""
+
+
 class _Run:
     """A program over one block: all numbers in one array, results behind the rest."""
 
-    def __init__(self, program: Program, block: Where, sizes: tuple[int, ...]) -> None:
+    def __init__(self, program: Program, block: Where) -> None:
         """Nothing is computed yet but constants."""
-        self.program, self.block, self.sizes = program, block, sizes
-        self.points, self.shift = math.prod(sizes), 0
-        self.numbers = np.empty(program._size + program.results_each * self.points)
-        for (value, each), place in program._constants.items():
-            start = program._offset(place)
-            self.numbers[start : start + program.width * each] = float.fromhex(value)
-        self.rows = program.layout.rows(sizes, program.width)
-        self.period = self.rows * program.layout.row(sizes)
+        self.program, self.block, self.sizes = program, block, sizes_of(block)
+        self.points, self.shift = math.prod(self.sizes), 0
+        self.numbers = np.empty(program.size + program.results_each * self.points)
+        for value, place in program.constants:
+            start = program.offset(place)
+            self.numbers[start : start + program.width * place.each] = value
+        self.rows = program.layout.rows(self.sizes, program.width)
+        self.period = self.rows * program.layout.row(self.sizes)
         self.tables = [self._of_block(stage.places) for stage in program.stages]
-        self._there: dict[int, Any] = {}
+        self._outside: Where | None = None
 
     def _of_block(self, places: Any) -> Any:
         """Places of steps: results lie one array after the other, each for all of the block."""
         table = places.copy()
         result = table[:, :, machine.KIND] == machine.KINDS.index("result")
         offsets = table[:, :, machine.OFFSET]
-        offsets[result] = offsets[result] * np.uint64(self.points) + np.uint64(self.program._size)
+        offsets[result] = offsets[result] * np.uint64(self.points) + np.uint64(self.program.size)
         return table
 
     def take(self, piece: Where) -> None:
         """All stages over the next piece."""
         shape = sizes_of(piece)
         points = math.prod(shape)
-        self._cut_out(piece, shape, points)
+        self._cut_out(piece, shape)
         bounds = (np.uint64(points), np.uint64(self.shift))
         steps = (np.uint64(self.program.width), np.uint64(self.period))
         for stage, table in zip(self.program.stages, self.tables, strict=True):
@@ -334,34 +349,35 @@ class _Run:
                 machine.run(stage.codes, table, stage.numbers, self.numbers, *bounds, *steps)
         self.shift += points
 
-    def _cut_out(self, piece: Where, shape: tuple[int, ...], points: int) -> None:
+    def _cut_out(self, piece: Where, shape: tuple[int, ...]) -> None:
         """Known arrays over a piece, point by point, those that are not there already."""
         where = tuple(
             slice(cut.start + part.start, cut.start + part.stop)
             for cut, part in zip(self.block, piece, strict=True)
         )
-        program = self.program
-        for k, ((group, places), values) in enumerate(
-            zip(program._loads, program._values, strict=True)
-        ):
-            cut, kind, n = cut_of(group[0], where), places[0].kind, group[0].shape[-1]
-            there = (cut, points if kind == "piece" else 0)
-            if self._there.get(k) == there:
-                continue
-            self._there[k] = there
-            shape_there, axis = shape, program.layout.axis
-            if kind == "still":
-                shape_there = (*shape[:axis], self.rows, *shape[axis + 1 :])
-            start = program._offset(places[0])
-            room = self.numbers[start : start + len(group) * n * program._room[kind]]
-            room = room.reshape(len(group), -1)[:, : math.prod(shape_there) * n]
-            np.copyto(room.reshape(len(group), *shape_there, n), values[:, *cut])
+        axis = self.program.layout.axis
+        period = (*shape[:axis], self.rows, *shape[axis + 1 :]) if shape else shape
+        first, moved = self._outside is None, self._outside != where[:axis]
+        self._outside = where[:axis]
+        for load in self.program.loads:
+            if load.place.kind == "piece":
+                self._spread(load, where, shape)
+            elif first or (moved and load.outside):
+                self._spread(load, where, period)
+
+    def _spread(self, load: _Load, where: Where, shape: tuple[int, ...]) -> None:
+        """Values to a shape that is laid out."""
+        program, count, n = self.program, len(load.values), load.place.each
+        start, step = program.offset(load.place), n * program.room[load.place.kind]
+        room = self.numbers[start : start + count * step].reshape(count, step)
+        room = room[:, : math.prod(shape) * n].reshape(count, *shape, n)
+        np.copyto(room, load.values[:, *cut_of(load.like, where)])
 
     def _view(self, place: Place, piece: int) -> Any:
         """The numbers of a place over the piece."""
-        start = self.program._offset(place)
+        start = self.program.offset(place)
         if place.kind == "result":
-            start = self.program._size + start * self.points + self.shift * place.each
+            start = self.program.size + start * self.points + self.shift * place.each
         return self.numbers[start : start + piece * place.each].reshape(piece, place.each)
 
     def _by_numpy(self, each: Deferred, piece: int) -> None:
@@ -381,16 +397,27 @@ class _Run:
             each.step(*given, found)
             np.copyto(target, found)
 
-    def result(self, each: Deferred) -> Any:
-        """One of the wanted arrays."""
-        if each.value is not None:
-            return each.value[cut_of(each, self.block)]
-        n = each.shape[-1]
-        start = self.program._size
-        start += self.program._offset(self.program.places[each.number]) * self.points
-        found = self.numbers[start : start + self.points * n].reshape(*self.sizes, n)
-        if each.shape[:-1] != self.program.shape:
-            # The loop gives every point its number: one of those that are alike is enough.
-            one = tuple([slice(0, 1) if size == 1 else slice(None) for size in each.shape[:-1]])
-            found = found[one]
-        return found if each.dtype == np.float64 else found.astype(each.dtype)
+    def results(self) -> dict[int, Any]:
+        """The wanted arrays, by number."""
+        program = self.program
+        tables: dict[int, list[Any]] = {}
+        for each, (start, count) in program.results.items():
+            first = program.size + start * self.points
+            table = self.numbers[first : first + count * each * self.points]
+            tables[each] = list(table.reshape(count, *self.sizes, each))
+        found = {}
+        for number, wanted in program.wanted.items():
+            if wanted.value is not None:
+                found[number] = wanted.value[cut_of(wanted, self.block)]
+                continue
+            values = tables[wanted.shape[-1]][program.places[number].index]
+            if wanted.shape[:-1] != program.shape:
+                # The loop gives every point its number: one of those that are alike is enough.
+                values = values[
+                    tuple([_FIRST if size == 1 else _ALL for size in wanted.shape[:-1]])
+                ]
+            found[number] = values if wanted.plain else values.astype(wanted.dtype)
+        return found
+
+
+_FIRST, _ALL = slice(0, 1), slice(None)
