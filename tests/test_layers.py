@@ -12,8 +12,8 @@ import infercost
 PACKAGE = Path(infercost.__file__).parent
 
 LEVELS = {
-    0: "__init__ units arrays bounds deferred steps machine program taped allocation errors terms"
-    " paths",
+    0: "__init__ units arrays bounds deferred steps actions machine program taped allocation errors"
+    " terms paths",
     1: "equations specs",
     2: "witnesses faults places resolve question patches compose directions grid lengths media"
     " searches traces trends prefix_cache uncertain draws mitigations",

@@ -185,11 +185,11 @@ def _of_two(code: int, m: Any, o: int, x: int, y: int, n: int) -> None:
     elif code == MAXIMUM:
         for i in range(n):
             a, b = m[x + i], m[y + i]
-            m[o + i] = a if a >= b or a != a else b
+            m[o + i] = a if a >= b or np.isnan(a) else b
     elif code == MINIMUM:
         for i in range(n):
             a, b = m[x + i], m[y + i]
-            m[o + i] = a if a <= b or a != a else b
+            m[o + i] = a if a <= b or np.isnan(a) else b
 
 
 @inlined
@@ -226,7 +226,7 @@ def _of_truth(code: int, m: Any, o: int, x: int, y: int, n: int) -> None:  # noq
 
 
 @inlined
-def _of_more(code: int, m: Any, o: int, x: int, y: int, z: int, w: int, n: int) -> None:
+def _of_more(code: int, m: Any, o: int, x: int, y: int, z: int, w: int, n: int) -> None:  # noqa: PLR0912
     if code == WHERE:
         for i in range(n):
             a, b = m[y + i], m[z + i]
@@ -327,11 +327,11 @@ def _of_number(  # noqa: PLR0912
     elif code == MAXIMUM_NUMBER:
         for i in range(n):
             a = m[x + i]
-            m[o + i] = a if a >= c or a != a else c
+            m[o + i] = a if a >= c or np.isnan(a) else c
     elif code == MINIMUM_NUMBER:
         for i in range(n):
             a = m[x + i]
-            m[o + i] = a if a <= c or a != a else c
+            m[o + i] = a if a <= c or np.isnan(a) else c
     elif code == MULTIPLY_NUMBER_TWICE:
         for i in range(n):
             m[o + i] = (m[x + i] * c) * d
@@ -347,7 +347,7 @@ def _of_number(  # noqa: PLR0912
     elif code == SUBTRACT_NUMBER_MAXIMUM_NUMBER:
         for i in range(n):
             a = m[x + i] - c
-            m[o + i] = a if a >= d or a != a else d
+            m[o + i] = a if a >= d or np.isnan(a) else d
     elif code == ADD_NUMBER_DIVIDE_INTO:
         for i in range(n):
             m[o + i] = d / (m[x + i] + c)
