@@ -268,7 +268,7 @@ def _type_of(ufunc: Any, kinds: tuple[Any, ...]) -> np.dtype[Any]:
     return found
 
 
-_PLAIN = {
+_PLAIN: dict[Any, np.dtype[Any]] = {
     **dict.fromkeys((np.add, np.subtract, np.multiply, np.divide), FLOAT),
     **dict.fromkeys((np.maximum, np.minimum), FLOAT),
     **dict.fromkeys((np.greater, np.greater_equal, np.less, np.less_equal), TRUTH),

@@ -318,7 +318,7 @@ class _Run:
         """Nothing is computed yet but constants."""
         self.program, self.block, self.sizes = program, block, sizes_of(block)
         self.points, self.shift = math.prod(self.sizes), 0
-        self.numbers = np.empty(program.size + program.results_each * self.points)
+        self.numbers = _aligned(program.size + program.results_each * self.points)
         for value, place in program.constants:
             start = program.offset(place)
             self.numbers[start : start + program.width * place.each] = value
@@ -418,6 +418,13 @@ class _Run:
                 ]
             found[number] = values if wanted.plain else values.astype(wanted.dtype)
         return found
+
+
+def _aligned(size: int) -> Any:
+    """Room for numbers, from the start of a line of the cache on."""
+    room = np.empty(size + LINE)
+    start = -room.ctypes.data // room.itemsize % LINE
+    return room[start : start + size]
 
 
 _FIRST, _ALL = slice(0, 1), slice(None)
