@@ -23,7 +23,7 @@ from weakref import ref
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from infercost.bounds import Maybe, bounds_after, bounds_of, joined, settled, summed
+from infercost.bounds import NOTHING, Maybe, bounds_after, bounds_of, joined, settled, summed
 
 Step = Callable[..., Any]
 """What computes a value from others into an array: step(*inputs, out), as any ufunc can."""
@@ -203,8 +203,9 @@ class Tape:
 
     def put(
         self, step: Step, inputs: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]
-    ) -> Deferred:
-        """A step, or its value at once where that is small; a step that is there is taken."""
+    ) -> Any:
+        """A step, or its value at once where that is small; a step that is there is taken. What
+        can be nothing but zero is a number."""
         key: list[Any] = [step]
         values: list[Any] = []
         known = True
@@ -229,6 +230,8 @@ class Tape:
             made = Deferred(self, shape, dtype, value)
         else:
             made = Deferred(self, shape, dtype, None, step, inputs)
+            if made.plain and _bounds(made) == NOTHING:
+                return 0.0
         steps[name] = ref(made)
         return made
 
@@ -414,12 +417,24 @@ def _simplified(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
     array, number = inputs
     if ufunc in (np.multiply, np.add) and not isinstance(array, Deferred):
         array, number = number, array
-    if not isinstance(array, Deferred) or isinstance(number, Deferred):
-        return None
-    if array.dtype != np.float64:
-        return None
+    if array.__class__ is not Deferred:
+        return _of_number_first(ufunc, array, number)
     rule = _WITH_NUMBERS.get(ufunc)
-    return None if rule is None else rule(array, number)
+    if rule is None or number.__class__ is Deferred or not array.plain:
+        return None
+    return math.nan if number != number and ufunc in _ARITHMETIC else rule(array, number)
+
+
+def _of_number_first(ufunc: Any, number: float, array: Deferred) -> Any:
+    """What a number that is none gives, and nothing over what is more than nothing."""
+    if ufunc not in _ARITHMETIC or not array.plain:
+        return None
+    if number != number:
+        return math.nan
+    if ufunc is not np.divide or number != 0 or math.copysign(1.0, number) < 0:
+        return None
+    known = _bounds(array)
+    return 0.0 if known is not None and known.low > 0 else None
 
 
 def _times(array: Deferred, number: float) -> Any:
@@ -448,14 +463,19 @@ def _over(array: Deferred, number: float) -> Any:
 
 def _at_least(array: Deferred, number: float) -> Any:
     known = _bounds(array)
-    return array if known is not None and known.low > number else None
+    if known is None:
+        return None
+    return array if known.low > number else float(number) if known.high < number else None
 
 
 def _at_most(array: Deferred, number: float) -> Any:
     known = _bounds(array)
-    return array if number == math.inf or (known is not None and known.high < number) else None
+    if known is None:
+        return array if number == math.inf and array.plain else None
+    return array if known.high < number else float(number) if known.low > number else None
 
 
+_ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide)
 _WITH_NUMBERS: dict[Any, Callable[[Deferred, float], Any]] = {
     np.multiply: _times,
     np.add: _plus,
@@ -465,4 +485,4 @@ _WITH_NUMBERS: dict[Any, Callable[[Deferred, float], Any]] = {
     np.maximum: _at_least,
     np.minimum: _at_most,
 }
-"""Operations of an array with a number that may leave it, bit by bit, as it is."""
+"""Operations of an array with a number that may leave one of both, bit by bit, as it is."""
