@@ -190,7 +190,9 @@ def _taking_along(
     sizes: dict[int, int],
     kept: Collection[int],
 ) -> tuple[Action, int] | None:
-    """One action for two, and the number of the step that it takes along."""
+    """One action for two, and the number of the step that it takes along: rather a product with a
+    number than what it is added to, which may take along the next."""
+    found: tuple[Action, int] | None = None
     for position, first in enumerate(outer.inputs):
         if not isinstance(first, Deferred) or first.number in kept or users[first.number] != 1:
             continue
@@ -199,8 +201,8 @@ def _taking_along(
             continue
         where = 0 if outer.name in _EITHER_WAY else position
         name = _FUSED.get((inner.name, outer.name, where))
-        if name is not None and inner.name not in ("sum", "most"):
+        if name is not None and (found is None or inner.name == "multiply_number"):
             others = outer.inputs[:position] + outer.inputs[position + 1 :]
             numbers = inner.numbers + outer.numbers
-            return Action(name, inner.inputs + others, numbers), first.number
-    return None
+            found = Action(name, inner.inputs + others, numbers), first.number
+    return found

@@ -422,14 +422,14 @@ def _simplified(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
     rule = _WITH_NUMBERS.get(ufunc)
     if rule is None or number.__class__ is Deferred or not array.plain:
         return None
-    return math.nan if number != number and ufunc in _ARITHMETIC else rule(array, number)
+    return math.nan if math.isnan(number) and ufunc in _ARITHMETIC else rule(array, number)
 
 
 def _of_number_first(ufunc: Any, number: float, array: Deferred) -> Any:
     """What a number that is none gives, and nothing over what is more than nothing."""
     if ufunc not in _ARITHMETIC or not array.plain:
         return None
-    if number != number:
+    if math.isnan(number):
         return math.nan
     if ufunc is not np.divide or number != 0 or math.copysign(1.0, number) < 0:
         return None
