@@ -29,6 +29,10 @@ from infercost.taped import Sliced, tape_over, worth_a_tape
 BLOCK = 2**16
 """Points searched at once without a tape, whole inner grids at least."""
 
+TOGETHER = 2**12
+"""Points that a search keeps before it tells them: enough to hide Python's overhead when they are
+evaluated in full."""
+
 CAPACITY = LIMITS.index("capacity")
 PHYSICAL = LIMITS.index("endurance")
 """Codes up to this one are limits of the system; those above, of the service."""
@@ -59,6 +63,8 @@ class Chosen:
     """Points that a search keeps, as indices along the outer and inner axes of its grid."""
 
     grid: Grid
+    looked_at: int
+    """Points among which these were chosen."""
     index: FloatArray
     """Flat index of each kept point."""
     best: BoolArray
@@ -102,8 +108,14 @@ def search(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> 
     """The points to keep, block by block of the outer axes."""
     choices, grid = Grid(how.inner).size, Grid((*outer, *how.inner))
     for whole in grid.blocks(max(taped.WHOLE, choices)):
-        blocks = _scored(composed, whole, choices, how)
-        yield _chosen(whole, choices, [_search_block(scores, how) for scores in blocks])
+        kept: list[_Kept] = []
+        first = start = 0
+        for scores in _scored(composed, whole, choices, how):
+            kept += _search_block(scores, how, start)
+            start += scores.limit.size
+            if len(kept) >= TOGETHER or start == whole.size:
+                yield _chosen(whole, start - first, kept)
+                kept, first = [], start
 
 
 def least(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> FloatArray:
@@ -130,47 +142,32 @@ class _Scores:
 
 
 class _Kept(NamedTuple):
-    """Points that are kept: case, choice, whether the best, and the other columns of `Chosen`."""
+    """A point that is kept: a row of the columns of `Chosen`."""
 
-    row: int
-    choice: int
+    index: int
     best: bool
     limit: float
     saving: float
     objective: int
 
 
-def _search_block(scores: _Scores, how: Search) -> tuple[int, list[_Kept]]:
-    """Number of cases of a block, and what is kept of each in turn."""
-    found: list[_Kept] = []
-    cases = scores.limit.shape[0]
+def _search_block(scores: _Scores, how: Search, start: int) -> Iterator[_Kept]:
+    """What is kept of each case of a block that is `start` points into its grid."""
+    cases, choices = scores.limit.shape
     for row, (which, objective) in product(range(cases), enumerate(scores.objectives)):
         kept = _kept(scores, objective, row, how.keep)
         for choice in kept:
             last = choice == kept[-1]
             saving = _saving(scores, objective, row, choice) if last else 0.0
             limit = float(scores.limit[row, choice])
-            found.append(_Kept(row, choice, last, limit, saving, which))
-    return cases, found
+            yield _Kept(start + row * choices + choice, last, limit, saving, which)
 
 
-def _chosen(whole: Grid, choices: int, blocks: list[tuple[int, list[_Kept]]]) -> Chosen:
-    """What is kept of a grid, block after block."""
-    starts = np.cumsum([0, *(cases for cases, _ in blocks)]) * choices
-    index = [
-        start + each.row * choices + each.choice
-        for start, (_, kept) in zip(starts.tolist(), blocks, strict=False)
-        for each in kept
-    ]
-    kept = [each for _, some in blocks for each in some]
-    return Chosen(
-        whole,
-        np.array(index, float),
-        np.array([each.best for each in kept]),
-        np.array([each.limit for each in kept], float),
-        np.array([each.saving for each in kept], float),
-        np.array([each.objective for each in kept], float),
-    )
+def _chosen(whole: Grid, looked_at: int, kept: list[_Kept]) -> Chosen:
+    """Kept points as columns."""
+    index, best, limit, saving, objective = zip(*kept, strict=True)
+    others = (np.array(column, float) for column in (limit, saving, objective))
+    return Chosen(whole, looked_at, np.array(index, float), np.array(best), *others)
 
 
 def _scored(composed: ComposedCase, whole: Grid, choices: int, how: Search) -> Iterator[_Scores]:
