@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infercost import evaluation, program
+from infercost import program, taped
 from infercost.arrays import as_array, cuts, surely
 from infercost.bounds import Bounds, bounds_after, bounds_of, settled
 from infercost.compose import ComposedCase, Options
 from infercost.deferred import Deferred, Tape
 from infercost.evaluation import evaluated, evaluated_blocks, typed_axis
 from infercost.grid import Grid, GridAxis
+from infercost.optimise import Search, least, search
 from infercost.program import Program
 from infercost.question import ask
 from infercost.taped import Sliced, tape_over
@@ -238,10 +239,10 @@ def test_an_evaluation_on_a_tape_has_the_bits_of_one_at_once(
     monkeypatch: pytest.MonkeyPatch, case: str, sampled: bool
 ) -> None:
     """In pieces so small that every table of places and every remainder comes into play."""
-    monkeypatch.setattr(evaluation, "WORTH_A_TAPE", 1)
-    monkeypatch.setattr(evaluation, "TAPE_BLOCK", 10)
-    monkeypatch.setattr(program, "PIECE", 4)
-    monkeypatch.setattr(program, "WIDTHS", (2, 2))
+    monkeypatch.setattr(taped, "WORTH_A_TAPE", dict.fromkeys(taped.WORTH_A_TAPE, 1))
+    monkeypatch.setattr(taped, "TAPE_BLOCK", 10)
+    monkeypatch.setattr(program, "PIECE", 24)
+    monkeypatch.setattr(program, "WIDTHS", (4, 4))
     composed, grid = composed_over([*CASES[case], *AXES], sampled)
     plain, blocks = evaluated(composed, grid), list(evaluated_blocks(composed, grid))
     assert len(blocks) > 1
@@ -251,3 +252,36 @@ def test_an_evaluation_on_a_tape_has_the_bits_of_one_at_once(
     for name in ("limit", "bound"):
         later = np.concatenate([block.grid.flat(getattr(block, name)) for block in blocks])
         assert np.array_equal(later, grid.flat(getattr(plain, name))), name
+
+
+def searched(composed: ComposedCase, grid: Grid, within_slo: bool, keep: str) -> list[Any]:
+    """What a search keeps, over a grid's first axis for each point of the others."""
+    objectives = ("cost_per_mtoken_usd", "energy_per_answer_j")
+    how = Search(objectives, grid.axes[:1], within_slo, keep)
+    (found,) = search(composed, grid.axes[1:], how)
+    best = least(composed, grid.axes[1:], how)
+    return [found.index, found.best, found.limit, found.capacity_share, found.objective, best]
+
+
+@pytest.mark.parametrize("keep", ["best", "pareto"])
+@pytest.mark.parametrize("within_slo", [False, True])
+def test_a_search_on_a_tape_keeps_the_same_points(
+    monkeypatch: pytest.MonkeyPatch, within_slo: bool, keep: str
+) -> None:
+    """With service objectives on an axis, and blocks of few cases each."""
+    slo = ["workload.slo.tpot=20 ms,60 ms"] if within_slo else []
+    composed, grid = composed_over(["workload=azure-2023-code", *slo, *AXES], False)
+    grid = Grid((grid.axes[-3], *grid.axes[:-3], *grid.axes[-2:]))
+    plain = searched(composed, grid, within_slo, keep)
+    monkeypatch.setattr(taped, "WORTH_A_TAPE", dict.fromkeys(taped.WORTH_A_TAPE, 1))
+    monkeypatch.setattr(taped, "TAPE_BLOCK", 10)
+    monkeypatch.setattr(program, "PIECE", 24)
+    for one, other in zip(plain, searched(composed, grid, within_slo, keep), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_tape_is_worth_it_sooner_where_nothing_factorises() -> None:
+    assert not taped.worth_a_tape((2**8, 2**9), requests=False)
+    assert taped.worth_a_tape((2**17,), requests=False)
+    assert taped.worth_a_tape((2**8, 2**8), requests=True)
+    assert not taped.worth_a_tape((), requests=True)

@@ -22,6 +22,8 @@ class Bounds(NamedTuple):
     plus: bool = True
 
 
+NOTHING = Bounds(0.0, 0.0)
+"""Of what is zero everywhere, and not a negative one."""
 Maybe = Bounds | None
 """None where nothing is known."""
 
@@ -100,6 +102,8 @@ def _power(a: Bounds, b: Bounds) -> Maybe:
     if a.low < 0 or (a.low == 0 and b.low < 0):
         return None
     ends = [x**y for x, y in product(a[:2], b[:2])]
+    if a.high > 0 and max(ends) == 0:
+        return None
     return Bounds(min(ends), max(ends))
 
 
@@ -136,6 +140,7 @@ _RULES: dict[Any, Callable[..., Maybe]] = {
     np.minimum: _minimum,
     np.ceil: _growing(math.ceil),
     np.floor: _growing(math.floor),
+    np.sqrt: _growing(math.sqrt, above=-5e-324),
     np.log2: _growing(math.log2, above=0.0),
     np.log1p: _growing(math.log1p, above=-1.0),
     np.exp: _growing(math.exp),

@@ -18,21 +18,56 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import ref
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from infercost.bounds import Maybe, bounds_after, bounds_of, joined, settled, summed
+from infercost.bounds import NOTHING, Maybe, bounds_after, bounds_of, joined, settled, summed
 
 Step = Callable[..., Any]
 """What computes a value from others into an array: step(*inputs, out), as any ufunc can."""
+
+FLOAT = np.dtype(np.float64)
+TRUTH = np.dtype(np.bool_)
+
+
+def _operators(ufunc: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """An operator and its mirror image, straight to the tape."""
+
+    def forward(self: Deferred, other: Any) -> Any:
+        return self.tape.apply(ufunc, self, other)
+
+    def backward(self: Deferred, other: Any) -> Any:
+        return self.tape.apply(ufunc, other, self)
+
+    return forward, backward
 
 
 class Deferred(NDArrayOperatorsMixin):
     """An array over the grid of a tape: known already, or a step on it."""
 
+    __slots__ = (
+        "__weakref__",
+        "bounds",
+        "checked",
+        "dtype",
+        "inputs",
+        "key",
+        "number",
+        "plain",
+        "shape",
+        "step",
+        "tape",
+        "value",
+    )
     __hash__ = object.__hash__
+    __add__, __radd__ = _operators(np.add)
+    __sub__, __rsub__ = _operators(np.subtract)
+    __mul__, __rmul__ = _operators(np.multiply)
+    __truediv__, __rtruediv__ = _operators(np.divide)
+    __lt__, __gt__ = _operators(np.less)[0], _operators(np.greater)[0]
+    __le__, __ge__ = _operators(np.less_equal)[0], _operators(np.greater_equal)[0]
 
     def __init__(
         self,
@@ -45,8 +80,9 @@ class Deferred(NDArrayOperatorsMixin):
     ) -> None:
         """Either a value or a step."""
         self.tape, self.number = tape, next(tape.numbers)
-        self.shape, self.dtype = shape, dtype
+        self.shape, self.dtype, self.plain = shape, dtype, dtype == FLOAT
         self.value, self.step, self.inputs = value, step, inputs
+        self.key = object()
         self.bounds: Maybe = None
         self.checked = False
 
@@ -129,7 +165,8 @@ class Tape:
         elements are done at once. `compute` gives all values of an array that cannot wait."""
         self.shape, self.small, self.compute = shape, small, compute
         self.numbers = itertools.count()
-        self._steps: WeakValueDictionary[Any, Deferred] = WeakValueDictionary()
+        # What nothing holds any more is gone, so that small arrays take no room in vain.
+        self._steps: dict[Any, ref[Deferred]] = {}
         self._constants: dict[int, tuple[Any, Deferred]] = {}
 
     def known(self, value: Any) -> Deferred:
@@ -140,33 +177,62 @@ class Tape:
 
     def apply(self, ufunc: Any, *given: Any) -> Any:
         """An element by element operation."""
-        inputs = tuple(self._operand(each) for each in given)
+        inputs: tuple[Any, ...] = given
+        for each in given:
+            if each.__class__ is not Deferred and each.__class__ is not float:
+                inputs = tuple([self._operand(one) for one in given])
+                break
         simpler = _simplified(ufunc, inputs)
         if simpler is not None:
             return simpler
-        kinds = tuple(i.dtype if isinstance(i, Deferred) else type(i) for i in inputs)
         shape: tuple[int, ...] = ()
+        plain = ufunc in _PLAIN
         for each in inputs:
-            if isinstance(each, Deferred) and each.shape != shape:
-                shape = _broadcast(shape, each.shape) if shape else each.shape
-        return self.put(_STEPS.get(ufunc, ufunc), inputs, shape, _type_of(ufunc, kinds))
+            if each.__class__ is Deferred:
+                plain = plain and each.plain
+                if each.shape != shape:
+                    shape = _broadcast(shape, each.shape) if shape else each.shape
+            elif each.__class__ is not float:
+                plain = False
+        if plain:
+            dtype = _PLAIN[ufunc]
+        else:
+            kinds = tuple([i.dtype if isinstance(i, Deferred) else type(i) for i in inputs])
+            dtype = _type_of(ufunc, kinds)
+        return self.put(_STEPS.get(ufunc, ufunc), inputs, shape, dtype)
 
     def put(
         self, step: Step, inputs: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]
-    ) -> Deferred:
-        """A step, or its value at once where that is small; a step that is there is taken."""
-        key = (step, *map(_identity, inputs))
-        found = self._steps.get(key)
+    ) -> Any:
+        """A step, or its value at once where that is small; a step that is there is taken. What
+        can be nothing but zero is a number."""
+        key: list[Any] = [step]
+        values: list[Any] = []
+        known = True
+        for each in inputs:
+            if each.__class__ is Deferred:
+                key.append(each.key)
+                values.append(each.value)
+                known = known and each.value is not None
+            else:
+                # 1, 1.0 and True differ, 0.0 and -0.0 too.
+                differs = each.__class__ is not float or not each
+                key.append((each.__class__, str(each)) if differs else each)
+                values.append(each)
+        steps, name = self._steps, tuple(key)
+        there = steps.get(name)
+        found = there() if there is not None else None
         if found is not None:
             return found
-        value = None
-        if math.prod(shape) <= self.small and all(_is_known(i) for i in inputs):
+        if known and math.prod(shape) <= self.small:
             value = np.empty(shape, dtype)
-            step(*(i.value if isinstance(i, Deferred) else i for i in inputs), value)
+            step(*values, value)
             made = Deferred(self, shape, dtype, value)
         else:
             made = Deferred(self, shape, dtype, None, step, inputs)
-        self._steps[key] = made
+            if made.plain and _bounds(made) == NOTHING:
+                return 0.0
+        steps[name] = ref(made)
         return made
 
     def _operand(self, given: Any) -> Any:
@@ -179,17 +245,6 @@ class Tape:
             # The array stays with its number, so that no other takes it.
             self._constants[id(given)] = (given, self.known(value))
         return self._constants[id(given)][1]
-
-
-def _is_known(given: Any) -> bool:
-    return not isinstance(given, Deferred) or given.value is not None
-
-
-def _identity(given: Any) -> Any:
-    """What tells operands apart: 1, 1.0 and True, 0.0 and -0.0 too."""
-    if isinstance(given, Deferred):
-        return given.number
-    return type(given), given if given != 0 else str(given)
 
 
 def _known(given: Any) -> Any:
@@ -214,6 +269,14 @@ def _type_of(ufunc: Any, kinds: tuple[Any, ...]) -> np.dtype[Any]:
     nothing = (np.empty(0, k) if isinstance(k, np.dtype) else k(1) for k in kinds)
     found: np.dtype[Any] = ufunc(*nothing).dtype
     return found
+
+
+_PLAIN: dict[Any, np.dtype[Any]] = {
+    **dict.fromkeys((np.add, np.subtract, np.multiply, np.divide), FLOAT),
+    **dict.fromkeys((np.maximum, np.minimum), FLOAT),
+    **dict.fromkeys((np.greater, np.greater_equal, np.less, np.less_equal), TRUTH),
+}
+"""What the usual operations give of numbers."""
 
 
 # Steps that are no ufunc, or do not take their output by place.
@@ -354,12 +417,24 @@ def _simplified(ufunc: Any, inputs: tuple[Any, ...]) -> Any:
     array, number = inputs
     if ufunc in (np.multiply, np.add) and not isinstance(array, Deferred):
         array, number = number, array
-    if not isinstance(array, Deferred) or isinstance(number, Deferred):
-        return None
-    if array.dtype != np.float64:
-        return None
+    if array.__class__ is not Deferred:
+        return _of_number_first(ufunc, array, number)
     rule = _WITH_NUMBERS.get(ufunc)
-    return None if rule is None else rule(array, number)
+    if rule is None or number.__class__ is Deferred or not array.plain:
+        return None
+    return math.nan if math.isnan(number) and ufunc in _ARITHMETIC else rule(array, number)
+
+
+def _of_number_first(ufunc: Any, number: float, array: Deferred) -> Any:
+    """What a number that is none gives, and nothing over what is more than nothing."""
+    if ufunc not in _ARITHMETIC or not array.plain:
+        return None
+    if math.isnan(number):
+        return math.nan
+    if ufunc is not np.divide or number != 0 or math.copysign(1.0, number) < 0:
+        return None
+    known = _bounds(array)
+    return 0.0 if known is not None and known.low > 0 else None
 
 
 def _times(array: Deferred, number: float) -> Any:
@@ -388,14 +463,19 @@ def _over(array: Deferred, number: float) -> Any:
 
 def _at_least(array: Deferred, number: float) -> Any:
     known = _bounds(array)
-    return array if known is not None and known.low > number else None
+    if known is None:
+        return None
+    return array if known.low > number else float(number) if known.high < number else None
 
 
 def _at_most(array: Deferred, number: float) -> Any:
     known = _bounds(array)
-    return array if number == math.inf or (known is not None and known.high < number) else None
+    if known is None:
+        return array if number == math.inf and array.plain else None
+    return array if known.high < number else float(number) if known.low > number else None
 
 
+_ARITHMETIC = (np.add, np.subtract, np.multiply, np.divide)
 _WITH_NUMBERS: dict[Any, Callable[[Deferred, float], Any]] = {
     np.multiply: _times,
     np.add: _plus,
@@ -405,4 +485,4 @@ _WITH_NUMBERS: dict[Any, Callable[[Deferred, float], Any]] = {
     np.maximum: _at_least,
     np.minimum: _at_most,
 }
-"""Operations of an array with a number that may leave it, bit by bit, as it is."""
+"""Operations of an array with a number that may leave one of both, bit by bit, as it is."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from infercost import taped
 from infercost.allocation import keep_memory
 from infercost.arrays import Array, cuts
 from infercost.compose import ComposedCase, Options
@@ -15,11 +16,10 @@ from infercost.cost import Evaluation
 from infercost.draws import described, draw_axis
 from infercost.errors import SpecError
 from infercost.grid import Grid, GridAxis
-from infercost.lengths import STRATA
+from infercost.lengths import has_requests
 from infercost.question import Axis, Question, ask
-from infercost.specs.workload import FixedLengths, Snapshot
 from infercost.table import Columns, columns, to_arrow
-from infercost.taped import Sliced, tape_over
+from infercost.taped import Sliced, tape_over, worth_a_tape
 from infercost.units import is_number
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def distinct_axis(options: Options, composed: ComposedCase, axis: Axis) -> GridA
 
 BLOCK = 2**16
 """Points evaluated at once: enough to hide Python's overhead, few enough for the cache."""
+BLOCK_OF_REQUESTS = 2**16
+"""Points evaluated at once without a tape where each has strata of requests."""
 
 
 def evaluated(composed: ComposedCase, grid: Grid, only: tuple[str, ...] = ()) -> Columns:
@@ -65,26 +67,18 @@ def evaluated(composed: ComposedCase, grid: Grid, only: tuple[str, ...] = ()) ->
     return columns(point, grid, composed.options, composed.labels, only=only)
 
 
-WHOLE = 2**20
-"""Points that share one tape at most, strata of requests counted: what is small among their arrays
-is computed once."""
-TAPE_BLOCK = 2**15
-"""Points of a tape whose columns lie in one array: few enough for it to come from kept memory."""
-WORTH_A_TAPE = 2**18
-"""Points from which on a tape saves more time than it takes to write, and its loop to load."""
-
-
 def evaluated_blocks(
     composed: ComposedCase, grid: Grid, only: tuple[str, ...] = ()
 ) -> Iterator[Columns]:
     """As `evaluated`, block by block: every metric, or `only` some, with the same bits."""
     keep_memory()
-    plain = isinstance(composed.case.workload, Snapshot | FixedLengths)
-    for whole in grid.blocks(WHOLE if plain else WHOLE // STRATA):
-        if whole.size < WORTH_A_TAPE:
-            yield evaluated(composed, whole, only)
-        else:
+    requests = has_requests(composed.case.workload)
+    for whole in grid.blocks(taped.WHOLE):
+        if worth_a_tape(whole.shape, requests):
             yield from _on_tape(composed, whole, only)
+        else:
+            for block in whole.blocks(BLOCK_OF_REQUESTS if requests else taped.WHOLE):
+                yield evaluated(composed, block, only)
 
 
 def _on_tape(composed: ComposedCase, grid: Grid, only: tuple[str, ...]) -> Iterator[Columns]:
@@ -92,7 +86,7 @@ def _on_tape(composed: ComposedCase, grid: Grid, only: tuple[str, ...]) -> Itera
     point = Evaluation(grid.bind(composed.case, tape))
     told = columns(point, grid, composed.options, composed.labels, only=only)
     arrays = Sliced(tape, {"limit": told.limit, "bound": told.bound} | _named(told))
-    for block in cuts(grid.shape, TAPE_BLOCK):
+    for block in cuts(grid.shape, taped.TAPE_BLOCK):
         values = arrays.over(block)
         yield replace(
             told,

@@ -118,6 +118,11 @@ class Lengths:
         return value[..., index : index + 1]
 
 
+def has_requests(workload: object) -> bool:
+    """Whether each point has strata of requests, rather than one of each kind."""
+    return isinstance(workload, TraceLengths | LognormalLengths)
+
+
 def lengths_of(
     workload: FixedLengths | TraceLengths | LognormalLengths | Snapshot,
     trend: Trend,

@@ -1,9 +1,10 @@
 """The compiled loop of a replay: steps of arithmetic on stretches of numbers in the cache.
 
 Imported by `infercost.program` alone, since it needs numba. A program is one row per step: what it
-does, where its result goes, where its operands are. A place is an offset in one of two arrays, the
-work space and the results, and how far it moves for each point. Plain IEEE arithmetic, with neither
-contraction nor reordering, so that results have the bits that NumPy gives.
+does, where its result goes, where its operands are, up to two constants. All numbers lie in one
+array, so that a step needs offsets alone; they are unsigned, which spares a test for negative ones.
+Plain IEEE arithmetic, with neither contraction nor reordering, so that results have the bits that
+NumPy gives.
 """
 
 from __future__ import annotations
@@ -48,11 +49,25 @@ NAMES = (
     "where",
     "multiply_add",
     "add_add",
+    "add_add_add",
     "divide_add",
     "multiply_multiply",
     "add_multiply",
+    "add_greater",
     "multiply_number_add",
     "multiply_number_multiply",
+    "multiply_number_add_add",
+    "multiply_number_add_add_add",
+    "multiply_number_add_twice",
+    "multiply_multiply_number",
+    "multiply_multiply_number_add",
+    "multiply_divide_number",
+    "multiply_number_twice_add",
+    "divide_number_multiply_number_add",
+    "add_multiply_number_add",
+    "add_number_add",
+    "divide_number_add",
+    "divide_into_add",
     "add_number",
     "subtract_number",
     "subtract_from",
@@ -61,6 +76,12 @@ NAMES = (
     "divide_into",
     "maximum_number",
     "minimum_number",
+    "multiply_number_twice",
+    "multiply_number_divide_number",
+    "multiply_number_add_number",
+    "multiply_number_subtract_number",
+    "subtract_number_maximum_number",
+    "add_number_divide_into",
     "copy",
     "ceil",
     "floor",
@@ -69,7 +90,7 @@ NAMES = (
     "most",
 )
 """What a step can do. `repeat` has each point's number once per request, `sum` and `most` are over
-the requests of each point."""
+the requests of each point. Two or three operations in one are each rounded by itself."""
 
 OPS = {name: code for code, name in enumerate(NAMES)}
 (
@@ -91,11 +112,25 @@ OPS = {name: code for code, name in enumerate(NAMES)}
     WHERE,
     MULTIPLY_ADD,
     ADD_ADD,
+    ADD_ADD_ADD,
     DIVIDE_ADD,
     MULTIPLY_MULTIPLY,
     ADD_MULTIPLY,
+    ADD_GREATER,
     MULTIPLY_NUMBER_ADD,
     MULTIPLY_NUMBER_MULTIPLY,
+    MULTIPLY_NUMBER_ADD_ADD,
+    MULTIPLY_NUMBER_ADD_ADD_ADD,
+    MULTIPLY_NUMBER_ADD_TWICE,
+    MULTIPLY_MULTIPLY_NUMBER,
+    MULTIPLY_MULTIPLY_NUMBER_ADD,
+    MULTIPLY_DIVIDE_NUMBER,
+    MULTIPLY_NUMBER_TWICE_ADD,
+    DIVIDE_NUMBER_MULTIPLY_NUMBER_ADD,
+    ADD_MULTIPLY_NUMBER_ADD,
+    ADD_NUMBER_ADD,
+    DIVIDE_NUMBER_ADD,
+    DIVIDE_INTO_ADD,
     ADD_NUMBER,
     SUBTRACT_NUMBER,
     SUBTRACT_FROM,
@@ -104,6 +139,12 @@ OPS = {name: code for code, name in enumerate(NAMES)}
     DIVIDE_INTO,
     MAXIMUM_NUMBER,
     MINIMUM_NUMBER,
+    MULTIPLY_NUMBER_TWICE,
+    MULTIPLY_NUMBER_DIVIDE_NUMBER,
+    MULTIPLY_NUMBER_ADD_NUMBER,
+    MULTIPLY_NUMBER_SUBTRACT_NUMBER,
+    SUBTRACT_NUMBER_MAXIMUM_NUMBER,
+    ADD_NUMBER_DIVIDE_INTO,
     COPY,
     CEIL,
     FLOOR,
@@ -111,138 +152,218 @@ OPS = {name: code for code, name in enumerate(NAMES)}
     SUM,
     MOST,
 ) = range(len(NAMES))
-TRUTHS, ONE_OPERAND, PLAIN_COPIES = GREATER, ADD_NUMBER, COPY
-"""Where in that order steps begin that give truths, have one operand, have no number either."""
+TRUTHS, MORE, WITH_NUMBERS = GREATER, WHERE, MULTIPLY_NUMBER_ADD
+ONE_OPERAND, PLAIN_COPIES = ADD_NUMBER, COPY
+"""Where in that order steps begin that give truths, have three operands or four, have arrays and
+numbers, one array and numbers, one array alone."""
 
-OFFSET, MOVES, EACH, RESULT = 0, 1, 2, 3
-"""Columns of a place: its offset, by how many numbers it moves from point to point, how many
-numbers each point has there, and whether it is among the results."""
+KINDS = ("register", "piece", "still", "result")
+"""What a place may be: the same for every stretch; a number for each point of the piece; for each
+point of a period, after which all starts again; for each point of the block."""
+OFFSET, KIND, EACH = 0, 1, 2
+"""Columns of a place: its offset, its kind, and how many numbers each point has there."""
+OPERANDS = 4
+"""Most of a step."""
+NUMBERS = 2
+"""Most of a step."""
 
 
 @inlined
-def _of_two(code: int, x: Any, y: Any, o: Any) -> None:
+def _of_two(code: int, m: Any, o: int, x: int, y: int, n: int) -> None:
     if code == ADD:
-        for i in range(o.size):
-            o[i] = x[i] + y[i]
+        for i in range(n):
+            m[o + i] = m[x + i] + m[y + i]
     elif code == MULTIPLY:
-        for i in range(o.size):
-            o[i] = x[i] * y[i]
+        for i in range(n):
+            m[o + i] = m[x + i] * m[y + i]
     elif code == SUBTRACT:
-        for i in range(o.size):
-            o[i] = x[i] - y[i]
+        for i in range(n):
+            m[o + i] = m[x + i] - m[y + i]
     elif code == DIVIDE:
-        for i in range(o.size):
-            o[i] = x[i] / y[i]
+        for i in range(n):
+            m[o + i] = m[x + i] / m[y + i]
     elif code == MAXIMUM:
-        for i in range(o.size):
-            o[i] = x[i] if x[i] >= y[i] or x[i] != x[i] else y[i]
+        for i in range(n):
+            a, b = m[x + i], m[y + i]
+            m[o + i] = a if a >= b or np.isnan(a) else b
     elif code == MINIMUM:
-        for i in range(o.size):
-            o[i] = x[i] if x[i] <= y[i] or x[i] != x[i] else y[i]
+        for i in range(n):
+            a, b = m[x + i], m[y + i]
+            m[o + i] = a if a <= b or np.isnan(a) else b
 
 
 @inlined
-def _of_number(code: int, x: Any, c: float, o: Any) -> None:  # noqa: PLR0912
-    if code == MULTIPLY_NUMBER:
-        for i in range(o.size):
-            o[i] = x[i] * c
-    elif code == ADD_NUMBER:
-        for i in range(o.size):
-            o[i] = x[i] + c
-    elif code == SUBTRACT_NUMBER:
-        for i in range(o.size):
-            o[i] = x[i] - c
-    elif code == SUBTRACT_FROM:
-        for i in range(o.size):
-            o[i] = c - x[i]
-    elif code == DIVIDE_NUMBER:
-        for i in range(o.size):
-            o[i] = x[i] / c
-    elif code == DIVIDE_INTO:
-        for i in range(o.size):
-            o[i] = c / x[i]
-    elif code == MAXIMUM_NUMBER:
-        for i in range(o.size):
-            o[i] = x[i] if x[i] >= c or x[i] != x[i] else c
-    elif code == MINIMUM_NUMBER:
-        for i in range(o.size):
-            o[i] = x[i] if x[i] <= c or x[i] != x[i] else c
-
-
-@inlined
-def _of_truth(code: int, x: Any, y: Any, o: Any) -> None:  # noqa: PLR0912
+def _of_truth(code: int, m: Any, o: int, x: int, y: int, n: int) -> None:  # noqa: PLR0912
     if code == GREATER:
-        for i in range(o.size):
-            o[i] = 1.0 if x[i] > y[i] else 0.0
+        for i in range(n):
+            m[o + i] = 1.0 if m[x + i] > m[y + i] else 0.0
     elif code == GREATER_EQUAL:
-        for i in range(o.size):
-            o[i] = 1.0 if x[i] >= y[i] else 0.0
+        for i in range(n):
+            m[o + i] = 1.0 if m[x + i] >= m[y + i] else 0.0
     elif code == LESS:
-        for i in range(o.size):
-            o[i] = 1.0 if x[i] < y[i] else 0.0
+        for i in range(n):
+            m[o + i] = 1.0 if m[x + i] < m[y + i] else 0.0
     elif code == LESS_EQUAL:
-        for i in range(o.size):
-            o[i] = 1.0 if x[i] <= y[i] else 0.0
+        for i in range(n):
+            m[o + i] = 1.0 if m[x + i] <= m[y + i] else 0.0
     elif code == EQUAL:
-        for i in range(o.size):
-            o[i] = 1.0 if x[i] == y[i] else 0.0
+        for i in range(n):
+            m[o + i] = 1.0 if m[x + i] == m[y + i] else 0.0
     elif code == NOT_EQUAL:
-        for i in range(o.size):
-            o[i] = 1.0 if x[i] != y[i] else 0.0
+        for i in range(n):
+            m[o + i] = 1.0 if m[x + i] != m[y + i] else 0.0
     elif code == AND:
-        for i in range(o.size):
-            o[i] = 1.0 if x[i] != 0.0 and y[i] != 0.0 else 0.0
+        for i in range(n):
+            a, b = m[x + i], m[y + i]
+            m[o + i] = 1.0 if (a != 0.0) & (b != 0.0) else 0.0
     elif code == OR:
-        for i in range(o.size):
-            o[i] = 1.0 if x[i] != 0.0 or y[i] != 0.0 else 0.0
+        for i in range(n):
+            a, b = m[x + i], m[y + i]
+            m[o + i] = 1.0 if (a != 0.0) | (b != 0.0) else 0.0
     elif code == NOT:
-        for i in range(o.size):
-            o[i] = 1.0 if x[i] == 0.0 else 0.0
+        for i in range(n):
+            m[o + i] = 1.0 if m[x + i] == 0.0 else 0.0
 
 
 @inlined
-def _of_one(code: int, x: Any, o: Any) -> None:
-    if code == COPY:
-        for i in range(o.size):
-            o[i] = x[i]
-    elif code == CEIL:
-        for i in range(o.size):
-            o[i] = np.ceil(x[i])
-    elif code == FLOOR:
-        for i in range(o.size):
-            o[i] = np.floor(x[i])
-
-
-@inlined
-def _of_three(code: int, x: Any, y: Any, z: Any, o: Any) -> None:
+def _of_more(code: int, m: Any, o: int, x: int, y: int, z: int, w: int, n: int) -> None:  # noqa: PLR0912
     if code == WHERE:
-        for i in range(o.size):
-            o[i] = y[i] if x[i] != 0.0 else z[i]
+        for i in range(n):
+            a, b = m[y + i], m[z + i]
+            m[o + i] = a if m[x + i] != 0.0 else b
     elif code == MULTIPLY_ADD:
-        for i in range(o.size):
-            o[i] = x[i] * y[i] + z[i]
+        for i in range(n):
+            m[o + i] = m[x + i] * m[y + i] + m[z + i]
     elif code == ADD_ADD:
-        for i in range(o.size):
-            o[i] = (x[i] + y[i]) + z[i]
+        for i in range(n):
+            m[o + i] = (m[x + i] + m[y + i]) + m[z + i]
+    elif code == ADD_ADD_ADD:
+        for i in range(n):
+            m[o + i] = ((m[x + i] + m[y + i]) + m[z + i]) + m[w + i]
     elif code == DIVIDE_ADD:
-        for i in range(o.size):
-            o[i] = x[i] / y[i] + z[i]
+        for i in range(n):
+            m[o + i] = m[x + i] / m[y + i] + m[z + i]
     elif code == MULTIPLY_MULTIPLY:
-        for i in range(o.size):
-            o[i] = (x[i] * y[i]) * z[i]
+        for i in range(n):
+            m[o + i] = (m[x + i] * m[y + i]) * m[z + i]
     elif code == ADD_MULTIPLY:
-        for i in range(o.size):
-            o[i] = (x[i] + y[i]) * z[i]
+        for i in range(n):
+            m[o + i] = (m[x + i] + m[y + i]) * m[z + i]
+    elif code == ADD_GREATER:
+        for i in range(n):
+            m[o + i] = 1.0 if m[x + i] + m[y + i] < m[z + i] else 0.0
 
 
 @inlined
-def _of_two_and_number(code: int, x: Any, y: Any, c: float, o: Any) -> None:
+def _with_numbers(  # noqa: PLR0912
+    code: int, m: Any, o: int, x: int, y: int, z: int, w: int, c: float, d: float, n: int
+) -> None:
     if code == MULTIPLY_NUMBER_ADD:
-        for i in range(o.size):
-            o[i] = x[i] * c + y[i]
+        for i in range(n):
+            m[o + i] = m[x + i] * c + m[y + i]
     elif code == MULTIPLY_NUMBER_MULTIPLY:
-        for i in range(o.size):
-            o[i] = (x[i] * c) * y[i]
+        for i in range(n):
+            m[o + i] = (m[x + i] * c) * m[y + i]
+    elif code == MULTIPLY_NUMBER_ADD_ADD:
+        for i in range(n):
+            m[o + i] = (m[x + i] * c + m[y + i]) + m[z + i]
+    elif code == MULTIPLY_NUMBER_ADD_ADD_ADD:
+        for i in range(n):
+            m[o + i] = ((m[x + i] * c + m[y + i]) + m[z + i]) + m[w + i]
+    elif code == MULTIPLY_NUMBER_ADD_TWICE:
+        for i in range(n):
+            m[o + i] = m[z + i] * d + (m[x + i] * c + m[y + i])
+    elif code == MULTIPLY_MULTIPLY_NUMBER:
+        for i in range(n):
+            m[o + i] = (m[x + i] * m[y + i]) * c
+    elif code == MULTIPLY_MULTIPLY_NUMBER_ADD:
+        for i in range(n):
+            m[o + i] = (m[x + i] * m[y + i]) * c + m[z + i]
+    elif code == MULTIPLY_DIVIDE_NUMBER:
+        for i in range(n):
+            m[o + i] = (m[x + i] * m[y + i]) / c
+    elif code == MULTIPLY_NUMBER_TWICE_ADD:
+        for i in range(n):
+            m[o + i] = (m[x + i] * c) * d + m[y + i]
+    elif code == DIVIDE_NUMBER_MULTIPLY_NUMBER_ADD:
+        for i in range(n):
+            m[o + i] = (m[x + i] / c) * d + m[y + i]
+    elif code == ADD_MULTIPLY_NUMBER_ADD:
+        for i in range(n):
+            m[o + i] = (m[x + i] + m[y + i]) * c + m[z + i]
+    elif code == ADD_NUMBER_ADD:
+        for i in range(n):
+            m[o + i] = (m[x + i] + c) + m[y + i]
+    elif code == DIVIDE_NUMBER_ADD:
+        for i in range(n):
+            m[o + i] = m[x + i] / c + m[y + i]
+    elif code == DIVIDE_INTO_ADD:
+        for i in range(n):
+            m[o + i] = c / m[x + i] + m[y + i]
+
+
+@inlined
+def _of_number(  # noqa: PLR0912
+    code: int, m: Any, o: int, x: int, c: float, d: float, n: int
+) -> None:
+    if code == MULTIPLY_NUMBER:
+        for i in range(n):
+            m[o + i] = m[x + i] * c
+    elif code == ADD_NUMBER:
+        for i in range(n):
+            m[o + i] = m[x + i] + c
+    elif code == SUBTRACT_NUMBER:
+        for i in range(n):
+            m[o + i] = m[x + i] - c
+    elif code == SUBTRACT_FROM:
+        for i in range(n):
+            m[o + i] = c - m[x + i]
+    elif code == DIVIDE_NUMBER:
+        for i in range(n):
+            m[o + i] = m[x + i] / c
+    elif code == DIVIDE_INTO:
+        for i in range(n):
+            m[o + i] = c / m[x + i]
+    elif code == MAXIMUM_NUMBER:
+        for i in range(n):
+            a = m[x + i]
+            m[o + i] = a if a >= c or np.isnan(a) else c
+    elif code == MINIMUM_NUMBER:
+        for i in range(n):
+            a = m[x + i]
+            m[o + i] = a if a <= c or np.isnan(a) else c
+    elif code == MULTIPLY_NUMBER_TWICE:
+        for i in range(n):
+            m[o + i] = (m[x + i] * c) * d
+    elif code == MULTIPLY_NUMBER_DIVIDE_NUMBER:
+        for i in range(n):
+            m[o + i] = (m[x + i] * c) / d
+    elif code == MULTIPLY_NUMBER_ADD_NUMBER:
+        for i in range(n):
+            m[o + i] = m[x + i] * c + d
+    elif code == MULTIPLY_NUMBER_SUBTRACT_NUMBER:
+        for i in range(n):
+            m[o + i] = m[x + i] * c - d
+    elif code == SUBTRACT_NUMBER_MAXIMUM_NUMBER:
+        for i in range(n):
+            a = m[x + i] - c
+            m[o + i] = a if a >= d or np.isnan(a) else d
+    elif code == ADD_NUMBER_DIVIDE_INTO:
+        for i in range(n):
+            m[o + i] = d / (m[x + i] + c)
+
+
+@inlined
+def _of_one(code: int, m: Any, o: int, x: int, n: int) -> None:
+    if code == COPY:
+        for i in range(n):
+            m[o + i] = m[x + i]
+    elif code == CEIL:
+        for i in range(n):
+            m[o + i] = np.ceil(m[x + i])
+    elif code == FLOOR:
+        for i in range(n):
+            m[o + i] = np.floor(m[x + i])
 
 
 @compiled
@@ -280,51 +401,47 @@ def _over_requests(code: int, x: Any, o: Any) -> None:  # noqa: PLR0912
             o[p] = total
 
 
-@inlined
-def _at(
-    places: Any, k: int, j: int, work: Any, results: Any, point: int, shift: int, count: int
-) -> Any:
-    """The stretch of numbers at a place, of `count` points from `point` on."""
-    start = places[k, j, OFFSET] + places[k, j, MOVES] * point
-    size = places[k, j, EACH] * count
-    if places[k, j, RESULT]:
-        start += places[k, j, MOVES] * shift
-        return results[start : start + size]
-    return work[start : start + size]
-
-
 @compiled
 def run(
     codes: Any,
     places: Any,
     numbers: Any,
-    work: Any,
-    results: Any,
-    points: int,
-    shift: int,
-    width: int,
+    m: Any,
+    points: Any,
+    shift: Any,
+    width: Any,
+    period: Any,
 ) -> None:
-    """All steps over a piece of `points` points, which is `shift` points into its block."""
-    for point in range(0, points, width):
-        count = min(width, points - point)
+    """All steps over a piece of `points` points, which is `shift` points into its block, at most
+    `width` at a time and never past the end of a `period`. All of these are unsigned."""
+    moved = np.zeros(len(KINDS), np.uint64)
+    point = np.uint64(0)
+    while point < points:
+        moved[1], moved[2], moved[3] = point, point % period, point + shift
+        count = min(width, period - moved[2], points - point)
         for k in range(codes.size):
             code = codes[k]
-            o = _at(places, k, 0, work, results, point, shift, count)
-            x = _at(places, k, 1, work, results, point, shift, count)
-            if code < ONE_OPERAND:
-                y = _at(places, k, 2, work, results, point, shift, count)
+            n = places[k, 0, EACH] * count
+            o = places[k, 0, OFFSET] + places[k, 0, EACH] * moved[places[k, 0, KIND]]
+            x = places[k, 1, OFFSET] + places[k, 1, EACH] * moved[places[k, 1, KIND]]
+            if ONE_OPERAND <= code < PLAIN_COPIES:
+                _of_number(code, m, o, x, numbers[k, 0], numbers[k, 1], n)
+            elif code < ONE_OPERAND:
+                y = places[k, 2, OFFSET] + places[k, 2, EACH] * moved[places[k, 2, KIND]]
                 if code < TRUTHS:
-                    _of_two(code, x, y, o)
-                elif code < WHERE:
-                    _of_truth(code, x, y, o)
-                elif code < MULTIPLY_NUMBER_ADD:
-                    z = _at(places, k, 3, work, results, point, shift, count)
-                    _of_three(code, x, y, z, o)
+                    _of_two(code, m, o, x, y, n)
+                elif code < MORE:
+                    _of_truth(code, m, o, x, y, n)
                 else:
-                    _of_two_and_number(code, x, y, numbers[k], o)
-            elif code < PLAIN_COPIES:
-                _of_number(code, x, numbers[k], o)
+                    z = places[k, 3, OFFSET] + places[k, 3, EACH] * moved[places[k, 3, KIND]]
+                    w = places[k, 4, OFFSET] + places[k, 4, EACH] * moved[places[k, 4, KIND]]
+                    if code < WITH_NUMBERS:
+                        _of_more(code, m, o, x, y, z, w, n)
+                    else:
+                        _with_numbers(code, m, o, x, y, z, w, numbers[k, 0], numbers[k, 1], n)
             elif code < REPEAT:
-                _of_one(code, x, o)
+                _of_one(code, m, o, x, n)
             else:
-                _over_requests(code, x, o)
+                size = places[k, 1, EACH] * count
+                _over_requests(code, m[x : x + size], m[o : o + n])
+        point += count

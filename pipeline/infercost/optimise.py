@@ -9,20 +9,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from infercost import taped
 from infercost.allocation import keep_memory
-from infercost.arrays import BoolArray, FloatArray
+from infercost.arrays import Array, BoolArray, FloatArray, cuts
 from infercost.compose import ComposedCase
 from infercost.cost import Evaluation
+from infercost.deferred import Tape
 from infercost.grid import Grid, GridAxis
+from infercost.lengths import has_requests
 from infercost.operators.base import Layout
 from infercost.placement import LIMITS, is_whole, reaches
 from infercost.registry import metrics
+from infercost.taped import Sliced, tape_over, worth_a_tape
 
 BLOCK = 2**16
-"""Points searched at once, whole inner grids at least."""
+"""Points searched at once without a tape, whole inner grids at least."""
+
+TOGETHER = 2**12
+"""Points that a search keeps before it tells them: enough to hide Python's overhead when they are
+evaluated in full."""
 
 CAPACITY = LIMITS.index("capacity")
 PHYSICAL = LIMITS.index("endurance")
@@ -54,6 +63,8 @@ class Chosen:
     """Points that a search keeps, as indices along the outer and inner axes of its grid."""
 
     grid: Grid
+    looked_at: int
+    """Points among which these were chosen."""
     index: FloatArray
     """Flat index of each kept point."""
     best: BoolArray
@@ -95,20 +106,26 @@ def joint_axis(
 
 def search(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> Iterator[Chosen]:
     """The points to keep, block by block of the outer axes."""
-    keep_memory()
-    inner = Grid(how.inner)
-    grid = Grid((*outer, *how.inner))
-    for block in grid.blocks(max(BLOCK, inner.size)):
-        yield _search_block(composed, block, inner.size, how)
+    choices, grid = Grid(how.inner).size, Grid((*outer, *how.inner))
+    for whole in grid.blocks(max(taped.WHOLE, choices)):
+        kept: list[_Kept] = []
+        first = start = 0
+        for scores in _scored(composed, whole, choices, how):
+            kept += _search_block(scores, how, start)
+            start += scores.limit.size
+            if len(kept) >= TOGETHER or start == whole.size:
+                yield _chosen(whole, start - first, kept)
+                kept, first = [], start
 
 
 def least(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> FloatArray:
     """The first objective at each outer point's best operating point; infinite where none is."""
-    inner, grid = Grid(how.inner), Grid((*outer, *how.inner))
-    found = []
-    for block in grid.blocks(max(BLOCK, inner.size)):
-        scores = _scores(composed, block, inner.size, how)
-        found.append(np.where(scores.limit == 0, scores.objectives[0], np.inf).min(axis=1))
+    choices, grid = Grid(how.inner).size, Grid((*outer, *how.inner))
+    found = [
+        np.where(scores.limit == 0, scores.objectives[0], np.inf).min(axis=1)
+        for whole in grid.blocks(max(taped.WHOLE, choices))
+        for scores in _scored(composed, whole, choices, how)
+    ]
     return np.concatenate(found)
 
 
@@ -124,43 +141,75 @@ class _Scores:
     fits_but_for_memory: BoolArray
 
 
-def _search_block(composed: ComposedCase, block: Grid, choices: int, how: Search) -> Chosen:
-    scores = _scores(composed, block, choices, how)
-    index: list[int] = []
-    best: list[bool] = []
-    limit: list[float] = []
-    saving: list[float] = []
-    chosen_by: list[float] = []
-    for row, (which, objective) in product(
-        range(scores.limit.shape[0]), enumerate(scores.objectives)
-    ):
+class _Kept(NamedTuple):
+    """A point that is kept: a row of the columns of `Chosen`."""
+
+    index: int
+    best: bool
+    limit: float
+    saving: float
+    objective: int
+
+
+def _search_block(scores: _Scores, how: Search, start: int) -> Iterator[_Kept]:
+    """What is kept of each case of a block that is `start` points into its grid."""
+    cases, choices = scores.limit.shape
+    for row, (which, objective) in product(range(cases), enumerate(scores.objectives)):
         kept = _kept(scores, objective, row, how.keep)
         for choice in kept:
-            index.append(row * choices + choice)
-            best.append(choice == kept[-1])
-            limit.append(scores.limit[row, choice])
             last = choice == kept[-1]
-            saving.append(_saving(scores, objective, row, choice) if last else 0.0)
-            chosen_by.append(which)
-    kept_points = (np.array(column, float) for column in (index, limit, saving, chosen_by))
-    where, limits, savings, objectives = kept_points
-    return Chosen(block, where, np.array(best), limits, savings, objectives)
+            saving = _saving(scores, objective, row, choice) if last else 0.0
+            limit = float(scores.limit[row, choice])
+            yield _Kept(start + row * choices + choice, last, limit, saving, which)
 
 
-def _scores(composed: ComposedCase, block: Grid, choices: int, how: Search) -> _Scores:
-    point = Evaluation(block.bind(composed.case))
+def _chosen(whole: Grid, looked_at: int, kept: list[_Kept]) -> Chosen:
+    """Kept points as columns."""
+    index, best, limit, saving, objective = zip(*kept, strict=True)
+    others = (np.array(column, float) for column in (limit, saving, objective))
+    return Chosen(whole, looked_at, np.array(index, float), np.array(best), *others)
 
-    def table(values: object) -> FloatArray:
-        return block.flat(values).reshape(-1, choices)
 
-    known = metrics()
-    objectives = tuple(table(known[name].evaluate(point)) for name in how.objectives)
-    tpot, ttft = table(known["tpot_s"].evaluate(point)), table(known["ttft_p90_s"].evaluate(point))
-    limit, excess = table(point.broken), table(point.memory.used / point.memory.room)
-    physical = limit > 0
+def _scored(composed: ComposedCase, whole: Grid, choices: int, how: Search) -> Iterator[_Scores]:
+    """Scores block by block, on a tape where that is worth it: the same bits."""
+    keep_memory()
+    if not worth_a_tape(whole.shape, has_requests(composed.case.workload)):
+        for block in whole.blocks(max(BLOCK, choices)):
+            yield _scores(block, _looked_at(composed, block, how), choices)
+        return
+    tape = tape_over(whole.shape)
+    arrays = Sliced(tape, _looked_at(composed, whole, how, tape))
+    for cut in cuts(whole.shape, max(taped.TAPE_BLOCK, choices)):
+        yield _scores(whole.cut(cut), arrays.over(cut), choices)
+
+
+def _looked_at(
+    composed: ComposedCase, grid: Grid, how: Search, tape: Tape | None = None
+) -> dict[Any, Array]:
+    """All that scores are made of: objectives by their place in the search's list, others by name;
+    what latencies may be only where that counts."""
+    point, known = Evaluation(grid.bind(composed.case, tape)), metrics()
+    values: dict[Any, Array] = {
+        position: known[name].evaluate(point) for position, name in enumerate(how.objectives)
+    }
+    values |= {name: known[column].evaluate(point) for name, column in _LATENCIES.items()}
+    values |= {"limit": point.broken, "excess": point.memory.used / point.memory.room}
     slo = point.case.workload.slo
     if how.within_slo and slo is not None:
-        over = {"tpot": tpot / table(slo.tpot), "ttft": ttft / table(slo.ttft)}
+        values |= {"most tpot": slo.tpot, "most ttft": slo.ttft}
+    return values
+
+
+_LATENCIES = {"tpot": "tpot_s", "ttft": "ttft_p90_s"}
+
+
+def _scores(block: Grid, values: dict[Any, Array], choices: int) -> _Scores:
+    tables = {name: block.flat(each).reshape(-1, choices) for name, each in values.items()}
+    objectives = tuple(table for name, table in tables.items() if isinstance(name, int))
+    limit, excess = tables["limit"], tables["excess"]
+    physical = limit > 0
+    if "most tpot" in tables:
+        over = {name: tables[name] / tables[f"most {name}"] for name in _LATENCIES}
         worse = np.where(over["tpot"] >= over["ttft"], LIMITS.index("tpot"), LIMITS.index("ttft"))
         missed = np.maximum(over["tpot"], over["ttft"])
         limit = np.where(physical, limit, np.where(missed > 1.0, worse, 0.0))
@@ -169,7 +218,7 @@ def _scores(composed: ComposedCase, block: Grid, choices: int, how: Search) -> _
     else:
         served = np.ones(limit.shape, dtype=bool)
     but_memory = served & ((limit == 0) | (limit == CAPACITY))
-    return _Scores(objectives, tpot, limit, excess, but_memory)
+    return _Scores(objectives, tables["tpot"], limit, excess, but_memory)
 
 
 def _kept(scores: _Scores, objective: FloatArray, row: int, keep: str) -> list[int]:

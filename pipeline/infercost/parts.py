@@ -76,7 +76,7 @@ class Part:
             else:
                 for chosen in self.chosen(composed, outer):
                     rows = chosen_rows(composed, chosen, self.optimise.objectives, self.only)
-                    yield rows, chosen.grid.size
+                    yield rows, chosen.looked_at
 
     @property
     def only(self) -> tuple[str, ...]:

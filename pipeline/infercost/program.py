@@ -1,78 +1,43 @@
 """A tape put together for the compiled loop of `infercost.machine`.
 
-The loop takes a few hundred points at a time through all steps, so that what lies between them
-never leaves the cache. Steps that it does not know (logarithms, powers) are NumPy's, between two of
-its stages, so that their bits are NumPy's too.
+The loop takes a stretch of points at a time through all steps, so that what lies between them
+stays in the nearest cache. Steps that it does not know (logarithms, powers) are NumPy's, between
+two of its stages, so that their bits are NumPy's too.
+
+Arrays that are known before are laid out for a piece of the grid, point by point, some without
+that being done for each point: a piece runs along one axis of the grid and takes all of those
+inside it whole. What does not vary along that axis starts again with each period of those inside,
+and stays there until an axis outside moves on.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from infercost import deferred, machine
-from infercost.arrays import cuts
+from infercost import machine
+from infercost.actions import Action, actions_of, fuse
 from infercost.deferred import Deferred, Tape
 from infercost.steps import Where, alike, cut_of, inputs_of, ordered, sizes_of
 
 PIECE = 2**12
 """Points that NumPy's steps take at a time, and for which known arrays are laid out."""
 CACHE = 2**17
-"""Numbers that the loop keeps in the cache: a megabyte."""
-WIDTHS = (128, 2048)
+"""Numbers that the loop keeps near: a megabyte."""
+WIDTHS = (64, 512)
 """Fewest and most points that the loop takes at a time."""
-
-_PLAIN = {
-    np.add: "add",
-    np.subtract: "subtract",
-    np.multiply: "multiply",
-    np.divide: "divide",
-    np.greater: "greater",
-    np.greater_equal: "greater_equal",
-    np.less: "less",
-    np.less_equal: "less_equal",
-    np.equal: "equal",
-    np.not_equal: "not_equal",
-    np.ceil: "ceil",
-    np.floor: "floor",
-    deferred.maximum: "maximum",
-    deferred.minimum: "minimum",
-    deferred.where: "where",
-    deferred.cast: "copy",
-    deferred.sum_over_requests: "sum",
-    deferred.most_of_requests: "most",
-}
-_OF_TRUTHS = {
-    np.bitwise_and: "logical_and",
-    np.bitwise_or: "logical_or",
-    np.logical_and: "logical_and",
-    np.logical_or: "logical_or",
-    np.multiply: "logical_and",
-    np.add: "logical_or",
-    np.invert: "logical_not",
-    np.logical_not: "logical_not",
-    deferred.where: "where",
-}
-_COMPARING = ("greater", "greater_equal", "less", "less_equal", "equal", "not_equal")
-_NUMBER_SECOND = {
-    "add": "add_number",
-    "subtract": "subtract_number",
-    "multiply": "multiply_number",
-    "divide": "divide_number",
-    "maximum": "maximum_number",
-    "minimum": "minimum_number",
-}
-_NUMBER_FIRST = {**_NUMBER_SECOND, "subtract": "subtract_from", "divide": "divide_into"}
+LINE = 8
+"""Numbers in a line of the cache."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where numbers lie: a register of the loop, an array of the piece, a result."""
+    """Where numbers lie: a kind of `machine.KINDS`, or a constant; which of those."""
 
     kind: str
     index: int
@@ -80,61 +45,56 @@ class Place:
     """Numbers per point: one, or one for each request."""
 
 
-@dataclass(frozen=True)
-class Action:
-    """What the loop does for a step: its name, arrays and constants, and its number."""
-
-    name: str
-    inputs: tuple[Any, ...]
-    number: float = 0.0
-
-
-def _action(each: Deferred, name: str) -> Action:
-    """An action of arrays alone, or of arrays and one number."""
-    inputs = each.inputs
-    if len(inputs) == 2 and name in _NUMBER_SECOND:
-        if not isinstance(inputs[1], Deferred):
-            return Action(_NUMBER_SECOND[name], inputs[:1], float(inputs[1]))
-        if not isinstance(inputs[0], Deferred):
-            return Action(_NUMBER_FIRST[name], inputs[1:], float(inputs[0]))
-    return Action(name, inputs)
-
-
-_FUSED = {
-    ("multiply", "add"): "multiply_add",
-    ("add", "add"): "add_add",
-    ("divide", "add"): "divide_add",
-    ("multiply", "multiply"): "multiply_multiply",
-    ("add", "multiply"): "add_multiply",
-    ("multiply_number", "add"): "multiply_number_add",
-    ("multiply_number", "multiply"): "multiply_number_multiply",
-}
-"""Two steps that the loop takes as one, each rounded by itself."""
-
-
 @dataclass
 class Stage:
     """Steps of the loop, after NumPy's that they need."""
 
     numpy: list[Deferred] = field(default_factory=list)
-    steps: list[tuple[str, list[Place], float]] = field(default_factory=list)
-    """What to do, the place of its result and of its operands, and its number."""
+    steps: list[tuple[str, list[Place], tuple[float, ...]]] = field(default_factory=list)
+    """What to do, the place of its result and of its operands, and its numbers."""
     codes: Any = None
     places: Any = None
     numbers: Any = None
 
 
-def known_step(each: Deferred) -> str | None:
-    """The name of a step in the loop; none where it is NumPy's."""
-    of_truths = [
-        i.dtype == bool if isinstance(i, Deferred) else isinstance(i, bool) for i in each.inputs
-    ]
-    if any(isinstance(i, Deferred) and i.dtype not in (np.float64, bool) for i in each.inputs):
-        return None
-    name = _PLAIN.get(each.step)
-    if each.dtype == bool:
-        return name if name in _COMPARING else _OF_TRUTHS.get(each.step) if all(of_truths) else None
-    return name if each.dtype == np.float64 else None
+@dataclass(frozen=True)
+class Layout:
+    """How a grid is gone through: along one axis, with all axes inside it in one period."""
+
+    axis: int
+    """The axis that pieces run along; those before have one value in a piece."""
+
+    def pieces(self, sizes: tuple[int, ...]) -> Iterator[Where]:
+        """The pieces of a block, in order."""
+        if not sizes:
+            yield ()
+            return
+        rest = tuple(slice(0, size) for size in sizes[self.axis + 1 :])
+        rows = max(PIECE // self.row(sizes), 1)
+        for index in np.ndindex(*sizes[: self.axis]):
+            fixed = tuple(slice(i, i + 1) for i in index)
+            for start in range(0, sizes[self.axis], rows):
+                yield (*fixed, slice(start, min(start + rows, sizes[self.axis])), *rest)
+
+    def stays(self, each: Deferred) -> bool:
+        """Whether an array starts again with every period."""
+        return len(each.shape) == 1 or each.shape[self.axis] == 1
+
+    def row(self, sizes: tuple[int, ...]) -> int:
+        """Points of the axes inside."""
+        return math.prod(sizes[self.axis + 1 :])
+
+    def rows(self, sizes: tuple[int, ...], width: int) -> int:
+        """Rows after which arrays that stay start again: what is taken at a time, one at least."""
+        return max(width // self.row(sizes), 1)
+
+
+def layout(shape: tuple[int, ...]) -> Layout:
+    """As many axes inside as a quarter of a piece holds."""
+    axis = max(len(shape) - 1, 0)
+    while axis and math.prod(shape[axis:]) * 4 <= PIECE:
+        axis -= 1
+    return Layout(axis)
 
 
 class Program:
@@ -143,71 +103,63 @@ class Program:
     def __init__(self, tape: Tape, wanted: Sequence[Deferred]) -> None:
         """Raises nothing: what the loop does not know is left to NumPy."""
         self.wanted = {each.number: each for each in wanted}
-        self.order = ordered(list(self.wanted.values()))
-        self.places: dict[int, Place] = {}
-        self._gone: set[int] = set()
-        self._count: dict[tuple[str, int], int] = defaultdict(int)
-        self._constants: dict[tuple[float, int], Place] = {}
-        self._loads: list[tuple[list[Deferred], list[Place]]] = []
+        self.layout, self.shape = layout(tape.shape), tape.shape
+        order = ordered(list(self.wanted.values()))
+        actions = actions_of(order, self.wanted)
+        self._order = [each for each in order if each.number in actions]
+        self._actions = actions
         self._stage_of = self._staged()
-        self._actions = self._acted()
         self._kept = self._crossing()
-        self._fuse()
+        sizes = {each.number: each.shape[-1] for each in self._order}
+        self._actions = fuse(actions, sizes, self._kept | set(self.wanted))
+        self.places: dict[int, Place] = {}
+        self._count: dict[tuple[str, int], int] = defaultdict(int)
+        self._constants: dict[tuple[str, int], Place] = {}
+        self.loads: list[_Load] = []
         self.stages = [Stage() for _ in range(max(self._stage_of.values(), default=0) + 1)]
         self._load()
         for number, stage in enumerate(self.stages):
             self._fill(number, stage)
         self._lay_out()
 
-    def _staged(self) -> dict[int, int]:
-        """The stage in which each step is taken; those of NumPy at its beginning."""
-        stages: dict[int, int] = {}
-        for each in self.order:
-            before = [stages[i.number] for i in inputs_of(each) if i.value is None]
-            stages[each.number] = max(before, default=0) + (known_step(each) is None)
-        return stages
+    def _inputs(self, each: Deferred) -> list[Deferred]:
+        """Arrays that a step is made of, as it is taken."""
+        action = self._actions[each.number]
+        if action is None:
+            return inputs_of(each)
+        return list({i.number: i for i in action.inputs if isinstance(i, Deferred)}.values())
 
-    def _acted(self) -> dict[int, Action]:
-        """What the loop does for each step that it knows."""
-        names = ((each, known_step(each)) for each in self.order)
-        return {each.number: _action(each, name) for each, name in names if name is not None}
+    def _staged(self) -> dict[int, int]:
+        """The stage in which each step is taken; those of NumPy at its beginning.
+
+        As late as what needs it allows, so that little has to be kept from stage to stage.
+        """
+        early: dict[int, int] = {}
+        for each in self._order:
+            before = [early[i.number] for i in self._inputs(each) if i.value is None]
+            early[each.number] = max(before, default=0) + (self._actions[each.number] is None)
+        last = max(early.values(), default=0)
+        late: dict[int, int] = defaultdict(lambda: last)
+        for each in reversed(self._order):
+            mine, by_numpy = late[each.number], self._actions[each.number] is None
+            if by_numpy:
+                mine = late[each.number] = early[each.number]
+            for i in self._inputs(each):
+                late[i.number] = min(late[i.number], mine - by_numpy)
+        return {each.number: late[each.number] for each in self._order}
 
     def _crossing(self) -> set[int]:
         """Steps whose values a later stage needs, or NumPy."""
         return {
             i.number
-            for each in self.order
-            for i in inputs_of(each)
+            for each in self._order
+            for i in self._inputs(each)
             if i.value is None
             and (
-                each.number not in self._actions
+                self._actions[each.number] is None
                 or self._stage_of[each.number] > self._stage_of[i.number]
             )
         }
-
-    def _fuse(self) -> None:
-        """Let a step take along the one before, where nothing else needs what that gives."""
-        users: dict[int, int] = defaultdict(int)
-        for action in self._actions.values():
-            for i in action.inputs:
-                if isinstance(i, Deferred):
-                    users[i.number] += 1
-        for each in self.order:
-            outer = self._actions.get(each.number)
-            if outer is None or outer.name not in ("add", "multiply"):
-                continue
-            for first, second in (outer.inputs, outer.inputs[::-1]):
-                inner = self._actions.get(first.number) if isinstance(first, Deferred) else None
-                if inner is None or (inner.name, outer.name) not in _FUSED:
-                    continue
-                alone = users[first.number] == 1 and first.number not in self.wanted
-                if alone and first.number not in self._kept and first.shape[-1] == each.shape[-1]:
-                    name = _FUSED[inner.name, outer.name]
-                    fused = Action(name, (*inner.inputs, second), inner.number)
-                    self._actions[each.number] = fused
-                    del self._actions[first.number]
-                    self._gone.add(first.number)
-                    break
 
     def _new(self, kind: str, each: int) -> Place:
         place = Place(kind, self._count[kind, each], each)
@@ -216,22 +168,31 @@ class Program:
 
     def _load(self) -> None:
         """Places for the arrays that are known before."""
-        known = {i.number: i for e in self.order for i in inputs_of(e) if i.value is not None}
-        for group in alike(list(known.values())):
-            places = [self._new("piece", each.shape[-1]) for each in group]
-            self.places.update(zip([each.number for each in group], places, strict=True))
-            self._loads.append((group, places))
+        steps = [each for each in self._order if each.number in self._actions]
+        known = {i.number: i for each in steps for i in self._inputs(each) if i.value is not None}
+        for_numpy = {
+            i.number
+            for each in steps
+            if self._actions[each.number] is None
+            for i in self._inputs(each)
+        }
+        stay = {n: self.layout.stays(each) and n not in for_numpy for n, each in known.items()}
+        for kind, stays in (("piece", False), ("still", True)):
+            for group in alike([each for n, each in known.items() if stay[n] is stays]):
+                places = [self._new(kind, each.shape[-1]) for each in group]
+                self.places.update(zip([each.number for each in group], places, strict=True))
+                outside = max(group[0].shape[: self.layout.axis], default=1) > 1
+                values = np.stack([each.value for each in group])
+                self.loads.append(_Load(group[0], values, places[0], outside))
 
     def _fill(self, number: int, stage: Stage) -> None:
         """Give every step of a stage its place, and take places back that are read no more."""
-        mine = [each for each in self.order if self._stage_of[each.number] == number]
-        mine = [each for each in mine if each.number not in self._gone]
-        stage.numpy = [each for each in mine if each.number not in self._actions]
+        mine = [each for each in self._order if self._stage_of[each.number] == number]
+        mine = [each for each in mine if each.number in self._actions]
+        stage.numpy = [each for each in mine if self._actions[each.number] is None]
         for each in stage.numpy:
             self.places[each.number] = self._lasting(each)
-        actions = [
-            (each, self._actions[each.number]) for each in mine if each.number in self._actions
-        ]
+        actions = [(each, action) for each in mine if (action := self._actions[each.number])]
         last = {
             i.number: position
             for position, (_, action) in enumerate(actions)
@@ -271,134 +232,163 @@ class Program:
                 operands.append(self.places[i.number])
             else:
                 register = self._register(free, place.each)
-                stage.steps.append(("repeat", [register, self.places[i.number]], 0.0))
+                stage.steps.append(("repeat", [register, self.places[i.number]], ()))
                 operands.append(register)
                 spent.append(register)
-        stage.steps.append((action.name, [place, *operands], action.number))
+        stage.steps.append((action.name, [place, *operands], action.numbers))
         return spent
 
     def _constant(self, value: float, each: int) -> Place:
-        if (value, each) not in self._constants:
-            self._constants[value, each] = self._new("constant", each)
-        return self._constants[value, each]
+        key = (value.hex(), each)
+        if key not in self._constants:
+            self._constants[key] = self._new("constant", each)
+        return self._constants[key]
 
     def _lay_out(self) -> None:
         """Sizes of registers, offsets of all places, and the steps as arrays."""
-        kept = sum(
-            count * each
-            for (kind, each), count in self._count.items()
-            if kind in ("register", "constant")
-        )
+        kept = sum(n * each for (kind, each), n in self._count.items() if kind in _NEAR)
         fewest, most = WIDTHS
         self.width = int(np.clip(2 ** int(math.log2(CACHE / max(kept, 1))), fewest, most))
+        self.room = {
+            "piece": PIECE,
+            "still": max(self.width, self.layout.row(self.shape)),
+            "register": self.width,
+            "constant": self.width,
+            "result": 1,
+        }
+        self.room = {k: -(-n // LINE) * LINE if k != "result" else n for k, n in self.room.items()}
         self._starts: dict[tuple[str, int], int] = {}
-        size = 0
-        for (kind, each), count in self._count.items():
-            if kind == "result":
-                continue
-            self._starts[kind, each] = size
-            size += count * each * (PIECE if kind == "piece" else self.width)
-        self.work = np.empty(size)
-        for (value, _), place in self._constants.items():
-            start = self._offset(place)
-            self.work[start : start + self.width * place.each] = value
-        self._values = [np.stack([e.value for e in group]) for group, _ in self._loads]
-        self.results_each = 0
+        self.size = self.results_each = 0
+        self.results: dict[int, tuple[int, int]] = {}
         for (kind, each), count in self._count.items():
             if kind == "result":
                 self._starts[kind, each] = self.results_each
+                self.results[each] = (self.results_each, count)
                 self.results_each += count * each
+            else:
+                self._starts[kind, each] = self.size
+                self.size += count * each * self.room[kind]
+        self.constants = [(float.fromhex(v), place) for (v, _), place in self._constants.items()]
         for stage in self.stages:
             stage.codes = np.array([machine.OPS[name] for name, _, _ in stage.steps], np.int64)
-            stage.numbers = np.array([number for _, _, number in stage.steps], np.float64)
-            stage.places = np.zeros((len(stage.steps), 4, 4), np.int64)
-            for k, (_, places, _) in enumerate(stage.steps):
-                for position, place in enumerate(places):
-                    stage.places[k, position] = self._row(place)
+            stage.numbers = np.zeros((len(stage.steps), machine.NUMBERS))
+            stage.places = np.zeros((len(stage.steps), 1 + machine.OPERANDS, 3), np.uint64)
+            for k, (_, places, numbers) in enumerate(stage.steps):
+                stage.numbers[k, : len(numbers)] = numbers
+                stage.places[k, : len(places)] = [self._row(place) for place in places]
 
-    def _offset(self, place: Place) -> int:
+    def offset(self, place: Place) -> int:
         """Where a place starts; a result in numbers per point of its block."""
-        steps = {"piece": PIECE, "result": 1}.get(place.kind, self.width)
-        return self._starts[place.kind, place.each] + place.index * place.each * steps
+        return self._starts[place.kind, place.each] + (
+            place.index * place.each * self.room[place.kind]
+        )
 
-    def _row(self, place: Place) -> tuple[int, int, int, int]:
-        moves = place.each if place.kind in ("piece", "result") else 0
-        return self._offset(place), moves, place.each, int(place.kind == "result")
+    def _row(self, place: Place) -> tuple[int, int, int]:
+        kind = "register" if place.kind == "constant" else place.kind
+        return self.offset(place), machine.KINDS.index(kind), place.each
 
     def over(self, block: Where) -> dict[int, Any]:
         """The wanted arrays over a block of the grid, by number."""
-        sizes = sizes_of(block)
-        points = math.prod(sizes)
-        results = np.empty(self.results_each * points)
-        tables = [_of_block(stage.places, points) for stage in self.stages]
-        shift = 0
+        run = _Run(self, block)
         with np.errstate(all="ignore"):
-            for inner in cuts(sizes, PIECE):
-                shape = sizes_of(inner)
-                self._cut_out(block, inner, shape)
-                for stage, table in zip(self.stages, tables, strict=True):
-                    for each in stage.numpy:
-                        self._by_numpy(each, results, points, math.prod(shape), shift)
-                    machine.run(
-                        stage.codes,
-                        table,
-                        stage.numbers,
-                        self.work,
-                        results,
-                        math.prod(shape),
-                        shift,
-                        self.width,
-                    )
-                shift += math.prod(shape)
-        return {
-            number: self._result(each, block, results, sizes)
-            for number, each in self.wanted.items()
-        }
+            for piece in self.layout.pieces(run.sizes):
+                run.take(piece)
+        return run.results()
 
-    def _result(self, each: Deferred, block: Where, results: Any, sizes: tuple[int, ...]) -> Any:
-        if each.value is not None:
-            return each.value[cut_of(each, block)]
-        points, n = math.prod(sizes), each.shape[-1]
-        start = self._offset(self.places[each.number]) * points
-        found = results[start : start + points * n].reshape(*sizes, n)
-        # The loop gives every point its number: one of those that are alike is enough.
-        found = found[
-            tuple([slice(0, 1) if size == 1 else slice(None) for size in each.shape[:-1]])
-        ]
-        return found if each.dtype == np.float64 else found.astype(each.dtype)
 
-    def _cut_out(self, block: Where, inner: Where, shape: tuple[int, ...]) -> None:
-        """Known arrays over a piece, point by point, into the work space."""
+_NEAR = ("register", "constant", "still")
+
+
+@dataclass(frozen=True)
+class _Load:
+    """Known arrays of one shape, and where they are laid out."""
+
+    like: Deferred
+    values: Any
+    place: Place
+    """That of the first; the others follow."""
+    outside: bool
+    """Whether they vary along an axis outside of that which pieces run along."""
+
+
+class _Run:
+    """A program over one block: all numbers in one array, results behind the rest."""
+
+    def __init__(self, program: Program, block: Where) -> None:
+        """Nothing is computed yet but constants."""
+        self.program, self.block, self.sizes = program, block, sizes_of(block)
+        self.points, self.shift = math.prod(self.sizes), 0
+        self.numbers = _aligned(program.size + program.results_each * self.points)
+        for value, place in program.constants:
+            start = program.offset(place)
+            self.numbers[start : start + program.width * place.each] = value
+        self.rows = program.layout.rows(self.sizes, program.width)
+        self.period = self.rows * program.layout.row(self.sizes)
+        self.tables = [self._of_block(stage.places) for stage in program.stages]
+        self._outside: Where | None = None
+
+    def _of_block(self, places: Any) -> Any:
+        """Places of steps: results lie one array after the other, each for all of the block."""
+        table = places.copy()
+        result = table[:, :, machine.KIND] == machine.KINDS.index("result")
+        offsets = table[:, :, machine.OFFSET]
+        offsets[result] = offsets[result] * np.uint64(self.points) + np.uint64(self.program.size)
+        return table
+
+    def take(self, piece: Where) -> None:
+        """All stages over the next piece."""
+        shape = sizes_of(piece)
+        points = math.prod(shape)
+        self._cut_out(piece, shape)
+        bounds = (np.uint64(points), np.uint64(self.shift))
+        steps = (np.uint64(self.program.width), np.uint64(self.period))
+        for stage, table in zip(self.program.stages, self.tables, strict=True):
+            for each in stage.numpy:
+                self._by_numpy(each, points)
+            if len(stage.steps):
+                machine.run(stage.codes, table, stage.numbers, self.numbers, *bounds, *steps)
+        self.shift += points
+
+    def _cut_out(self, piece: Where, shape: tuple[int, ...]) -> None:
+        """Known arrays over a piece, point by point, those that are not there already."""
         where = tuple(
             slice(cut.start + part.start, cut.start + part.stop)
-            for cut, part in zip(block, inner, strict=True)
+            for cut, part in zip(self.block, piece, strict=True)
         )
-        for (group, places), values in zip(self._loads, self._values, strict=True):
-            n = group[0].shape[-1]
-            start = self._offset(places[0])
-            room = self.work[start : start + len(group) * n * PIECE].reshape(len(group), -1)
-            # The points of the piece lie one after the other at the head of each array.
-            inner_strides = np.empty((*shape, n), np.void(8).dtype).strides
-            target = np.lib.stride_tricks.as_strided(
-                room, (len(group), *shape, n), (room.strides[0], *inner_strides)
-            )
-            np.copyto(target, values[:, *cut_of(group[0], where)])
+        axis = self.program.layout.axis
+        period = (*shape[:axis], self.rows, *shape[axis + 1 :]) if shape else shape
+        first, moved = self._outside is None, self._outside != where[:axis]
+        self._outside = where[:axis]
+        for load in self.program.loads:
+            if load.place.kind == "piece":
+                self._spread(load, where, shape)
+            elif first or (moved and load.outside):
+                self._spread(load, where, period)
 
-    def _by_numpy(self, each: Deferred, results: Any, points: int, piece: int, shift: int) -> None:
-        def view(place: Place) -> Any:
-            start = self._offset(place)
-            if place.kind == "result":
-                start = start * points + shift * place.each
-                return results[start : start + piece * place.each].reshape(piece, place.each)
-            return self.work[start : start + piece * place.each].reshape(piece, place.each)
+    def _spread(self, load: _Load, where: Where, shape: tuple[int, ...]) -> None:
+        """Values to a shape that is laid out."""
+        program, count, n = self.program, len(load.values), load.place.each
+        start, step = program.offset(load.place), n * program.room[load.place.kind]
+        room = self.numbers[start : start + count * step].reshape(count, step)
+        room = room[:, : math.prod(shape) * n].reshape(count, *shape, n)
+        np.copyto(room, load.values[:, *cut_of(load.like, where)])
 
+    def _view(self, place: Place, piece: int) -> Any:
+        """The numbers of a place over the piece."""
+        start = self.program.offset(place)
+        if place.kind == "result":
+            start = self.program.size + start * self.points + self.shift * place.each
+        return self.numbers[start : start + piece * place.each].reshape(piece, place.each)
+
+    def _by_numpy(self, each: Deferred, piece: int) -> None:
+        places = self.program.places
         given = [
-            view(self.places[i.number]).astype(i.dtype, copy=False)
+            self._view(places[i.number], piece).astype(i.dtype, copy=False)
             if isinstance(i, Deferred)
             else i
             for i in each.inputs
         ]
-        target = view(self.places[each.number])
+        target = self._view(places[each.number], piece)
         assert each.step is not None
         if each.dtype == np.float64:
             each.step(*given, target)
@@ -407,10 +397,34 @@ class Program:
             each.step(*given, found)
             np.copyto(target, found)
 
+    def results(self) -> dict[int, Any]:
+        """The wanted arrays, by number."""
+        program = self.program
+        tables: dict[int, list[Any]] = {}
+        for each, (start, count) in program.results.items():
+            first = program.size + start * self.points
+            table = self.numbers[first : first + count * each * self.points]
+            tables[each] = list(table.reshape(count, *self.sizes, each))
+        found = {}
+        for number, wanted in program.wanted.items():
+            if wanted.value is not None:
+                found[number] = wanted.value[cut_of(wanted, self.block)]
+                continue
+            values = tables[wanted.shape[-1]][program.places[number].index]
+            if wanted.shape[:-1] != program.shape:
+                # The loop gives every point its number: one of those that are alike is enough.
+                values = values[
+                    tuple([_FIRST if size == 1 else _ALL for size in wanted.shape[:-1]])
+                ]
+            found[number] = values if wanted.plain else values.astype(wanted.dtype)
+        return found
 
-def _of_block(places: Any, points: int) -> Any:
-    """Places of steps for a block of so many points: results lie one array after the other."""
-    table = places.copy()
-    result = table[:, :, machine.RESULT] == 1
-    table[:, :, machine.OFFSET][result] *= points
-    return table
+
+def _aligned(size: int) -> Any:
+    """Room for numbers, from the start of a line of the cache on."""
+    room = np.empty(size + LINE)
+    start = -room.ctypes.data // room.itemsize % LINE
+    return room[start : start + size]
+
+
+_FIRST, _ALL = slice(0, 1), slice(None)

@@ -12,6 +12,25 @@ from infercost.steps import Where
 
 SMALL = 8
 """What has at most one in so many of a grid's points is computed at once."""
+WHOLE = 2**20
+"""Points that share one tape at most: what is small among their arrays is computed once."""
+TAPE_BLOCK = 2**15
+"""Points of a tape whose columns lie in one array: few enough for it to come from kept memory."""
+WORTH_A_TAPE = {
+    ("grid", False): 2**18,
+    ("sample", False): 2**17,
+    ("grid", True): 2**16,
+    ("sample", True): 2**13,
+}
+"""Points from which on a tape saves more time than it takes to write, and its loop to load: sooner
+where no axis is apart from the others, and where each point has many requests."""
+
+
+def worth_a_tape(shape: tuple[int, ...], requests: bool) -> bool:
+    """Whether a grid is large enough, each point with strata of requests or without."""
+    size = math.prod(shape)
+    kind = "sample" if max(shape, default=1) == size else "grid"
+    return size >= WORTH_A_TAPE[kind, requests]
 
 
 def _whole(wanted: Deferred) -> Any:
