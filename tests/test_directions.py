@@ -593,3 +593,29 @@ def test_a_range_that_cannot_be_read_is_told_where_the_direction_is_taken(tmp_pa
     (tmp_path / "direction" / "wrong.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(SpecError, match=r"ranges: .*multiply.tdp"):
         row("direction=wrong", dirs=[str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"parameters": {"more": "memory.new.stack"}}, "parameters.more: .* unknown key 'stack'"),
+        ({"parameters": {"more": "multiply.tdp"}}, "parameters.more: .* is not set 'multiply'"),
+        ({"ranges": {"stacks": {"low": 4, "high": 2, "best": "low"}}}, "low end above its high"),
+        ({"ranges": {"stack": {"low": 1, "high": 2, "best": "low"}}}, "unknown key 'stack'"),
+    ],
+)
+def test_a_name_of_nothing_and_ends_the_wrong_way_round_are_told(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    """Before anybody sweeps or draws them."""
+    content = {
+        "defaults": [{"/memory@memory.new": "hbf-1"}, "_self_"],
+        "name": "New",
+        "memory": {"new": {"stacks": 2}},
+        "parameters": {"stacks": "memory.new.stacks"},
+        "sources": {"default": "assumed: a test"},
+    }
+    (tmp_path / "direction").mkdir()
+    (tmp_path / "direction" / "new.yaml").write_text(yaml.safe_dump(content | changes))
+    with pytest.raises(SpecError, match=said):
+        row("direction=new", dirs=[str(tmp_path)])
