@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import combinations
 
 import duckdb
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import infercost
 from infercost.__main__ import main
 from infercost.compose import Options
 from infercost.directions import directed
@@ -284,6 +286,26 @@ def test_explain_shows_the_tier_map_what_binds_and_the_change(
     change = text.split("Change against the base system")[1].split("Totals")[0]
     line = next(row for row in change.splitlines() if "fill the free memory" in row)
     assert not any(word.startswith("-") and len(word) > 1 for word in line.split())
+
+
+def test_explain_compares_with_the_base_system_that_serves(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where eight devices as sold hold no model, the fewest that do: 64, each as on its own."""
+    asked = ["hardware=h100-sxm", "model=deepseek-v3", "trend=long-context"]
+    assert main(["explain", *asked, "+direction=[hbf,low-latency]", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["base"]["limited_by"] == "capacity"
+    base = content["base_that_serves"]
+    assert base["feasible"]
+    assert base["metrics"]["devices"] == content["base"]["metrics"]["minimum_devices"] == 64
+    assert base["plan"]["batch"] == content["plan"]["batch"]
+    plan = [f"plan.{name}={base['plan'][name]}" for name in ("tp", "pp", "dp", "ep")]
+    alone = infercost.evaluate([*asked, *plan]).iloc[0]
+    for name in ("tpot_s", "cost_per_mtoken_usd", "throughput_per_device_per_s"):
+        assert base["metrics"][name] == alone[name]
+    assert main(["explain", "+direction=hbf", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["base_that_serves"] is None
 
 
 def test_the_grid_of_a_service_objective_is_judged_point_by_point() -> None:

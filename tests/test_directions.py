@@ -219,6 +219,39 @@ def test_energy_of_moved_bytes_is_traffic_times_energy_per_bit(overrides: tuple[
     assert by_stream == pytest.approx(by_tier, rel=1e-12)
 
 
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_bytes_and_energy_are_conserved_on_every_device(
+    pairs: dict[tuple[str, str], Case], direction: str
+) -> None:
+    """Bytes placed are the footprint; energy of moved bytes is traffic times energy per bit.
+
+    What units near memory move takes their share of it, as far as they take operators.
+    """
+    for hardware in HARDWARE:
+        case = pairs[hardware, direction]
+        floor = case.hardware.model_copy(update={"power": None})
+        evaluation = Evaluation(case.model_copy(update={"hardware": floor}))
+        streams = ("weights", "kv", "activations")
+        energy = sum(number(evaluation.decode.energy[s]) for s in streams)
+        placed, memory = evaluation.placed, evaluation.case.hardware.tier
+        if placed is None:
+            moved = number(evaluation.decode.bytes_moved) * number(memory.access_energy)
+            assert energy == pytest.approx(moved, rel=1e-12), hardware
+            continue
+        held = sum(number(placed.on(i)) for i in range(len(placed.tiers)))
+        footprint = number(evaluation.memory.used)
+        assert held + number(placed.overflow) == pytest.approx(footprint, rel=1e-12), hardware
+        uses = list(zip(placed.tiers, evaluation.decode.tiers, strict=True))
+        most = sum(number(u.moved) * number(t.memory.access_energy) for t, u in uses)
+        least = sum(
+            number(u.moved)
+            * number(t.memory.access_energy)
+            * (1.0 if t.memory.near is None else min(number(t.memory.near.energy_ratio), 1.0))
+            for t, u in uses
+        )
+        assert least * (1 - 1e-9) <= energy <= most * (1 + 1e-9), hardware
+
+
 @pytest.mark.parametrize("overrides", TIERED[1:3], ids=lambda o: o[0])
 def test_traffic_of_tiers_is_that_of_operators_where_pages_waste_nothing(
     overrides: tuple[str, ...],
@@ -560,3 +593,29 @@ def test_a_range_that_cannot_be_read_is_told_where_the_direction_is_taken(tmp_pa
     (tmp_path / "direction" / "wrong.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(SpecError, match=r"ranges: .*multiply.tdp"):
         row("direction=wrong", dirs=[str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"parameters": {"more": "memory.new.stack"}}, "parameters.more: .* unknown key 'stack'"),
+        ({"parameters": {"more": "multiply.tdp"}}, "parameters.more: .* is not set 'multiply'"),
+        ({"ranges": {"stacks": {"low": 4, "high": 2, "best": "low"}}}, "low end above its high"),
+        ({"ranges": {"stack": {"low": 1, "high": 2, "best": "low"}}}, "unknown key 'stack'"),
+    ],
+)
+def test_a_name_of_nothing_and_ends_the_wrong_way_round_are_told(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    """Before anybody sweeps or draws them."""
+    content = {
+        "defaults": [{"/memory@memory.new": "hbf-1"}, "_self_"],
+        "name": "New",
+        "memory": {"new": {"stacks": 2}},
+        "parameters": {"stacks": "memory.new.stacks"},
+        "sources": {"default": "assumed: a test"},
+    }
+    (tmp_path / "direction").mkdir()
+    (tmp_path / "direction" / "new.yaml").write_text(yaml.safe_dump(content | changes))
+    with pytest.raises(SpecError, match=said):
+        row("direction=new", dirs=[str(tmp_path)])

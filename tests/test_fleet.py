@@ -423,7 +423,8 @@ def test_whole_racks_cost_no_less_and_come_whole() -> None:
 
 def test_a_scenario_has_both_ends_of_its_ranges() -> None:
     names = expanded(["training-cools@ends", "steady"])
-    assert len(names) == 2 * 9 + 1
+    assert len(names) == 2 * 11 + 1
+    assert load_fleet("training-cools@flash-low").kinds["b200-flash"].direction == "hbf@worst"
     slow = load_fleet("training-cools@training-growth-low")
     assert slow.demand["training"].growth == [0.5] * 4
     assert load_fleet("training-cools@money-high").money == [2.7e9] * 5

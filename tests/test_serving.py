@@ -57,6 +57,30 @@ def steady(time: float, per_octave_tokens: float = 1e6) -> StepTables:
     )
 
 
+def test_the_life_of_flash_under_a_replay_is_by_what_its_tokens_write() -> None:
+    """Llama-3.1-70B writes 80 x 8 x 128 x 2 x 2 B = 327,680 B a token to the flash of 8 devices.
+
+    Each bears 4 x 512 GB x 1e5 cycles / 1.5. Idle time counts: at half the rate it lives twice as
+    long.
+    """
+    case = case_of(
+        "hardware=b200-sxm", "model=llama-3.1-70b", "direction=hbf", "plan=caches-on-flash",
+        "workload=fixed-lengths", "workload.prompt_tokens=1000", "workload.output_tokens=200",
+    )  # fmt: skip
+    size = np.ones(200, np.int64)
+    asked = arrivals("t", np.arange(200.0), 1000 * size, 200 * size)
+    service = service_of(case, serving(max_sequences=64, token_budget=2048), asked)
+    lives = {}
+    for rate in (2.0, 1.0):
+        told = service.answered(asked.at_rate(rate))
+        written = 327_680 * 200 * 1200 / told["horizon_s"] / 8
+        lives[rate] = told["memory_life_s"]
+        assert lives[rate] == pytest.approx(4 * 512e9 * 1e5 / 1.5 / written, rel=0.01)
+    assert lives[1.0] == pytest.approx(2 * lives[2.0], rel=0.1)
+    plain = service_of(case_of("model=llama-3.1-70b"), serving(), asked)
+    assert np.isnan(plain.answered(asked.at_rate(1.0))["memory_life_s"])
+
+
 def service_times(outcome: Outcome) -> float:
     return float(summary.ttft(outcome).mean())
 

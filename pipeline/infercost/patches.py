@@ -90,8 +90,10 @@ def combined(group: str, option: str, single: dict[str, Raw], dirs: tuple[Path, 
 def _at_end(group: str, name: str, content: Raw, end: str, dirs: tuple[Path, ...]) -> Raw:
     """An option with all numbers about which sources disagree at one end, or as it stands.
 
-    Both ends are checked where an option is taken: a fault in a range is no surprise of later.
+    Both ends are checked where an option is taken: a fault in a range is no surprise of later. So
+    are short names: one that names nothing would be found by whoever sweeps it.
     """
+    _check_parameters(group, name, content, dirs)
     ranges = content.get("ranges")
     if not isinstance(ranges, dict) or spec_faults(group, {name: content}):
         return content  # the faults are told where the option is typed
@@ -110,6 +112,18 @@ def _at_end(group: str, name: str, content: Raw, end: str, dirs: tuple[Path, ...
                 for key, fault, remedy in faults
             )
     return at[end][name] if end else content
+
+
+def _check_parameters(group: str, name: str, content: Raw, dirs: tuple[Path, ...]) -> None:
+    parameters = content.get("parameters")
+    if not isinstance(parameters, dict) or spec_faults(group, {name: content}):
+        return
+    for key, path in parameters.items():
+        try:
+            with_values({name: content}, {f"{name}.{path}": None}, group)
+        except SpecError as error:
+            place = place_of(dirs, group, name, f"parameters.{key}")
+            raise SpecError(*place, f"'{path}': {error.fault}", error.remedy) from None
 
 
 def in_full(content: Raw, key: str) -> str:

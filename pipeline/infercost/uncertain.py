@@ -139,6 +139,8 @@ def of_ranges(group: str, option: str, content: Raw) -> dict[str, Distribution]:
             path = f"{name}.{in_full(content[name], key)}"
             place = (f"{group} '{name}'", f"ranges.{key}")
             ends = [_typed(group, content, path, entry[e], place) or 0.0 for e in ("low", "high")]
+            if ends[0] > ends[1]:
+                raise SpecError(*place, "has its low end above its high end", "Exchange them")
             kind: Distributed = "loguniform" if min(ends) > 0 else "uniform"
             found[path] = Distribution(kind=kind, values=tuple(sorted(map(float, ends))))
     return found

@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     content["uncertain"] = nominal_inputs(options, composed)
     if point.case.base is not None:
         content["base"] = explained(composed, grid, _without_directions(point))
+        content["base_that_serves"] = _base_that_serves(arguments, content)
     if point.case.unmitigated is not None:
         content["mitigations"] = mitigation_rows(point)
     if arguments.json:
@@ -130,6 +131,16 @@ def asked(
     # Overrides of directions are axes of one point.
     grid = Grid(tuple(typed_axis(options, composed, axis) for axis in options.question.axes))
     return options, composed, grid, Evaluation(grid.bind(composed.case))
+
+
+def _base_that_serves(arguments: argparse.Namespace, content: dict[str, Any]) -> Any:
+    """The base system with the devices that it needs, where those asked for do not hold it."""
+    from infercost.commands.base_system import served_base
+
+    base = content["base"]
+    if base["limited_by"] != "capacity" or not content["feasible"]:
+        return None
+    return served_base(arguments.overrides, tuple(arguments.config_dir), content["plan"])
 
 
 def _without_directions(point: Evaluation) -> Evaluation:
@@ -206,7 +217,7 @@ def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
     if content["tiers"]:
         print_tiers(content["tiers"])
     if "base" in content:
-        print_change(content["base"], content)
+        print_change(content["base"], content, content["base_that_serves"])
     if "mitigations" in content:
         print_mitigations(content["mitigations"])
     if content["feasible"]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from infercost.commands.arguments import add_config_dir
-from infercost.commands.output import print_json, print_table
+from infercost.commands.output import console, print_json, print_table
 from infercost.errors import SpecError
 
 if TYPE_CHECKING:
@@ -92,7 +93,27 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(told)
     else:
         _print(told)
+        _print_life(service, told)
     return 0
+
+
+def _print_life(service: Service | EdgeAndCloud, told: list[dict[str, float]]) -> None:
+    """How long memory that wears out lives, and whether that is as long as it must."""
+    from infercost.cost import Evaluation
+    from infercost.equations.money import SECONDS_PER_YEAR
+    from infercost.wear import least_life
+
+    lives = [(row["memory_life_s"], row["rate_per_s"]) for row in told]
+    worn = [(life / SECONDS_PER_YEAR, rate) for life, rate in lives if not isnan(life)]
+    if not worn:
+        return
+    case = Evaluation(getattr(service, "cloud", service).case).case
+    asked = float(least_life(case)) / SECONDS_PER_YEAR
+    listed = ", ".join(f"{life:.3g} years at {rate:.3g}/s" for life, rate in worn)
+    text = f"Memory that wears out lives {listed}; {asked:.3g} are asked for"
+    if min(worn)[0] < asked:
+        text += ": infeasible by endurance where it is less"
+    console().print(text, markup=False)
 
 
 def _trace(

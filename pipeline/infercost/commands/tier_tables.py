@@ -59,27 +59,49 @@ def print_tiers(tiers: list[dict[str, Any]]) -> None:
     print_table("Tier map of one device, and its decode step", headings, rows)
 
 
-def print_change(base: dict[str, Any], patched: dict[str, Any]) -> None:
-    """The same point on the device as it is sold, and with its directions."""
+def print_change(base: dict[str, Any], patched: dict[str, Any], larger: Any = None) -> None:
+    """The same point on the device as it is sold, and with its directions.
+
+    `larger` is the base system on more devices, where those asked for do not hold the model.
+    """
+    compared = base if larger is None else larger
+    designs = [base, patched] if larger is None else [base, larger, patched]
     rows = [
-        ["what binds the cost of a token", what_binds(base), what_binds(patched), ""],
-        ["what binds a decode step", _binds_a_step(base), _binds_a_step(patched), ""],
+        ["what binds the cost of a token", *map(what_binds, designs), ""],
+        ["what binds a decode step", *map(_binds_a_step, designs), ""],
     ]
     for label, name in COMPARED:
-        before, after = base["metrics"][name], patched["metrics"][name]
+        values = [design["metrics"][name] for design in designs]
         # Weights that do not fit leave less than no room, which is none.
-        cells = [shown(max(value, 0.0), name) for value in (before, after)]
-        if cells != ["-", "-"]:
-            rows.append([label, *cells, change(before, after)])
-    print_table("Change against the base system", ["", "base", "with directions", "change"], rows)
+        cells = [shown(max(value, 0.0), name) for value in values]
+        if any(cell != "-" for cell in cells):
+            rows.append([label, *cells, change(compared["metrics"][name], values[-1])])
+    wider = [] if larger is None else [f"base on {_devices(larger)}"]
+    headings = ["", "base", *wider, "with directions", "change"]
+    print_table("Change against the base system", headings, rows)
     if base["limited_by"] == "capacity" and patched["feasible"]:
-        n = base["metrics"]["minimum_devices"]
-        console().print(
-            f"The base system has no values here: {n:.0f} devices would hold model and caches. "
-            "Each at its own best plan and batch: infercost compare --best "
-            '"direction=none" "direction=..."',
-            markup=False,
+        _print_why(base, larger)
+
+
+def _devices(content: dict[str, Any]) -> str:
+    return f"{content['metrics']['devices']:.0f} devices"
+
+
+def _print_why(base: dict[str, Any], larger: Any) -> None:
+    """Why the base system has no values, and what stands beside it."""
+    n = base["metrics"]["minimum_devices"]
+    said = f"The base system has no values here: {n:.0f} devices would hold model and caches. "
+    if larger is not None:
+        degrees = " ".join(f"{k}={larger['plan'][k]}" for k in ("tp", "pp", "dp", "ep"))
+        said += (
+            f"Changes are against {_devices(larger)} ({degrees}): of the smallest replicas of that"
+            " tp or more that hold the same batch the one of the cheapest token. "
         )
+    said += (
+        "Each at its own best plan and batch: infercost compare --best "
+        '"direction=none" "direction=..."'
+    )
+    console().print(said, markup=False)
 
 
 def _binds_a_step(content: dict[str, Any]) -> str:

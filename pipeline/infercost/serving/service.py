@@ -12,6 +12,7 @@ from infercost.serving import summary
 from infercost.serving.replay import HandOver, Outcome, Pool, replay, replay_pools
 from infercost.serving.requests import Arrivals
 from infercost.serving.tables import kv_room, step_tables
+from infercost.serving.worn import memory_life
 from infercost.specs.case import Case
 from infercost.specs.serving import Serving
 
@@ -84,6 +85,7 @@ class Service:
             joules, usd = joules + more[0], usd + more[1]
         served, tokens = max(found["finished"], 1.0), max(float(outcome.done.sum()), 1.0)
         found["devices"] = self.devices
+        found["memory_life_s"] = self._memory_life(outcome, horizon)
         found["energy_per_request_j"], found["cost_per_request_usd"] = joules / served, usd / served
         found["cost_per_mtoken_usd"] = usd / tokens * 1e6
         found["prefill_utilisation"] = found["decode_utilisation"] = float("nan")
@@ -97,6 +99,21 @@ class Service:
         found["slo_attainment"] = good
         found["goodput_requests_per_s"] = good * found["requests"] / horizon
         return found | _NO_EDGE
+
+    def _memory_life(self, outcome: Outcome, horizon: float) -> float:
+        """Of the pool whose memory is worn out first; NaN where none wears."""
+        computed = outcome.totals["prompt_tokens_computed"]
+        decoded = float(outcome.done.sum())
+        devices = _devices(self.case) * self.pool.replicas
+        if self.prefill is None or self.prefill_case is None:
+            life = memory_life(self.case, devices, horizon, decoded, computed)
+        else:  # The decode pool writes each prompt's cache that it gets.
+            received = float(outcome.prompt[outcome.finished].sum())
+            life = min(
+                memory_life(self.case, devices, horizon, decoded, received),
+                memory_life(self.prefill_case, self.prefill_devices, horizon, 0.0, computed),
+            )
+        return life if np.isfinite(life) else float("nan")
 
 
 _NO_EDGE = dict.fromkeys(

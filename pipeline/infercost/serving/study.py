@@ -171,6 +171,7 @@ MEANINGS = {
     "cost_per_request_usd": "Cost per finished request, idle time included",
     "cost_per_mtoken_usd": "Cost per million output tokens, idle time included",
     "devices": "Devices of all pools",
+    "memory_life_s": "Life of the memory that wears out first under this load, if any does",
 }
 
 
