@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+import yaml
 
 from infercost.errors import SpecError, nearest
 from infercost.paths import config_dirs, shown
@@ -191,8 +193,44 @@ def _override(text: str) -> Override:
         raise SpecError(f"override '{text}'", "", fault, _FORM) from None
 
 
+def winning(overrides: Iterable[str], later: Iterable[str]) -> list[str]:
+    """Overrides with `later` ones in place of those of the same key."""
+    later = list(later)
+    keys = {key_of(text) for text in later}
+    return [*(text for text in overrides if key_of(text) not in keys), *later]
+
+
+def key_of(text: str) -> str:
+    """The key that an override sets, without Hydra's signs."""
+    return text.partition("=")[0].lstrip("+").strip()
+
+
+def read_value(override: str, value: str) -> Any:
+    """The value of an override of what Hydra does not compose, written as in YAML."""
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        fault, remedy = f"'{value}' is no YAML value", "Mind the brackets and quotes"
+        raise SpecError(f"override '{override}'", "", fault, remedy) from None
+
+
+def refuse_repeats(overrides: Iterable[str]) -> None:
+    """Raise `SpecError` where two overrides set one key: one of them would be lost."""
+    first: dict[str, str] = {}
+    for text in overrides:
+        key = key_of(text)
+        if key in first:
+            fault = f"'{first[key]}' sets {key} already"
+            raise SpecError(f"override '{text}'", "", fault, _ONE)
+        first[key] = text
+
+
+_ONE = "Leave one of them out; several values make an axis: key=1,2"
+
+
 def _parsed(overrides: list[str]) -> dict[str, Override]:
-    """Overrides by the key they set; a later one of the same key replaces an earlier one."""
+    """Overrides by the key they set. Raises `SpecError` where two set the same."""
+    refuse_repeats(overrides)
     parsed: dict[str, Override] = {}
     for text in overrides:
         override = _override(text)
@@ -205,7 +243,6 @@ def _parsed(overrides: list[str]) -> dict[str, Override]:
             raise SpecError(f"override '{text}'", "", "names no key", _FORM)
         if override.package is not None:
             key = f"{key}@{override.package}"
-        parsed.pop(key, None)
         parsed[key] = override
     return parsed
 
@@ -321,4 +358,8 @@ def _parts(group: str, name: str, place: str) -> list[str]:
     parts = list(combination(name))
     if len(parts) < len(name.split(COMBINED)):
         raise SpecError(place, group, f"'{name}' names a {group} twice", "Name each once")
+    if NO_DIRECTION in parts and len(parts) > 1:
+        others = COMBINED.join(part for part in name.split(COMBINED) if part != NO_DIRECTION)
+        fault = f"'{name}' has '{NO_DIRECTION}' beside others"
+        raise SpecError(place, group, fault, f"Write '{others}', or '{NO_DIRECTION}' alone")
     return parts

@@ -12,6 +12,7 @@ from infercost import break_even
 from infercost.compose import Options, compose_study
 from infercost.cuts import cut
 from infercost.draws import described, draws_of, full_path
+from infercost.effects import refuse_chosen
 from infercost.errors import SpecError, nearest
 from infercost.landing import land_text
 from infercost.parts import inner_axes
@@ -24,6 +25,7 @@ from infercost.question import (
     checked_options,
     is_label,
     option_named,
+    winning,
 )
 from infercost.registry import metrics
 from infercost.samples import check
@@ -141,7 +143,7 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
         return _fleets(study, study.fleet, overrides, dirs)
     if study.replays is not None:
         return _replayed(study, study.replays, overrides, dirs)
-    fixed = ask([*study.overrides, *overrides], dirs)
+    fixed = ask(winning(study.overrides, overrides), dirs)
     if fixed.draws is not None and study.draws is None:
         raise SpecError(f"study '{name}'", "draw", "is asked by an override", "Add 'draws:' to it")
     if fixed.axes or fixed.labels:
@@ -150,6 +152,8 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
             f"study '{name}'", swept, "is swept by an override", "Add an axis to the study"
         )
     question = _with_ties(study, _with_axes(study, fixed))
+    if study.optimise is not None:
+        refuse_chosen(question, study.optimise.over, f"study '{name}'", study.sample)
     options = Options(question)
     for composed in options.cases():  # every combination is typed and checked before any job starts
         assert composed.case is not None
@@ -208,7 +212,7 @@ def _replayed(
     """A study whose points are replays of services: one part per case."""
     from infercost.serving.study import described
 
-    added = replays.model_copy(update={"overrides": [*replays.overrides, *overrides]})
+    added = replays.model_copy(update={"overrides": winning(replays.overrides, overrides)})
     parts = {_label(name): part for name, part in described(added, dirs).items()}
     return StudyPlan(study, None, parts, overrides)
 
