@@ -79,7 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         _design(winning(arguments.overrides, _overrides(text)), dirs, arguments)
         for text in (arguments.first, arguments.second)
     ]
-    print_notes(_notes(*(design.pop("idle") for design in designs), arguments.overrides))
+    first, second = (design.pop("idle") for design in designs)
+    print_notes(_notes(first, second, arguments.overrides))
     content = _compared(designs, arguments.total)
     if arguments.json:
         print_json(content)
