@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 
 import pytest
@@ -190,3 +191,46 @@ def test_a_fleet_takes_overrides_of_directions_and_no_lists() -> None:
     # conf/direction/hbf.yaml: four stacks of hbf-1, 512 GB each: 2,048 GB at one dollar more.
     difference = price("direction.hbf.price=4 USD/GB") - price("direction.hbf.price=3 USD/GB")
     assert difference == pytest.approx(2048.0)
+
+
+def test_a_replay_says_what_it_does_not_take(capsys: pytest.CaptureFixture[str]) -> None:
+    few = ["replay", "--requests", "5", "--json"]
+    assert main([*few, "batch=64"]) == 2
+    assert "sets nothing: a replay forms its batches" in capsys.readouterr().err
+    assert main([*few, "serving.imbalance=3", "serving.transfer_latency=1 s"]) == 0
+    said = capsys.readouterr().err
+    assert "'serving.imbalance=3' changes nothing without serving.routing=prefix-aware" in said
+    assert "changes nothing without serving.prefill_replicas above 0" in said
+    assert main([*few, "serving.replicas=2", "serving.routing=prefix-aware"]) == 0
+    assert not capsys.readouterr().err
+
+
+def test_no_rate_within_the_objective_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", "--requests", "5", "--slo", "--json", "workload.slo.tpot=1 us"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == []
+    assert said.err.startswith("No rate keeps")
+
+
+def test_overrides_may_follow_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "model=llama-3.1-8b", "--json", "batch=3"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["batch"] == 3
+    for words in (["evaluate", "--batch", "8"], ["claims", "--nonsense"]):
+        assert main(words) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"infercost: {words[0]}: does not know '{words[1]}'. See infercost ")
+        assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("batch=99999999999999999999", "is more than 1e+15 sequences"),
+        ("plan.dp=99999999999999999999", "out of range. Expected a value less than or equal to"),
+        ("hardware.memory.hbm.bandwidth=3e-300 B/s", "'3e-300 B/s' is beyond any such quantity"),
+    ],
+)
+def test_numbers_that_no_arithmetic_takes_are_refused(word: str, said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        evaluate([word])
+    assert said in str(caught.value)

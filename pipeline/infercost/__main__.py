@@ -85,7 +85,9 @@ def main(arguments: list[str] | None = None) -> int:
         from infercost.completions import complete
 
         complete(top)
-    chosen = top.parse_args(arguments)
+    chosen, rest = top.parse_known_args(arguments)
+    if rest and not _taken(chosen, rest):
+        return USAGE_ERROR
     try:
         code: int = chosen.run(chosen)
     except SpecError as error:
@@ -108,6 +110,21 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"infercost: {error.filename or Path.cwd()}: {fault}", file=sys.stderr)
         return 1
     return code
+
+
+def _taken(chosen: argparse.Namespace, rest: list[str]) -> bool:
+    """Give a command the overrides that stand behind its options; refuse what else is left."""
+    odd = [word for word in rest if word.startswith("-") or "=" not in word]
+    overrides = getattr(chosen, "overrides", None)
+    if not odd and overrides is not None:
+        chosen.overrides = [*overrides, *rest]
+        return True
+    remedy = f"See infercost {chosen.command} --help"
+    if overrides is not None:
+        remedy += "; inputs are written without dashes, as batch=8"
+    fault = f"does not know '{(odd or rest)[0]}'. {remedy}"
+    print(f"infercost: {chosen.command}: {fault}", file=sys.stderr)
+    return False
 
 
 def _check_streams() -> None:

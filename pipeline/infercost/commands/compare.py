@@ -57,7 +57,9 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("first", metavar="A", help="overrides of the first design, in quotes")
     parser.add_argument("second", metavar="B", help="overrides of the second design, in quotes")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="what holds for both")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="what holds for both"
+    )
     parser.add_argument("--best", action="store_true", help="each at its own best operating point")
     parser.add_argument(
         "--total",

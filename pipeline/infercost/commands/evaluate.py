@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
         ),
         epilog="example: infercost evaluate hardware=h100-sxm,mi300x batch=1,8,64 --out points.csv",
     )
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     parser.add_argument("--out", type=Path, help="write all columns to this .parquet or .csv file")
     add_json(parser, "all columns of every point as JSON; of draws, median and 80 % interval")
     add_config_dir(parser)

@@ -58,7 +58,7 @@ def add_parser(commands: Any) -> None:
         description="Evaluate one design point and take it apart. Overrides are Hydra's.",
         epilog="example: infercost explain hardware=mi300x model=deepseek-v3 plan.tp=8 batch=64",
     )
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     parser.add_argument("--json", action="store_true", help="everything as JSON")
     parser.add_argument(
         "--trace",

@@ -12,7 +12,7 @@ from infercost.errors import SpecError, SpecErrors, nearest
 from infercost.evaluation import pinned
 from infercost.faults import spec_faults
 from infercost.paths import config_dirs
-from infercost.question import ask, option_names, read_value, refuse_repeats, winning
+from infercost.question import ask, key_of, option_names, read_value, refuse_repeats, winning
 from infercost.resolve import content_of
 from infercost.serving.edge import EdgeAndCloud, edge_of
 from infercost.serving.requests import Arrivals, of_workload
@@ -46,6 +46,10 @@ def asked_service(
     `infercost evaluate`. Raises `SpecError`.
     """
     words = sorted_words(overrides)
+    for text in words.case:
+        if key_of(text) == "batch":
+            fault = "sets nothing: a replay forms its batches pass by pass"
+            raise SpecError(f"override '{text}'", "", fault, "Set serving.max_sequences instead")
     case = one_case(words.case, dirs)
     serving = serving_of(words.serving, dirs)
     prefill = _changed(
@@ -155,6 +159,26 @@ def serving_of(words: list[str], dirs: tuple[str, ...] = ()) -> Serving:
     if bare:
         raise SpecError(f"serving '{name}'", bare[0], "has no source", "Name one under 'sources'")
     return serving
+
+
+def idle_serving(words: Words, dirs: tuple[str, ...] = ()) -> list[str]:
+    """One line for each key of serving that another one keeps from acting."""
+    serving = serving_of(words.serving, dirs)
+    needs = {
+        "speculation.acceptance": (serving.speculation.drafted > 0, "speculation.drafted above 0"),
+        "speculation.draft_time": (serving.speculation.drafted > 0, "speculation.drafted above 0"),
+        "routing": (serving.replicas > 1, "replicas above 1"),
+        "imbalance": (serving.routing == "prefix-aware", "routing=prefix-aware"),
+        "prefix_tiers": (serving.prefix_cache, "prefix_cache=true"),
+        "transfer_bandwidth": (serving.prefill_replicas > 0, "prefill_replicas above 0"),
+        "transfer_latency": (serving.prefill_replicas > 0, "prefill_replicas above 0"),
+    }
+    return [
+        f"override '{text}' changes nothing without serving.{what}"
+        for text in words.serving
+        for acts, what in [needs.get(key_of(text).removeprefix("serving."), (True, ""))]
+        if not acts
+    ]
 
 
 def _content(folders: tuple[Path, ...], name: str) -> dict[str, Any]:
