@@ -234,3 +234,11 @@ def test_numbers_that_no_arithmetic_takes_are_refused(word: str, said: str) -> N
     with pytest.raises(SpecError) as caught:
         evaluate([word])
     assert said in str(caught.value)
+
+
+def test_of_a_grid_too_large_to_look_at_the_points_looked_at_are_counted() -> None:
+    """100 x 50 batches and bandwidths are thinned to ends and middles: 3 x 3 points."""
+    (line,) = notes(
+        "trend.dose=3", "batch=range(1,101)", "plan.overlap=range(0.01,0.51,0.01)", "plan.tp=4,8"
+    )
+    assert "changes no number at the 18 points looked at" in line

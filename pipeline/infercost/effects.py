@@ -7,6 +7,7 @@ another key or hidden behind a limit that does not bind is found alike.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -94,17 +95,18 @@ def idle(question: Question, options: Options | None = None) -> list[str]:
     single = [axis.name for axis in (*asked.axes, *asked.labels) if _alone(axis)]
     fixed = [text for text in question.fixed if _is_number_of_a_case(key_of(text))]
     swept = [axis.name for axis in (*asked.axes, *asked.labels) if axis.size > 1]
-    if not (fixed or single or swept):
-        return []
     cases = list(islice(options.cases(), MOST_CASES + 1))
     if len(cases) > MOST_CASES:
         return []
     moved = _Moved({name: set() for name in (*fixed, *single, *swept)})
     base = _without(question) if fixed or single else None
     seen: dict[tuple[object, ...], _Looked] = {}
-    feasible = False
+    feasible, looked_at = False, []
     for composed in cases:
+        if not moved.idle():
+            return []
         axes = _thinned([typed_axis(options, composed, axis) for axis in asked.axes])
+        looked_at.append(axes)
         looked = _look(composed, axes)
         feasible = feasible or looked.feasible
         _along_axes(looked, moved)
@@ -112,7 +114,17 @@ def idle(question: Question, options: Options | None = None) -> list[str]:
         for name in (*fixed, *single):
             if moved.is_open(name):
                 moved.add(name, _changed_by(name, composed, axes, looked, base))
-    return [_line(name, fixed, moved.columns[name]) for name in moved.idle()] if feasible else []
+    if not feasible:
+        return []
+    where = "here"
+    if any(Grid(axes).size < _size(asked) for axes in looked_at):
+        where = f"at the {sum(Grid(axes).size for axes in looked_at)} points looked at"
+    return [_line(name, fixed, moved.columns[name], where) for name in moved.idle()]
+
+
+def _size(asked: Question) -> int:
+    """Points of a case."""
+    return math.prod(axis.size for axis in asked.axes)
 
 
 _MOVING = 2
@@ -179,12 +191,12 @@ def _is_number_of_a_case(key: str) -> bool:
     return group in GROUPS and bool(inner) and inner.rpartition(".")[2] not in _WORDS
 
 
-def _line(name: str, overrides: list[str], moved: set[str]) -> str:
+def _line(name: str, overrides: list[str], moved: set[str], where: str) -> str:
     key = key_of(name)
     reason = next((why for path, why in REASONS.items() if f"{key}.".startswith(f"{path}.")), "")
     what = f"override '{name}'" if name in overrides else f"'{name}'"
     but = f" but {next(iter(moved))}" if moved else ""
-    return f"{what} changes no number here{but}" + (f": {reason}" if reason else "")
+    return f"{what} changes no number {where}{but}" + (f": {reason}" if reason else "")
 
 
 def _without(question: Question) -> Options | None:
