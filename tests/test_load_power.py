@@ -248,3 +248,11 @@ def test_power_of_the_measurements_of_the_fit() -> None:
     assert len(found) == 28
     assert np.median(found) <= 0.08
     assert np.sum(found > 0.25) <= 1
+
+
+def test_drafts_do_not_add_up_to_a_clock() -> None:
+    """A step of several passes has no clock above the nominal one; without a cap it is at it."""
+    found = evaluate(["model=llama-3.1-8b", "+mitigation=[speculation-eagle]", "plan.tp=1"])
+    assert found.feasible.all()
+    assert found.decode_clock.tolist() == [1.0]
+    assert found.decode_voltage.tolist() == [1.0]

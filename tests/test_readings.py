@@ -488,3 +488,21 @@ def test_replicas_without_a_request_have_nothing_to_do() -> None:
     """One sequence on four replicas: a step of one sequence, at the rate of one replica."""
     found = reading(tp="1", batch="1", metric="output_tokens_per_s", value="50")
     assert (found.dp, found.batch, found.time_s) == (1, 1, pytest.approx(0.02))
+
+
+@pytest.mark.parametrize("name", ["tp", "pp", "dp", "ep"])
+@pytest.mark.parametrize("text", ["abc", "-5", "1,5", "1e300"])
+def test_a_degree_that_is_no_count_is_a_fault_whoever_reads_it(name: str, text: str) -> None:
+    """Attention data parallelism of a sparse model takes no tp from its row, and looks at it."""
+    sparse = {"model": "mixtral-8x7b", "notes": "MoE runs use attention-DP"}
+    for row in ({name: text}, {**sparse, name: text}):
+        assert reason(**row) == f"{name} '{text}' is not a whole number"
+
+
+def test_more_devices_than_there_are_is_a_fault() -> None:
+    assert reason(n_devices="1e300") == "n_devices '1e300' is not stated as a number"
+
+
+def test_a_rate_of_no_output_is_a_fault() -> None:
+    row = {"load": "max-load", "scenario": "offline", "metric": "output_tokens_per_s"}
+    assert reason(**row, output_tokens="0") == "output_tokens '0' leave no work to time"

@@ -5,26 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from infercost.errors import SpecError
-    from infercost.evaluation import evaluate, evaluate_arrow
+    from infercost.effects import evaluate
+    from infercost.errors import NoEffect, SpecError
+    from infercost.evaluation import evaluate_arrow
     from infercost.over_draws import intervals
 
 __version__ = "0.1.0"
-__all__ = ["SpecError", "__version__", "evaluate", "evaluate_arrow", "intervals"]
+__all__ = ["NoEffect", "SpecError", "__version__", "evaluate", "evaluate_arrow", "intervals"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the public names on first use: `import infercost` itself costs nothing."""
-    if name in ("evaluate", "evaluate_arrow"):
-        from infercost import evaluation
+    if name == "evaluate":
+        from infercost.effects import evaluate
 
-        return getattr(evaluation, name)
+        return evaluate
+    if name == "evaluate_arrow":
+        from infercost.evaluation import evaluate_arrow
+
+        return evaluate_arrow
     if name == "intervals":
         from infercost.over_draws import intervals
 
         return intervals
-    if name == "SpecError":
-        from infercost.errors import SpecError
+    if name in ("NoEffect", "SpecError"):
+        from infercost import errors
 
-        return SpecError
+        return getattr(errors, name)
     raise AttributeError(f"module 'infercost' has no attribute '{name}'")

@@ -8,7 +8,11 @@ import gc
 import io
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from infercost import __version__
 from infercost.commands import (
@@ -31,7 +35,7 @@ from infercost.commands import (
     study,
     validate,
 )
-from infercost.errors import SpecError
+from infercost.errors import NoEffect, SpecError
 
 COMMANDS = (
     explain,
@@ -88,9 +92,12 @@ def main(arguments: list[str] | None = None) -> int:
         from infercost.completions import complete
 
         complete(top)
-    chosen = top.parse_args(arguments)
+    chosen, rest = top.parse_known_args(arguments)
+    if rest and not _taken(chosen, rest):
+        return USAGE_ERROR
     try:
-        code: int = chosen.run(chosen)
+        with _notes():
+            code: int = chosen.run(chosen)
     except SpecError as error:
         for line in str(error).splitlines():
             print(f"infercost: {line}", file=sys.stderr)
@@ -111,6 +118,39 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"infercost: {error.filename or Path.cwd()}: {fault}", file=sys.stderr)
         return 1
     return code
+
+
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Show warnings of inputs without effect as notes, each once."""
+    seen: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if not issubclass(category, NoEffect):
+            usual(message, category, *place)
+        elif str(message) not in seen:
+            seen.add(str(message))
+            print(f"infercost: note: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        usual, warnings.showwarning = warnings.showwarning, show
+        warnings.simplefilter("always", NoEffect)
+        yield
+
+
+def _taken(chosen: argparse.Namespace, rest: list[str]) -> bool:
+    """Give a command the overrides that stand behind its options; refuse what else is left."""
+    odd = [word for word in rest if word.startswith("-") or "=" not in word]
+    overrides = getattr(chosen, "overrides", None)
+    if not odd and overrides is not None:
+        chosen.overrides = [*overrides, *rest]
+        return True
+    remedy = f"See infercost {chosen.command} --help"
+    if overrides is not None:
+        remedy += "; inputs are written without dashes, as batch=8"
+    fault = f"does not know '{(odd or rest)[0]}'. {remedy}"
+    print(f"infercost: {chosen.command}: {fault}", file=sys.stderr)
+    return False
 
 
 def _check_streams() -> None:

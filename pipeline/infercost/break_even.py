@@ -21,6 +21,7 @@ from infercost.arrays import BoolArray, FloatArray
 from infercost.compose import ComposedCase, Options
 from infercost.draws import DRAW, draw_axis, full_path
 from infercost.draws import described as describe_draws
+from infercost.effects import refuse_chosen
 from infercost.errors import SpecError
 from infercost.evaluation import typed_axis
 from infercost.grid import Grid, GridAxis
@@ -338,9 +339,11 @@ def between(
         )
         raise SpecError("overrides", "", fault, remedy)
     of = of or pairs[0]
+    refuse_chosen(question, usual_grid(metric)["over"], "breakeven")
     options = Options(question)
     for composed in options.cases():
         assert composed.case is not None
+    refuse_chosen(options.question, {full_path(options, path): []}, "--range")
     wanted = Tie(between=list(question.options[of]), input=full_path(options, path), range=ends)
     told = described(options, of, "command", wanted)
     swept = [name for axis in question.axes for name in axis.values]

@@ -32,6 +32,7 @@ from infercost.question import ROOT_KEYS, Axis, Question
 from infercost.resolve import content_of, told_options
 from infercost.specs.case import GROUPS, Case
 from infercost.specs.draws import Distribution
+from infercost.specs.fields import MOST
 from infercost.specs.fleet import Fleet
 from infercost.specs.study import Study
 from infercost.uncertain import of_ranges, settled, settled_axes
@@ -317,6 +318,9 @@ def _checked_batch(value: object) -> int:
         if isinstance(value, Mapping):
             fault, remedy = "is chosen, not drawn", "an axis such as batch=8,64"
         raise SpecError(f"override 'batch={value}'", "batch", fault, f"Write {remedy}")
+    if value > MOST:
+        fault = f"is more than {MOST:.0e} sequences"
+        raise SpecError(f"override 'batch={value}'", "batch", fault, "Write a count such as 8")
     return value
 
 

@@ -84,11 +84,11 @@ def with_drafts(
 
 
 def together(one: PassCost, other: PassCost, times: Array) -> PassCost:
-    """One pass, and another so many times after it."""
+    """One pass, and another so many times after it; the clock told is that of the one."""
     summed = {
         field.name: getattr(one, field.name) + times * getattr(other, field.name)
         for field in fields(PassCost)
-        if field.name not in ("time", "energy", "tiers")
+        if field.name not in ("time", "energy", "tiers", "clock")
     }
     return replace(
         one,

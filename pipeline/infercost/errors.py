@@ -20,6 +20,10 @@ class SpecError(ValueError):
         super().__init__(" ".join(line.split()))
 
 
+class NoEffect(UserWarning):
+    """An override or an axis that changes no number of the points that were asked for."""
+
+
 class SpecErrors(SpecError):
     """Several faults found in one pass, one line each."""
 

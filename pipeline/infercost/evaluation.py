@@ -15,8 +15,9 @@ from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
 from infercost.draws import described, draw_axis
 from infercost.errors import SpecError
-from infercost.grid import Grid, GridAxis
+from infercost.grid import Grid, GridAxis, replaced
 from infercost.lengths import has_requests
+from infercost.places import COMBINING
 from infercost.question import Axis, Question, ask
 from infercost.table import Columns, columns, to_arrow
 from infercost.taped import Sliced, tape_over, worth_a_tape
@@ -52,6 +53,18 @@ def distinct_axis(options: Options, composed: ComposedCase, axis: Axis) -> GridA
             raise SpecError(place, axis.name, f"is {first[value]} again", "Name it once")
         first[value] = text
     return found
+
+
+def pinned(options: Options, composed: ComposedCase) -> ComposedCase:
+    """A case with overrides of directions and mitigations in place, which are axes of one point."""
+    case = composed.case
+    for axis in options.question.axes:
+        group, _, inner = axis.name.partition(".")
+        taken = group in COMBINING and inner.partition(".")[0] in getattr(case, group)
+        if taken and axis.size == 1:
+            for path, values in typed_axis(options, composed, axis).values.items():
+                case = replaced(case, path.split("."), float(values[0]))
+    return replace(composed, case=case)
 
 
 BLOCK = 2**16
@@ -125,19 +138,6 @@ def evaluate_arrow(overrides: list[str], dirs: tuple[str, ...] = ()) -> pa.Table
 
 
 def evaluate(overrides: list[str], dirs: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Evaluate every point that `overrides` span: one row each, infeasible ones included.
-
-    Overrides follow Hydra's grammar; lists, `range(...)`, `choice(...)` and, for options,
-    `glob(...)` make axes:
-
-        evaluate(["hardware=h100-sxm,b200-sxm", "model=llama-3.1-70b", "batch=1,8,64"])
-
-    Any numeric field is an axis by its dotted path, with its unit
-    (`hardware.memory.hbm.bandwidth=2 TB/s,4 TB/s`). `dirs` are folders of the user's own options.
-    `draw=256` draws the numbers that options state as uncertain, the same quantiles for every
-    design: a row per draw; `infercost.intervals` sums them up.
-    Columns are those of `infercost metrics`, after the keys. Raises `SpecError` with one line per
-    fault.
-    """
+    """Every point as a data frame: `infercost.evaluate` without its warnings."""
     frame: pd.DataFrame = evaluate_arrow(overrides, dirs).to_pandas()
     return frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ Explained = tuple[str, str, str]
 _UNKNOWN, _MISSING = "unknown key", "required key is missing"
 _TAGS = {*discriminators(Case), *discriminators(Fleet)}
 """Discriminators, which pydantic adds to the location of a fault."""
+_IS_TYPE = re.compile(r"\[key\]$|(list|dict)\[")
+"""Branches of a union and keys of a mapping, which pydantic adds too."""
 _NOT_KEYS = ("dict_type", "model_type", "model_attributes_type")
 """Pydantic's names for a value where a mapping belongs."""
 
@@ -39,7 +42,7 @@ def spec_faults(group: str, content: Raw) -> list[Explained]:
 
 
 def _without_echoes(faults: list[Explained]) -> list[Explained]:
-    """A misspelt key is one fault, not an unknown one and a missing one."""
+    """One fault of each key. A misspelt one is unknown, and not missing by its right name too."""
     meant = {
         f"{key.rpartition('.')[0]}: {remedy}" for key, fault, remedy in faults if fault == _UNKNOWN
     }
@@ -48,7 +51,9 @@ def _without_echoes(faults: list[Explained]) -> list[Explained]:
         parent, _, name = key.rpartition(".")
         return fault == _MISSING and f"{parent}: Did you mean '{name}'?" in meant
 
-    return [(key, fault, remedy) for key, fault, remedy in faults if not echoes(key, fault)]
+    found = [(key, fault, remedy) for key, fault, remedy in faults if not echoes(key, fault)]
+    first = dict(reversed([(key, (key, fault, remedy)) for key, fault, remedy in found]))
+    return list(reversed(first.values()))
 
 
 def _explained(group: str, fault: Any, content: Raw) -> Explained:
@@ -73,7 +78,7 @@ def _steps(loc: tuple[object, ...], content: Any) -> tuple[list[str], Any]:
     steps = []
     for step in loc:
         below = _below(content)
-        if step not in below and (step in _TAGS or step == "[key]"):
+        if step not in below and (step in _TAGS or _IS_TYPE.match(str(step))):
             continue
         steps.append(str(step))
         content = below.get(step)

@@ -9,6 +9,7 @@ from functools import cache
 from infercost.loads import is_mlperf
 from infercost.measurements import Fault, Row, number
 from infercost.paths import config_dirs
+from infercost.specs.fields import MOST
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Layout:
 def layout_of(row: Row, devices: int) -> Layout:
     """How a row's model lies on its devices. Raises `Fault` for what the plan has no word for."""
     words = row.get("parallelism") or ""
+    for name in ("tp", "pp", "dp", "ep"):
+        _degree(row, name)  # a word where a number belongs is a fault, whoever reads the column
     layout = _by_words(words, devices) or _by_experts(row, words, devices)
     if layout is not None:
         return layout
@@ -90,7 +93,7 @@ def _degree(row: Row, name: str) -> int:
     text, degree = (row.get(name) or "").strip(), number(row, name)
     if not text:
         return 0
-    if not degree >= 0 or degree != int(degree):
+    if not 0 <= degree <= MOST or degree != int(degree):
         raise Fault(f"{name} '{text}' is not a whole number")
     return int(degree)
 

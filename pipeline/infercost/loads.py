@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from infercost.measurements import Fault, Row, number, service_limits, stated
+from infercost.specs.fields import MOST
 
 MOST_IN_FLIGHT = 2048.0
 """Sequences per replica that a stack takes at most where it fills its memory."""
@@ -137,6 +138,6 @@ def devices_of(row: Row) -> int:
         sockets = stated(row, "notes", r"1-node-(\d)S")
         return int(sockets) if sockets >= 1 else 2
     count = number(row, "n_devices")
-    if not (count >= 1 and count.is_integer()):
+    if not (1 <= count <= MOST and count.is_integer()):
         raise Fault(f"n_devices {row['n_devices']!r} is not stated as a number")
     return int(count)

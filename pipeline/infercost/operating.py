@@ -12,6 +12,7 @@ from typing import Any
 
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
+from infercost.evaluation import pinned
 from infercost.grid import Grid
 from infercost.optimise import Search, search
 from infercost.parts import inner_axes
@@ -53,6 +54,7 @@ def best_point(
     The number is the code of the limit that no point of the case meets, 0 where this one is
     feasible (`infercost.placement.LIMITS`).
     """
+    composed = pinned(options, composed)
     inner = inner_axes(options, composed, how)
     return best_of(composed, Search(how.objectives, inner, how.within_slo, "best"))
 

@@ -7,13 +7,16 @@ Overrides follow Hydra's grammar, sweeps included: `hardware=h100-sxm,b200-sxm`,
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from infercost.errors import SpecError, nearest
+import yaml
+
+from infercost.errors import NoEffect, SpecError, nearest
 from infercost.overrides import LONGEST_RANGE, PlainOverride, plain_override
 from infercost.paths import config_dirs, shown
 from infercost.places import COMBINED, COMBINING, combination, option_files
@@ -193,8 +196,41 @@ def _override(text: str) -> Read:
         raise SpecError(f"override '{text}'", "", fault, _FORM) from None
 
 
+def winning(overrides: Iterable[str], later: Iterable[str]) -> list[str]:
+    """Overrides with `later` ones in place of those of the same key."""
+    later = list(later)
+    keys = {key_of(text) for text in later}
+    return [*(text for text in overrides if key_of(text) not in keys), *later]
+
+
+def key_of(text: str) -> str:
+    """The key that an override sets, without Hydra's signs."""
+    return text.partition("=")[0].lstrip("+").strip()
+
+
+def read_value(override: str, value: str) -> Any:
+    """The value of an override of what Hydra does not compose, written as in YAML."""
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        fault, remedy = f"'{value}' is no YAML value", "Mind the brackets and quotes"
+        raise SpecError(f"override '{override}'", "", fault, remedy) from None
+
+
+def note_repeats(overrides: Iterable[str]) -> None:
+    """Warn (`NoEffect`) of overrides that a later one of the same key replaces, as in Hydra."""
+    last: dict[str, str] = {}
+    for text in overrides:
+        key = key_of(text)
+        if key in last:
+            line = f"override '{last[key]}' is replaced by '{text}'"
+            warnings.warn(line, NoEffect, stacklevel=3)
+        last[key] = text
+
+
 def _parsed(overrides: list[str]) -> dict[str, Read]:
     """Overrides by the key they set; a later one of the same key replaces an earlier one."""
+    note_repeats(overrides)
     parsed: dict[str, Read] = {}
     for text in overrides:
         override = _override(text)
@@ -207,7 +243,6 @@ def _parsed(overrides: list[str]) -> dict[str, Read]:
             raise SpecError(f"override '{text}'", "", "names no key", _FORM)
         if override.package is not None:
             key = f"{key}@{override.package}"
-        parsed.pop(key, None)
         parsed[key] = override
     return parsed
 
@@ -327,4 +362,8 @@ def _parts(group: str, name: str, place: str) -> list[str]:
     parts = list(combination(name))
     if len(parts) < len(name.split(COMBINED)):
         raise SpecError(place, group, f"'{name}' names a {group} twice", "Name each once")
+    if NO_DIRECTION in parts and len(parts) > 1:
+        others = COMBINED.join(part for part in name.split(COMBINED) if part != NO_DIRECTION)
+        fault = f"'{name}' has '{NO_DIRECTION}' beside others"
+        raise SpecError(place, group, fault, f"Write '{others}', or '{NO_DIRECTION}' alone")
     return parts

@@ -134,6 +134,8 @@ def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
     seconds = _seconds(
         row, value, _Shape(batch, prompt, output, load, replicas / group, devices), work
     )
+    if not 0 < seconds < math.inf:
+        raise Fault(f"output_tokens {row['output_tokens']!r} leave no work to time")
     in_flight = load.filled or load.steady
     return Reading(
         id=row["id"],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +14,12 @@ from infercost import break_even
 from infercost.compose import Options, compose_study
 from infercost.cuts import cut
 from infercost.draws import described, draws_of, full_path
+from infercost.effects import refuse_chosen
 from infercost.errors import SpecError, nearest
 from infercost.landing import land_text
 from infercost.parts import inner_axes
 from infercost.paths import config_dirs
+from infercost.places import place_of
 from infercost.provenance import canonical, code_digest, digest
 from infercost.question import (
     Axis,
@@ -23,7 +27,9 @@ from infercost.question import (
     ask,
     checked_options,
     is_label,
+    key_of,
     option_named,
+    winning,
 )
 from infercost.registry import metrics
 from infercost.samples import check
@@ -92,58 +98,69 @@ def load_study(name: str, dirs: tuple[str, ...] = ()) -> Study:
     folders = config_dirs(dirs)
     checked_options("study", (name,), folders, f"study '{name}'")
     study = compose_study(name, folders)
-    _check_names(study)
+    if study.name != name:
+        place = place_of(folders, "study", name, "name")
+        raise SpecError(*place, f"is '{study.name}' in a file named '{name}'", "Name both alike")
+    _check_names(study, folders)
     return study
 
 
-def _check_names(study: Study) -> None:
+def _check_names(study: Study, folders: tuple[Path, ...]) -> None:
     """What the schema cannot know: metrics, the axis of the parts, paths that are not axes."""
-    place = f"study '{study.name}'"
     if any(getattr(study, kind) is not None for kind in OTHER_POINTS):
         return
+    for faults in (_axis_faults, _searched_faults, _metric_faults, _keep_faults):
+        for key, fault, remedy in faults(study):
+            raise SpecError(*place_of(folders, "study", study.name, key), fault, remedy)
+
+
+def _axis_faults(study: Study) -> Iterator[tuple[str, str, str]]:
     if study.break_even is not None:
         if study.break_even.of not in GROUPS:
             of = study.break_even.of
-            raise SpecError(place, "break_even.of", f"'{of}' is no group", nearest(of, GROUPS))
+            yield "break_even.of", f"'{of}' is no group", nearest(of, GROUPS)
     elif study.split not in study.axes:
-        raise SpecError(
-            place, "split", f"'{study.split}' is not an axis", nearest(study.split, study.axes)
-        )
-    taken = [path for path in study.axes if study.sample is not None and path in study.sample.over]
-    if taken:
-        raise SpecError(place, f"sample.over.{taken[0]}", "is an axis too", "Take one of them out")
-    _check_searched(study, place)
-    for wanted in () if study.optimise is None else study.optimise.objectives:
-        if wanted not in metrics():
-            raise SpecError(
-                place, "optimise.minimise", f"no metric '{wanted}'", nearest(wanted, metrics())
-            )
-    drawn = study.draws
-    for column in () if drawn is None else (*drawn.columns, *drawn.sensitivity):
+        yield "split", f"'{study.split}' is not an axis", nearest(study.split, study.axes)
+    for path, values in study.axes.items():
+        if study.sample is not None and path in study.sample.over:
+            yield f"sample.over.{path}", "is an axis too", "Take one of them out"
+        written, times = Counter(map(str, values)).most_common(1)[0]
+        if times > 1:
+            yield "axes", f"{path} names {written} twice", "Name each value once"
+    for text in study.overrides:
+        if key_of(text) in study.axes:
+            fault = f"'{text}' sets what axes.{key_of(text)} varies"
+            yield "overrides", fault, "Take one of them out"
+
+
+def _metric_faults(study: Study) -> Iterator[tuple[str, str, str]]:
+    drawn, searched = study.draws, study.optimise
+    columns = () if drawn is None else (*drawn.columns, *drawn.sensitivity)
+    wanted = [("draws.columns", column) for column in columns]
+    wanted += [("optimise.minimise", c) for c in (() if searched is None else searched.objectives)]
+    for key, column in wanted:
         if column not in metrics():
-            remedy = nearest(column, metrics())
-            raise SpecError(place, "draws.columns", f"no metric '{column}'", remedy)
+            yield key, f"no metric '{column}'", nearest(column, metrics())
+
+
+def _keep_faults(study: Study) -> Iterator[tuple[str, str, str]]:
     if study.break_even is not None:
         return
     if study.optimise is None and study.keep != "all":
-        raise SpecError(
-            place, "keep", f"'{study.keep}' needs something to optimise over", "Take 'all'"
-        )
+        yield "keep", f"'{study.keep}' needs something to optimise over", "Take 'all'"
     if study.optimise is not None and study.keep == "all":
-        raise SpecError(place, "keep", "'all' goes without 'optimise'", "Take 'best' or 'pareto'")
+        yield "keep", "'all' goes without 'optimise'", "Take 'best' or 'pareto'"
 
 
-def _check_searched(study: Study, place: str) -> None:
-    """Refuse what is searched over and asked for: the search would replace what was asked."""
+def _searched_faults(study: Study) -> Iterator[tuple[str, str, str]]:
+    """What is searched over and asked for: the search would replace what was asked."""
     over = {} if study.optimise is None else study.optimise.over
-    searched = [
-        path for name, v in over.items() for path in (v if isinstance(v, dict) else (name,))
-    ]
     asked = {*study.axes, *(() if study.sample is None else study.sample.over)}
-    for path in searched:
-        if path in asked:
-            fault = "is an axis of the study too"
-            raise SpecError(place, f"optimise.over.{path}", fault, "Take one of them out")
+    for name, values in over.items():
+        for path in values if isinstance(values, dict) else (name,):
+            if path in asked:
+                fault = "is an axis of the study too"
+                yield f"optimise.over.{path}", fault, "Take one of them out"
 
 
 def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...] = ()) -> StudyPlan:
@@ -155,7 +172,7 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
         return _fleets(study, study.fleet, overrides, dirs)
     if study.replays is not None:
         return _replayed(study, study.replays, overrides, dirs)
-    fixed = ask([*study.overrides, *overrides], dirs)
+    fixed = ask(winning(study.overrides, overrides), dirs)
     if fixed.draws is not None and study.draws is None:
         raise SpecError(f"study '{name}'", "draw", "is asked by an override", "Add 'draws:' to it")
     if fixed.axes or fixed.labels:
@@ -163,7 +180,13 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
         raise SpecError(
             f"study '{name}'", swept, "is swept by an override", "Add an axis to the study"
         )
+    for text in fixed.fixed:
+        if key_of(text) in study.axes:
+            fault = f"is an axis of study '{name}'"
+            raise SpecError(f"override '{text}'", "", fault, "Change the study's file")
     question = _with_ties(study, _with_axes(study, fixed))
+    if study.optimise is not None:
+        refuse_chosen(question, study.optimise.over, f"study '{name}'", study.sample)
     options = Options(question)
     for composed in options.cases():  # every combination is typed and checked before any job starts
         assert composed.case is not None
@@ -222,7 +245,7 @@ def _replayed(
     """A study whose points are replays of services: one part per case."""
     from infercost.serving.study import described
 
-    added = replays.model_copy(update={"overrides": [*replays.overrides, *overrides]})
+    added = replays.model_copy(update={"overrides": winning(replays.overrides, overrides)})
     parts = {_label(name): part for name, part in described(added, dirs).items()}
     return StudyPlan(study, None, parts, overrides)
 
@@ -237,7 +260,7 @@ def _with_axes(study: Study, question: Question) -> Question:
                 raise SpecError(f"study '{study.name}'", f"axes.{path}", "is an override too")
             if path not in options:
                 names = tuple(option_named(v, path) for v in values)
-                place = f"study '{study.name}'"
+                place = place_of(question.dirs, "study", study.name, f"axes.{path}")[0]
                 options[path] = checked_options(path, names, question.dirs, place)
             continue
         axis = Axis(path, {path: tuple(values)})

@@ -149,6 +149,10 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+_EXTREME = 1e100
+"""Nothing is so large, or so small, in SI units; sums and products of what is stay finite."""
+
+
 def parse(value: object, expected: str) -> float:
     """The number of SI units in `value`, a text such as `80 GB`, where `expected` names the unit.
 
@@ -179,6 +183,8 @@ def parse(value: object, expected: str) -> float:
     result = float(number) * scale
     if not math.isfinite(result):
         raise UnitError(f"'{value}' is not finite")
+    if result and not 1 / _EXTREME < abs(result) < _EXTREME:
+        raise UnitError(f"'{value}' is beyond any such quantity", example)
     return result
 
 

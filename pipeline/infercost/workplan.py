@@ -62,9 +62,11 @@ def _fresh(
 ) -> WorkPlan:
     from infercost.claim_options import digest_of
     from infercost.measured import files_of
+    from infercost.rehearsal import rehearse
     from infercost.studies import plan_study, write_specs
 
     planned = plan_study(study, overrides, dirs)
+    rehearse(planned)
     write_specs(planned, work / "specs")
     measurements = planned.study.measurements
     data_files = [] if measurements is None else files_of(measurements).values()

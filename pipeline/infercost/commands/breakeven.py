@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
             "--input direction.hbf.price --range '0.1 USD/GB' '100 USD/GB'"
         ),
     )
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     parser.add_argument("--input", required=True, metavar="PATH", help="dotted path to vary")
     parser.add_argument("--range", nargs=2, required=True, metavar=("LOW", "HIGH"))
     parser.add_argument("--metric", default="cost_per_mtoken_usd", help="default: %(default)s")

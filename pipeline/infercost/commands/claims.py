@@ -147,7 +147,7 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
 
 
 def _print_ledger(verdicts: list[Verdict]) -> None:
-    from infercost.claims import rule_of
+    from infercost.claims import UNTESTED, rule_of
 
     rows = [
         [
@@ -168,6 +168,8 @@ def _print_ledger(verdicts: list[Verdict]) -> None:
     print_table("", [*headings, "error", "study"], rows)
     counts = {v.verdict: sum(o.verdict == v.verdict for o in verdicts) for v in verdicts}
     print(", ".join(f"{count} {word}" for word, count in sorted(counts.items())))
+    if UNTESTED in counts:
+        print(f"{UNTESTED}: not computed here yet; 'make claims' computes all their studies")
 
 
 def _number(value: float) -> str:

@@ -13,6 +13,7 @@ from infercost.commands.output import (
     change,
     console,
     print_json,
+    print_notes,
     print_table,
     shown,
     what_binds,
@@ -56,7 +57,9 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("first", metavar="A", help="overrides of the first design, in quotes")
     parser.add_argument("second", metavar="B", help="overrides of the second design, in quotes")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="what holds for both")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="what holds for both"
+    )
     parser.add_argument("--best", action="store_true", help="each at its own best operating point")
     parser.add_argument(
         "--total",
@@ -71,11 +74,15 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print both designs; infeasible ones are shown as such, with what ran out."""
+    from infercost.question import winning
+
     dirs = tuple(arguments.config_dir)
     designs = [
-        _design([*arguments.overrides, *_overrides(text)], dirs, arguments)
+        _design(winning(arguments.overrides, _overrides(text)), dirs, arguments)
         for text in (arguments.first, arguments.second)
     ]
+    first, second = (design.pop("idle") for design in designs)
+    print_notes(_notes(first, second, arguments.overrides))
     content = _compared(designs, arguments.total)
     if arguments.json:
         print_json(content)
@@ -106,14 +113,27 @@ def _design(
     overrides: list[str], dirs: tuple[str, ...], arguments: argparse.Namespace
 ) -> dict[str, Any]:
     from infercost.commands.explain import asked, explained
+    from infercost.effects import chosen_anyway, idle
 
     options, composed, grid, point = asked(overrides, dirs)
     limit = 0
     if arguments.best:
         from infercost.operating import best_point, usual_search
 
-        grid, point, limit = best_point(options, composed, usual_search(TOTALS[arguments.total]))
-    return {**explained(composed, grid, point, limit), "inputs": _inputs(composed.raw)}
+        how = usual_search(TOTALS[arguments.total])
+        found = [str(fault) for fault in chosen_anyway(options.question, how.over, "--best")]
+        grid, point, limit = best_point(options, composed, how)
+    else:  # what changes nothing at a best point may have chosen it
+        found = idle(options.question, options)
+    told = explained(composed, grid, point, limit)
+    return {**told, "inputs": _inputs(composed.raw), "idle": found}
+
+
+def _notes(first: list[str], second: list[str], both: list[str]) -> list[str]:
+    """Notes of each design, and of what holds for both where it is idle in both."""
+    common = [line for line in first if line in second]
+    one = [line for line in (*first, *second) if line not in common]
+    return [*common, *(line for line in one if not any(f"'{text}'" in line for text in both))]
 
 
 def _inputs(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -227,6 +227,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(found)
     else:
+        if not found:
+            print(f"no version below {arguments.root}: nothing to check", file=sys.stderr)
         for name, faults in found.items():
             print(f"{name}: " + ("as published" if not faults else f"{len(faults)} faults"))
             print("".join(f"  {fault}\n" for fault in faults), end="")

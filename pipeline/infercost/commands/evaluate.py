@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from infercost.commands.arguments import add_config_dir, add_json
-from infercost.commands.output import print_json, print_table
+from infercost.commands.output import print_json, print_notes, print_table
 from infercost.errors import SpecError
 
 VERDICT = ("feasible", "limited_by", "bound")
@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
         ),
         epilog="example: infercost evaluate hardware=h100-sxm,mi300x batch=1,8,64 --out points.csv",
     )
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     parser.add_argument("--out", type=Path, help="write all columns to this .parquet or .csv file")
     add_json(parser, "all columns of every point as JSON; of draws, median and 80 % interval")
     add_config_dir(parser)
@@ -38,7 +38,9 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write all columns to a file, or print the main ones."""
+    from infercost.effects import idle
     from infercost.evaluation import evaluate_arrow
+    from infercost.question import ask
 
     out: Path | None = arguments.out
     if out is not None and out.suffix not in (".parquet", ".csv"):
@@ -48,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     if out is not None and not out.absolute().parent.is_dir():
         raise SpecError(f"--out {out}", "", "its folder is not there", "Make it first")
     table = evaluate_arrow(arguments.overrides, tuple(arguments.config_dir))
+    print_notes(idle(ask(arguments.overrides, tuple(arguments.config_dir))))
     if out is None and arguments.json:
         print_json(_records(table.to_pandas()))
     elif out is None and "draw" in table.column_names:

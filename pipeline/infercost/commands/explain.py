@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from infercost.commands.arguments import add_config_dir
 from infercost.commands.mitigation_tables import mitigation_rows, print_mitigations
-from infercost.commands.output import bar, console, print_json, print_table, shown_unit
+from infercost.commands.output import (
+    bar,
+    console,
+    print_json,
+    print_notes,
+    print_table,
+    shown_unit,
+)
 from infercost.commands.tier_tables import print_change, print_tiers
 from infercost.commands.uncertain_inputs import nominal_inputs, told
 from infercost.errors import SpecError
@@ -51,7 +58,7 @@ def add_parser(commands: Any) -> None:
         description="Evaluate one design point and take it apart. Overrides are Hydra's.",
         epilog="example: infercost explain hardware=mi300x model=deepseek-v3 plan.tp=8 batch=64",
     )
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     parser.add_argument("--json", action="store_true", help="everything as JSON")
     parser.add_argument(
         "--trace",
@@ -64,7 +71,10 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one point; an infeasible one is shown as such, with what ran out."""
+    from infercost.effects import idle
+
     options, composed, grid, point = asked(arguments.overrides, tuple(arguments.config_dir))
+    print_notes(idle(options.question, options))
     content = explained(composed, grid, point)
     if arguments.trace:
         _check_traceable(arguments.trace, composed, content)

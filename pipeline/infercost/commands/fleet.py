@@ -27,7 +27,7 @@ def add_parser(commands: Any) -> None:
         epilog="example: infercost fleet training-cools sites.metro.power='200 MW' money='2 GUSD'",
     )
     parser.add_argument("scenario", help="option of the group fleet")
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     parser.add_argument(
         "--ends", action="store_true", help="what changes at both ends of each of its ranges"
     )

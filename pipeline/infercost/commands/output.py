@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,6 +58,12 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     if title:
         out.print(f"\n{title}", style="bold", markup=False)
     out.print(table)
+
+
+def print_notes(lines: Iterable[str]) -> None:
+    """What a reader of a result should know, beside it."""
+    for line in lines:
+        print(f"infercost: note: {line}", file=sys.stderr)
 
 
 def print_json(content: Any) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from infercost.commands.arguments import add_config_dir
-from infercost.commands.output import console, print_json, print_table
+from infercost.commands.output import console, print_json, print_notes, print_table
 from infercost.errors import SpecError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def add_parser(commands: Any) -> None:
         " (conf/serving) for the scheduler, caches, replicas and pools.",
         epilog="example: infercost replay model=llama-3.1-70b serving=prefill-first --rate 2,4,8",
     )
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     parser.add_argument(
         "--rate", default="", help="requests per second, or several; default: the trace's own"
     )
@@ -55,7 +56,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay at each rate, or search one, and print what users and operators see."""
-    from infercost.serving.ask import asked_service
+    from infercost.serving.ask import asked_service, idle_serving, sorted_words
     from infercost.serving.requests import thinned
     from infercost.serving.search import Objective, largest_rate
 
@@ -64,13 +65,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise SpecError("--requests, --seed", "", "is negative", "Write a count")
     if arguments.every < 1:
         raise SpecError("--every", "", "is below 1", "Write 1 for all requests")
+    dirs = tuple(arguments.config_dir)
     service, requests = asked_service(
         arguments.overrides,
-        tuple(arguments.config_dir),
+        dirs,
         arguments.requests,
         rates[0] if rates else None,
         arguments.seed,
     )
+    print_notes(idle_serving(sorted_words(arguments.overrides), dirs))
     requests = thinned(requests, arguments.every, arguments.poisson, arguments.seed)
     if arguments.slo:
         workload = getattr(service, "cloud", service).case.workload
@@ -81,7 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
         found = largest_rate(service, requests, Objective(slo.ttft, slo.tpot), seed=arguments.seed)
         rates = [found.rate] if found.rate else []
         if not rates:
-            print(f"No rate keeps TTFT {slo.ttft:g} s and TPOT {slo.tpot:g} s for 90 % of requests")
+            none = f"No rate keeps TTFT {slo.ttft:g} s and TPOT {slo.tpot:g} s for 90 % of requests"
+            print(none, file=sys.stderr if arguments.json else sys.stdout)
+            if arguments.json:
+                print_json([])
             return 0
     told = []
     loads = [requests.at_rate(rate) for rate in rates] or [requests]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from infercost.explorer.cube import Cube
 from infercost.explorer.error import overrides_at
-from infercost.question import ENDS
+from infercost.question import ENDS, winning
 
 if TYPE_CHECKING:
     from infercost.datasets import Version
@@ -59,7 +59,7 @@ def ends_of(version: Version, cube: Cube) -> list[Ends]:
     place = first_design(cube) | {
         "direction": ",".join(text for forms in named.values() for text in forms.values())
     }
-    rows = evaluate([*version.manifest()["chosen"], *overrides_at(place)])
+    rows = evaluate(winning(version.manifest()["chosen"], overrides_at(place)))
     rows = rows.set_index("direction")
     tpot, cost = (rows[name].where(rows["feasible"]).to_dict() for name in TOLD)
     found = [

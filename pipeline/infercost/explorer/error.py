@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infercost.explorer.cube import Axis, Cube
+from infercost.question import winning
 
 if TYPE_CHECKING:
     from infercost.datasets import Version
@@ -46,7 +47,7 @@ def error_of(version: Version, cube: Cube) -> Error:
         told = {name: cube.at(place, name) for name in CHECKED if name in cube.metrics}
         if any(np.isnan(value) for value in told.values()):
             continue
-        row = evaluate([*chosen, *overrides_at(place)]).iloc[0]
+        row = evaluate(winning(chosen, overrides_at(place))).iloc[0]
         if row["feasible"]:
             places += 1
             errors += [abs(value / row[name] - 1.0) for name, value in told.items()]

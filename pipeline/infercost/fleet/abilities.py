@@ -8,11 +8,14 @@ power and devices decide what is bought; the cost model only tells rates, energy
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infercost.compose import ComposedCase, Options
 from infercost.directions import directed
-from infercost.operating import best_point, usual_search
+from infercost.effects import refuse_chosen
+from infercost.errors import SpecError
+from infercost.evaluation import pinned
+from infercost.operating import best_point, usual_grid, usual_search
 from infercost.placement import LIMITS
 from infercost.question import Question, ask, checked_options
 from infercost.registry import metrics
@@ -53,7 +56,13 @@ class Abilities:
 
 def question_of(fleet: Fleet, dirs: tuple[str, ...] = ()) -> Question:
     """The question over all options that the fleet names. Raises `SpecError`."""
-    asked = ask(fleet.overrides, dirs)
+    asked, place = ask(fleet.overrides, dirs), f"fleet '{fleet.name}'"
+    many = [group for group, names in asked.options.items() if len(names) > 1]
+    many += [axis.name for axis in (*asked.axes, *asked.labels) if axis.size > 1]
+    if many or asked.draws is not None:
+        fault = "takes one value: a fleet is planned for one"
+        raise SpecError(place, f"overrides: {(*many, 'draw')[0]}", fault, "Write a fleet of each")
+    refuse_chosen(asked, usual_grid("cost_per_mtoken_usd")["over"], "the plan of a fleet")
     served = [d for d in fleet.demand.values() if isinstance(d, Served)]
     named = {
         "hardware": [kind.hardware for kind in fleet.kinds.values()],
@@ -65,16 +74,17 @@ def question_of(fleet: Fleet, dirs: tuple[str, ...] = ()) -> Question:
     options = dict(asked.options)
     for group, names in named.items():
         if names:
-            place = f"fleet '{fleet.name}'"
             once = tuple(dict.fromkeys(names))
             options[group] = checked_options(group, once, asked.dirs, place)
-    return Question(options, asked.fixed, dirs=asked.dirs)
+    return replace(asked, options=options)
 
 
 def abilities(fleet: Fleet, options: Options) -> Abilities:
     """Every kind at its own best operating point for every class."""
     cases = {
-        tuple(c.options[g] for g in ("hardware", "direction", "model", "workload", "trend")): c
+        tuple(c.options[g] for g in ("hardware", "direction", "model", "workload", "trend")): (
+            pinned(options, c)
+        )
         for c in options.cases()
     }
     anyhow = next(iter(cases))[2:]

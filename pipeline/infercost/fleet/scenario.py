@@ -6,13 +6,11 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from infercost.compose import compose_fleet
 from infercost.errors import SpecError, nearest
 from infercost.faults import spec_faults
 from infercost.paths import config_dirs
-from infercost.question import checked_options
+from infercost.question import checked_options, note_repeats, read_value
 from infercost.specs.fleet import Fleet
 
 Plain = dict[str, Any]
@@ -32,6 +30,7 @@ def content_of(name: str, dirs: tuple[str, ...] = (), overrides: Sequence[str] =
     content = compose_fleet(base, folders)
     if end:
         content = _changed(content, _ends(content, base)[_known(content, base, end)], name)
+    note_repeats(overrides)
     return _changed(content, dict(map(_read, overrides)), "override") if overrides else content
 
 
@@ -71,7 +70,7 @@ def _read(text: str) -> tuple[str, Any]:
     path, sign, value = text.lstrip("+").partition("=")
     if not sign or not path:
         raise SpecError(f"override '{text}'", "", "sets nothing", "Write path=value")
-    return path, yaml.safe_load(value)
+    return path, read_value(text, value)
 
 
 def _changed(content: Plain, values: Mapping[str, Any], place: str) -> Plain:

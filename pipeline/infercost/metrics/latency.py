@@ -119,7 +119,10 @@ def decode_device_time_per_moutput(point: Evaluation) -> Array:
 
 @metric("1", "MFU")
 def decode_mfu(point: Evaluation) -> Array:
-    """Model FLOPs of a decode step over what the devices' dense peak gives in its time."""
+    """Model FLOPs of a decode step over what the devices' dense peak gives in its time.
+
+    Units near memory have arithmetic of their own: with them it may pass 1, as in prefill.
+    """
     return point.decode.flops / (point.step_time * point.layout.peak)
 
 

@@ -140,9 +140,9 @@ def decode_memory_power(point: Evaluation) -> Array:
 
 @metric("1", "B_max", always=True)
 def batch_for_memory(point: Evaluation) -> Array:
-    """Sequences at the mean context whose KV cache fills the replica's free memory."""
+    """Sequences at the mean context whose KV cache fills the replica's free memory, if any is."""
     kept = point.memory.weights + point.memory.activations + point.memory.context
-    free = point.memory.room - kept
+    free = np.maximum(point.memory.room - kept, 0.0)
     return free * point.case.plan.dp / _known(point.kv_bytes_per_sequence)
 
 

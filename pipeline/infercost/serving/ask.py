@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from infercost.compose import ComposedCase, Options
 from infercost.draws import full_path
 from infercost.errors import SpecError, SpecErrors, nearest
-from infercost.evaluation import typed_axis
+from infercost.evaluation import pinned
 from infercost.faults import spec_faults
-from infercost.grid import replaced
 from infercost.paths import config_dirs
-from infercost.question import ask, option_names
+from infercost.question import ask, key_of, note_repeats, option_names, read_value, winning
 from infercost.resolve import content_of
 from infercost.serving.edge import EdgeAndCloud, edge_of
 from infercost.serving.requests import Arrivals, of_workload
@@ -49,6 +46,10 @@ def asked_service(
     `infercost evaluate`. Raises `SpecError`.
     """
     words = sorted_words(overrides)
+    for text in words.case:
+        if key_of(text) == "batch":
+            fault = "sets nothing: a replay forms its batches pass by pass"
+            raise SpecError(f"override '{text}'", "", fault, "Set serving.max_sequences instead")
     case = one_case(words.case, dirs)
     serving = serving_of(words.serving, dirs)
     prefill = _changed(
@@ -73,7 +74,7 @@ def _changed(
         fault = f"there is no {what} pool" if what == "prefill" else "there is no machine of users"
         raise SpecError(f"override '{what}.{changes[0]}'", what, fault, f"Take {remedy}")
     try:
-        return one_case([*without(words.case, changes), *changes], dirs)
+        return one_case(winning(words.case, changes), dirs)
     except SpecErrors as errors:
         raise SpecErrors(_as_typed(one, what) for one in errors.faults) from None
     except SpecError as error:
@@ -95,7 +96,8 @@ def _as_typed(error: SpecError, what: str) -> SpecError:
 
 
 def sorted_words(overrides: list[str]) -> Words:
-    """Overrides by what they speak of."""
+    """Overrides by what they speak of; warns where two set the same."""
+    note_repeats(overrides)
     words = Words([], [], [], [])
     for text in overrides:
         if text.startswith(("serving=", "serving.")):
@@ -107,12 +109,6 @@ def sorted_words(overrides: list[str]) -> Words:
         else:
             words.case.append(text)
     return words
-
-
-def without(others: list[str], changed: list[str]) -> list[str]:
-    """Overrides but those whose keys are changed."""
-    keys = {text.partition("=")[0] for text in changed}
-    return [text for text in others if text.partition("=")[0] not in keys]
 
 
 def one_case(overrides: list[str], dirs: tuple[str, ...]) -> Case:
@@ -129,12 +125,7 @@ def one_composed(overrides: list[str], dirs: tuple[str, ...]) -> ComposedCase:
         raise SpecError("replay", "", f"the overrides span {question.size} points", "Name one")
     options = Options(question)
     _check_certain(overrides, options)
-    composed = next(iter(options.cases()))
-    case = composed.case
-    for axis in options.question.axes:  # overrides of directions are axes of one point
-        for path, values in typed_axis(options, composed, axis).values.items():
-            case = replaced(case, path.split("."), float(values[0]))
-    return replace(composed, case=case)
+    return pinned(options, next(iter(options.cases())))
 
 
 _DRAWN = "Name the value to replay; draws are for 'infercost evaluate draw=256' and studies"
@@ -158,7 +149,7 @@ def serving_of(words: list[str], dirs: tuple[str, ...] = ()) -> Serving:
     for text in words:
         if text.startswith("serving."):
             path, _, value = text.removeprefix("serving.").partition("=")
-            _put(content, path.split("."), yaml.safe_load(value) if value else None)
+            _put(content, path.split("."), read_value(text, value) if value else None)
     faults = spec_faults("serving", content)
     if faults:
         place = f"serving '{name}'"
@@ -168,6 +159,26 @@ def serving_of(words: list[str], dirs: tuple[str, ...] = ()) -> Serving:
     if bare:
         raise SpecError(f"serving '{name}'", bare[0], "has no source", "Name one under 'sources'")
     return serving
+
+
+def idle_serving(words: Words, dirs: tuple[str, ...] = ()) -> list[str]:
+    """One line for each key of serving that another one keeps from acting."""
+    serving = serving_of(words.serving, dirs)
+    needs = {
+        "speculation.acceptance": (serving.speculation.drafted > 0, "speculation.drafted above 0"),
+        "speculation.draft_time": (serving.speculation.drafted > 0, "speculation.drafted above 0"),
+        "routing": (serving.replicas > 1, "replicas above 1"),
+        "imbalance": (serving.routing == "prefix-aware", "routing=prefix-aware"),
+        "prefix_tiers": (serving.prefix_cache, "prefix_cache=true"),
+        "transfer_bandwidth": (serving.prefill_replicas > 0, "prefill_replicas above 0"),
+        "transfer_latency": (serving.prefill_replicas > 0, "prefill_replicas above 0"),
+    }
+    return [
+        f"override '{text}' changes nothing without serving.{what}"
+        for text in words.serving
+        for acts, what in [needs.get(key_of(text).removeprefix("serving."), (True, ""))]
+        if not acts
+    ]
 
 
 def _content(folders: tuple[Path, ...], name: str) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from infercost.compose import Options
 from infercost.errors import SpecError
 from infercost.parts import write_table
-from infercost.question import ask
-from infercost.serving.ask import asked_service, sorted_words, without
+from infercost.question import ask, winning
+from infercost.serving.ask import asked_service, sorted_words
 from infercost.serving.ask import serving_of as _serving_of
 from infercost.serving.closed import capacity, steady_state
 from infercost.serving.edge import EdgeAndCloud
@@ -29,13 +29,14 @@ def described(study: Replays, dirs: tuple[str, ...] = ()) -> dict[str, Plain]:
     """The plain description of each part: its words, and all that they resolve to."""
     parts = {}
     for label, words in study.cases.items():
-        told = sorted_words([*study.overrides, *words])
+        words = winning(study.overrides, words)
+        told = sorted_words(words)
         resolved = Options(ask(told.case, dirs)).to_plain()
         how = _serving_of(told.serving, dirs).model_dump()
         parts[label] = {
             "replays": study.model_dump(exclude={"cases"}),
             "case": label,
-            "words": [*study.overrides, *words],
+            "words": words,
             "rows": len(study.loads) + len(study.variations) * len(study.variation_loads) + 1,
             "options": {
                 **resolved["options"],
@@ -51,7 +52,7 @@ def _options_of(case: list[str], changes: list[str], dirs: tuple[str, ...]) -> P
     """Options of a pool that differs from the case."""
     if not changes:
         return {}
-    found: Plain = Options(ask([*without(case, changes), *changes], dirs)).to_plain()["options"]
+    found: Plain = Options(ask(winning(case, changes), dirs)).to_plain()["options"]
     return found
 
 

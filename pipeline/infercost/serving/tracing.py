@@ -16,8 +16,8 @@ from infercost.cost import Evaluation
 from infercost.equations import availability, energy, money
 from infercost.errors import SpecError, closest
 from infercost.places import place_of
-from infercost.question import ask
-from infercost.serving.ask import DEFAULT, one_composed, sorted_words, without
+from infercost.question import ask, winning
+from infercost.serving.ask import DEFAULT, one_composed, sorted_words
 from infercost.serving.edge import EdgeAndCloud
 from infercost.serving.requests import Arrivals
 from infercost.serving.service import Service
@@ -112,7 +112,7 @@ class ReplayTracer:
 
     def tracer(self, changes: Sequence[str], always: bool) -> Tracer:
         """Trees of the case with some changes; `always` pays for it busy or not."""
-        words = [*without(self.words.case, list(changes)), *changes]
+        words = winning(self.words.case, changes)
         composed = one_composed(words, self.given)
         case = composed.case
         if always:

@@ -85,8 +85,10 @@ KgCO2ePerByteField: TypeAlias = Annotated[float, _KG_B.parser, Field(ge=0), _KG_
 KgCO2ePerJouleField: TypeAlias = Annotated[float, _KG_J.parser, Field(ge=0), _KG_J]
 
 _REAL = BeforeValidator(_integer_as_real)
-CountField: TypeAlias = Annotated[int, Field(ge=1)]
-CountOrZeroField: TypeAlias = Annotated[int, Field(ge=0)]
+MOST = 10**15
+"""Largest count: all up to it are exact as 64-bit floats, and no product of a few overflows."""
+CountField: TypeAlias = Annotated[int, Field(ge=1, le=MOST)]
+CountOrZeroField: TypeAlias = Annotated[int, Field(ge=0, le=MOST)]
 TokensField: TypeAlias = Annotated[float, _REAL, Field(gt=0)]
 OutputTokensField: TypeAlias = Annotated[float, _REAL, Field(gt=1)]
 TokensOrZeroField: TypeAlias = Annotated[float, _REAL, Field(ge=0)]

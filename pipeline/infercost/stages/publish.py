@@ -14,6 +14,7 @@ from infercost.landing import land_text
 from infercost.lookup import cited, sources
 from infercost.paths import config_dirs
 from infercost.provenance import canonical, code_digest, digest, package_versions
+from infercost.question import winning
 from infercost.specs.study import Study
 from infercost.studies import code_of, load_study
 from infercost.workplan import WorkPlan, read_plan
@@ -62,7 +63,7 @@ def about(plan: WorkPlan, work: Path) -> dict[str, Any]:
         "question": study.question,
         "definition": question,
         "overrides": plan.overrides,
-        "chosen": [*study.overrides, *plan.overrides],
+        "chosen": winning(study.overrides, plan.overrides),
         "parts": {
             label: {name: value for name, value in part.items() if name != "options"}
             for label, part in parts.items()

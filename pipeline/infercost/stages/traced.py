@@ -17,9 +17,8 @@ from typing import Any
 from infercost.datasets import Version
 from infercost.places import COMBINING, combination
 from infercost.quantities import quantity
-from infercost.question import NO_DIRECTION
+from infercost.question import NO_DIRECTION, winning
 from infercost.report import Traced
-from infercost.serving.ask import without
 from infercost.specs.case import GROUPS
 from infercost.specs.study import Replays, Study
 from infercost.stages.aggregate import connect, query
@@ -121,7 +120,7 @@ def row_words(chosen: list[str], row: Mapping[str, Any]) -> list[str]:
     own += [f"{path}={int(row[name])}" for name, path in PLAN_COLUMNS.items()]
     own += [word for name, value in row.items() for word in _value(row, name, value)]
     others = [text for text in chosen if text.lstrip("+").partition("=")[0] not in GROUPS]
-    return [*without(others, own), *own]
+    return winning(others, own)
 
 
 def _value(row: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
@@ -140,7 +139,7 @@ def _value(row: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
 
 def replay_words(study: Replays, row: Mapping[str, Any]) -> list[str]:
     """The replay of a row at the arrivals of its trace."""
-    words = ["replay", *study.overrides, *map(str, study.cases[row["case"]])]
+    words = ["replay", *winning(study.overrides, map(str, study.cases[row["case"]]))]
     words += ["--rate", repr(float(row["rate_per_s"]))]
     words += ["--requests", str(study.requests)] if study.requests else []
     words += ["--every", str(study.every)] if study.every > 1 else []

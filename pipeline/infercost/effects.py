@@ -1,0 +1,309 @@
+"""Overrides and axes that change nothing: told, so that a number that stays is no riddle.
+
+Nothing is listed by rule. A case is evaluated once more with what the option itself says in place
+of the override, and all columns are compared: what is left out of a formula, switched off by
+another key or hidden behind a limit that does not bind is found alike.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from infercost import evaluation
+from infercost.arrays import FloatArray
+from infercost.compose import ComposedCase, Options
+from infercost.cost import Evaluation
+from infercost.errors import NoEffect, SpecError, SpecErrors
+from infercost.evaluation import typed_axis
+from infercost.faults import Raw, spec_faults
+from infercost.grid import Grid, GridAxis
+from infercost.places import COMBINING
+from infercost.question import Axis, Question, ask, key_of
+from infercost.specs.case import GROUPS
+from infercost.specs.study import Sample
+from infercost.table import columns
+from infercost.witnesses import adapter, value_at
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_CASES = 64
+"""Cases that are looked at; of more nothing is said."""
+MOST_POINTS = 512
+"""Points of a case that are looked at: its axes are thinned to their ends beyond."""
+_ENDS_AND_MIDDLE = 3
+
+_WORDS = ("name", "sources", "family")
+"""Last steps of paths that no number stands at, or that only other commands read."""
+
+REASONS = {
+    "trend.dose": "trend 'none' adds nothing that a dose could scale",
+    "workload.slo": "objectives of service count in searches, such as compare --best and studies",
+    "hardware.price": "who rents pays no purchase price: take economics=owner",
+    "hardware.rental_price": "who owns pays no rent: take economics=rental",
+}
+"""Why a path may change nothing, by its start: what a reader might ask first."""
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """One case, over what is left of its axes: every column, and the number of good points."""
+
+    grid: Grid
+    content: dict[str, FloatArray]
+    feasible: bool
+
+
+def evaluate(overrides: list[str], dirs: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Evaluate every point that `overrides` span: one row each, infeasible ones included.
+
+    Overrides follow Hydra's grammar; lists, `range(...)`, `choice(...)` and, for options,
+    `glob(...)` make axes:
+
+        evaluate(["hardware=h100-sxm,b200-sxm", "model=llama-3.1-70b", "batch=1,8,64"])
+
+    Any numeric field is an axis by its dotted path, with its unit
+    (`hardware.memory.hbm.bandwidth=2 TB/s,4 TB/s`). `dirs` are folders of the user's own options.
+    `draw=256` draws the numbers that options state as uncertain, the same quantiles for every
+    design: a row per draw; `infercost.intervals` sums them up.
+    Columns are those of `infercost metrics`, after the keys. Raises `SpecError` with one line per
+    fault, and warns (`infercost.NoEffect`) of overrides and axes that change nothing.
+    """
+    frame = evaluation.evaluate(overrides, dirs)
+    for line in idle(ask(overrides, dirs)):
+        warnings.warn(line, NoEffect, stacklevel=2)
+    return frame
+
+
+def idle(question: Question, options: Options | None = None) -> list[str]:
+    """One line for each override and each axis that changes no column of any point looked at.
+
+    Silent where there are too many cases to look at, and where nothing is feasible: then rows say
+    what ran out.
+    """
+    if question.draws is not None:
+        return []
+    options = options or Options(question)
+    asked = options.question
+    single = [axis.name for axis in (*asked.axes, *asked.labels) if _alone(axis)]
+    fixed = [text for text in question.fixed if _is_number_of_a_case(key_of(text))]
+    swept = [axis.name for axis in (*asked.axes, *asked.labels) if axis.size > 1]
+    cases = list(islice(options.cases(), MOST_CASES + 1))
+    if len(cases) > MOST_CASES:
+        return []
+    moved = _Moved({name: set() for name in (*fixed, *single, *swept)})
+    base = _without(question) if fixed or single else None
+    seen: dict[tuple[object, ...], _Looked] = {}
+    feasible, looked_at = False, []
+    for composed in cases:
+        if not moved.idle():
+            return []
+        axes = _thinned([typed_axis(options, composed, axis) for axis in asked.axes])
+        looked_at.append(axes)
+        looked = _look(composed, axes)
+        feasible = feasible or looked.feasible
+        _along_axes(looked, moved)
+        _along_labels(composed, looked, seen, moved)
+        for name in (*fixed, *single):
+            if moved.is_open(name):
+                moved.add(name, _changed_by(name, composed, axes, looked, base))
+    if not feasible:
+        return []
+    where = "here"
+    if any(Grid(axes).size < _size(asked) for axes in looked_at):
+        where = f"at the {sum(Grid(axes).size for axes in looked_at)} points looked at"
+    return [_line(name, fixed, moved.columns[name], where) for name in moved.idle()]
+
+
+def _size(asked: Question) -> int:
+    """Points of a case."""
+    return math.prod(axis.size for axis in asked.axes)
+
+
+_MOVING = 2
+"""Columns that move from which on an input is no idle one: one may be its mere echo."""
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """Columns that each override and axis moves."""
+
+    columns: dict[str, set[str]]
+
+    def is_open(self, name: str) -> bool:
+        """Whether it is not known yet that an input matters."""
+        return name in self.columns and len(self.columns[name]) < _MOVING
+
+    def add(self, name: str, columns: set[str]) -> None:
+        """Note columns that moved."""
+        if name in self.columns:
+            self.columns[name] |= columns
+
+    def idle(self) -> list[str]:
+        """Inputs that move nothing, or one column alone."""
+        return [name for name in self.columns if self.is_open(name)]
+
+
+def chosen_anyway(
+    question: Question, over: Mapping[str, Any], who: str, sample: Sample | None = None
+) -> list[SpecError]:
+    """Faults of what a question sets although `who` searches over it."""
+    chosen = {path for name, values in over.items() for path in _paths(name, values)}
+    swept = [path for axis in (*question.axes, *question.labels) for path in axis.values]
+    swept += [] if sample is None else list(sample.over)
+    found = []
+    for name in (*question.fixed, *swept):
+        key = key_of(name).rpartition("@")[2]
+        if key in chosen:
+            what = f"override '{name}'" if name in question.fixed else f"axis '{name}'"
+            fault = f"sets nothing: {who} chooses {key} itself"
+            found.append(SpecError(what, "", fault, "Leave it out"))
+    return found
+
+
+def refuse_chosen(
+    question: Question, over: Mapping[str, Any], who: str, sample: Sample | None = None
+) -> None:
+    """Raise `SpecErrors` where a question sets what a search over `over` chooses."""
+    found = chosen_anyway(question, over, who, sample)
+    if found:
+        raise SpecErrors(found)
+
+
+def _paths(name: str, values: Any) -> Iterator[str]:
+    yield from values if isinstance(values, Mapping) else (name,)
+
+
+def _alone(axis: Axis) -> bool:
+    """Whether an axis is one value, as overrides of directions and mitigations are."""
+    return axis.size == 1 and axis.name.partition(".")[0] in COMBINING
+
+
+def _is_number_of_a_case(key: str) -> bool:
+    group, _, inner = key.rpartition("@")[2].partition(".")
+    return group in GROUPS and bool(inner) and inner.rpartition(".")[2] not in _WORDS
+
+
+def _line(name: str, overrides: list[str], moved: set[str], where: str) -> str:
+    key = key_of(name)
+    reason = next((why for path, why in REASONS.items() if f"{key}.".startswith(f"{path}.")), "")
+    what = f"override '{name}'" if name in overrides else f"'{name}'"
+    but = f" but {next(iter(moved))}" if moved else ""
+    return f"{what} changes no number {where}{but}" + (f": {reason}" if reason else "")
+
+
+def _without(question: Question) -> Options | None:
+    """The options as their files state them; nothing where they need an override to be whole."""
+    try:
+        return Options(replace(question, fixed=(), labels=(), axes=()))
+    except SpecError:
+        return None
+
+
+def _thinned(axes: Sequence[GridAxis]) -> tuple[GridAxis, ...]:
+    """Axes of few points as they are, of more by their ends and middle, or by their ends."""
+    thin = tuple(axes)
+    for most in (MOST_POINTS, _ENDS_AND_MIDDLE, 2):
+        thin = tuple(_picked(axis, most) for axis in axes)
+        if Grid(thin).size <= MOST_POINTS:
+            break
+    return thin
+
+
+def _picked(axis: GridAxis, most: int) -> GridAxis:
+    if axis.size <= most:
+        return axis
+    index = np.unique(np.linspace(0, axis.size - 1, most).round().astype(np.int64))
+    return GridAxis(axis.name, {path: v[index] for path, v in axis.values.items()}, axis.told)
+
+
+def _look(composed: ComposedCase, axes: tuple[GridAxis, ...]) -> _Looked:
+    grid = Grid(axes)
+    part = columns(Evaluation(grid.bind(composed.case)), grid, composed.options, composed.labels)
+    limit = grid.flat(part.limit)
+    content = {name: grid.flat(value) for name, value in part.values.items()}
+    content |= {"limited_by": limit, "bound": np.where(limit > 0, 0.0, grid.flat(part.bound))}
+    return _Looked(grid, content, bool(np.any(limit == 0)))
+
+
+def _same(a: FloatArray, b: FloatArray) -> bool:
+    return bool(np.allclose(a, b, rtol=1e-12, atol=0.0, equal_nan=True))
+
+
+def _differing(a: _Looked, b: _Looked) -> set[str]:
+    return {name for name, column in a.content.items() if not _same(column, b.content[name])}
+
+
+def _along_axes(looked: _Looked, moved: _Moved) -> None:
+    """Note which columns differ along each axis."""
+    for position, axis in enumerate(looked.grid.axes):
+        for name, column in looked.content.items() if moved.is_open(axis.name) else ():
+            lanes = np.moveaxis(column.reshape(looked.grid.shape), position, 0)
+            if not _same(lanes[1:], np.broadcast_to(lanes[:1], lanes[1:].shape)):
+                moved.add(axis.name, {name})
+
+
+def _along_labels(
+    composed: ComposedCase,
+    looked: _Looked,
+    seen: dict[tuple[object, ...], _Looked],
+    moved: _Moved,
+) -> None:
+    """Note which columns differ from those of the first case that differs in one text alone."""
+    for name in composed.labels:
+        others = {path: text for path, text in composed.labels.items() if path != name}
+        key = (name, *composed.options.values(), *map(str, others.items()))
+        first = seen.setdefault(key, looked)
+        if first is not looked and first.grid.shape == looked.grid.shape:
+            moved.add(name, _differing(first, looked))
+
+
+def _changed_by(
+    name: str,
+    composed: ComposedCase,
+    axes: tuple[GridAxis, ...],
+    looked: _Looked,
+    base: Options | None,
+) -> set[str]:
+    """Columns that differ where a case does without an override; all where it cannot."""
+    every, group, _, inner = set(looked.content), *key_of(name).rpartition("@")[2].partition(".")
+    option = composed.options[group]
+    if base is None:
+        return every
+    if group in COMBINING and inner.partition(".")[0] not in base.raw[group][option]:
+        return set()
+    content, stated = _put_back(composed.raw[group], base.raw[group][option], inner.split("."))
+    kept = tuple(axis for axis in axes if axis.name != name)
+    if not stated or spec_faults(group, content):
+        return every
+    typed = adapter(group).validate_python(content)
+    given = [float(axis.values[name][0]) for axis in axes if axis.name == name]
+    if given == [value_at(typed, inner)] if given else typed == getattr(composed.case, group):
+        return every  # it says what stands there
+    case = composed.case.model_copy(update={group: typed})
+    try:
+        return _differing(looked, _look(replace(composed, case=case), kept))
+    except SpecError:
+        return every
+
+
+def _put_back(content: Raw, base: Raw, steps: list[str]) -> tuple[Raw, bool]:
+    """An option with what its file says at a path, or nothing there; whether it has that path."""
+    head, *rest = steps
+    if head not in content:
+        return content, False
+    if not rest:
+        without = {key: value for key, value in content.items() if key != head}
+        return ({**content, head: base[head]} if head in base else without), True
+    there, below = content[head], base.get(head)
+    if not isinstance(there, dict) or not isinstance(below, dict | None):
+        return content, False
+    inner, stated = _put_back(there, below or {}, rest)
+    return {**content, head: inner}, stated
