@@ -375,6 +375,27 @@ def test_late_answers_of_a_cascade_wait_for_the_try() -> None:
     assert number(told["ttft_p90_s"](cascade)) == pytest.approx(whole + alone, rel=1e-12)
 
 
+def test_a_cascade_shows_an_answer_once_it_is_whole() -> None:
+    """A quarter is read when the small model has written it, the rest waits for the large one's
+    first token after that; from arrival to the last token it is w and w + e, as w is written."""
+    cascade = point(*TARGET, "+mitigation=cascade", "mitigation.cascade.share=0.25")
+    small = point("model=llama-3.1-8b", *TARGET[1:], "plan.tp=1")
+    told = {name: column.evaluate for name, column in metrics().items()}
+    whole, large = number(told["e2e_latency_s"](small)), point(*TARGET)
+    first, last = (number(told[name](large)) for name in ("ttft_s", "e2e_latency_s"))
+    assert number(told["ttft_s"](cascade)) == pytest.approx(whole + 0.75 * first, rel=1e-12)
+    assert number(told["e2e_latency_s"](cascade)) == pytest.approx(whole + 0.75 * last, rel=1e-12)
+
+
+def test_a_router_shows_answers_as_they_are_written() -> None:
+    routed = point(*TARGET, "+mitigation=routing", "mitigation.routing.share=0.25")
+    small = point("model=llama-3.1-8b", *TARGET[1:], "plan.tp=1")
+    told = {name: column.evaluate for name, column in metrics().items()}
+    for name in ("ttft_s", "e2e_latency_s"):
+        light, large = number(told[name](small)), number(told[name](point(*TARGET)))
+        assert number(told[name](routed)) == pytest.approx(0.25 * light + 0.75 * large, rel=1e-12)
+
+
 def test_a_student_is_its_own_model() -> None:
     taught = point("model=llama-3.1-70b", *TARGET[1:], "+mitigation=distillation")
     student = point("model=qwen2.5-32b", *TARGET[1:])
