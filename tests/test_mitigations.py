@@ -16,6 +16,7 @@ from infercost.cost import Evaluation
 from infercost.equations.speculation import expected_tokens, measured_tokens
 from infercost.errors import SpecError
 from infercost.mitigations.apply import mitigated
+from infercost.operators.base import HEAD
 from infercost.operators.stack import blocks, weight_bytes_per_device
 from infercost.paths import CONF
 from infercost.question import ask, option_names
@@ -200,10 +201,41 @@ def test_a_draft_model_of_another_family_is_refused() -> None:
 
 
 def test_four_bit_weights_take_a_share_of_the_bytes() -> None:
-    """4.5 bits (group of 32 with a 16-bit scale) over 16: 0.28125."""
-    plain, w4 = point(*TARGET), point(*TARGET, "+mitigation=w4")
+    """4.5 bits (group of 32 with a 16-bit scale) over 16: 0.28125, where tables are not spared."""
+    plain = point(*TARGET)
+    w4 = point(*TARGET, "+mitigation=w4", "mitigation.w4.spares_tables=false")
     ratio = weight_bytes_per_device(w4.layout) / weight_bytes_per_device(plain.layout)
     assert number(ratio) == pytest.approx(4.5 / 16, rel=1e-12)
+
+
+def test_embeddings_and_head_may_stay_wide() -> None:
+    """Llama-3.1-8B: two tables of 128,256 x 4,096 in 16 bits, 6.979e9 entries in 4.5; a step reads
+    one row of the first and all of the second."""
+    base = ("model=llama-3.1-8b", "plan=base", "hardware=h100-sxm", "calibration=ideal", "batch=1")
+    w4 = point(*base, "workload=snapshot", "workload.context=8", "+mitigation=w4")
+    table = 2 * 128256 * 4096
+    rest = 32 * (2 * 4096**2 + 2 * 4096 * 1024 + 3 * 4096 * 14336) * 4.5 / 8
+    assert number(weight_bytes_per_device(w4.layout)) == pytest.approx(2 * table + rest, rel=1e-9)
+    read = sum(
+        number(operator.count) * number(operator.traffic.get("weights", 0.0))
+        for block in w4.decode_blocks
+        for operator in block.operators
+    )
+    assert read == pytest.approx(table + 2 * 4096 + rest, rel=1e-9)
+
+
+@pytest.mark.parametrize(("name", "peak"), [("nvfp4", "bf16"), ("fp8", "bf16"), ("w4", "bf16")])
+def test_a_head_that_stays_wide_is_multiplied_wide(name: str, peak: str) -> None:
+    """It is neither converted nor computed in the format of the layers."""
+    at = point(*TARGET[:1], "hardware=b200-sxm", f"+mitigation={name}", "batch=4")
+    head = next(o for b in at.decode_blocks for o in b.operators if o.name == HEAD)
+    assert number(head.peak) == number(dict(at.case.hardware.peak_dense)[peak])
+    assert number(head.conversion) == 0
+
+
+def test_tables_stay_as_wide_as_the_first_of_two_formats_found_them() -> None:
+    both = point(*TARGET, "+mitigation=[w8,w4]")
+    assert both.case.mechanisms.tables == "bf16"
 
 
 def test_dequantisation_takes_its_operations_once_per_tile() -> None:

@@ -157,8 +157,8 @@ CATALOGUE = {
 """Rounded and highest speed-ups of summaries: the run that they are of, and whether they are met.
 
 Of the others Leviathan's are rows S125 to S128 (two of four by the closed form, a third where texts
-differ), DeepSeek's is in tests/test_mitigations.py; EAGLE-1's (S129) has no tokens per pass in what was read, Medusa's and
-LayerSkip's (S132 to S138) neither model nor device.
+differ), DeepSeek's is in tests/test_mitigations.py; EAGLE-1's (S129) has no tokens per pass in what
+was read, Medusa's and LayerSkip's (S132 to S138) neither model nor device.
 """
 
 

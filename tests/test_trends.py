@@ -259,6 +259,6 @@ def test_skew_may_go_with_experts_of_the_same_trend() -> None:
 def test_a_dose_of_none_takes_skew_and_steps_away(model: str, trend: str) -> None:
     """Dose 0 is even routing and the model's own steps."""
     base = (f"model={model}", "plan.ep=8")
-    plain, dosed = first(*base), first(*base, f"trend={trend}", "+trend.dose=0")
+    plain, dosed = first(*base), first(*base, f"trend={trend}", "trend.dose=0")
     others = [name for name in plain.index if name not in ("trend", "trend.dose")]
     pd.testing.assert_series_equal(plain[others], dosed[others])

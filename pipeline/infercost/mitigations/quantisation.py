@@ -33,6 +33,8 @@ class Quantisation(BaseMitigation):
     dispatch: StoredFormat = NATIVE
     combine: StoredFormat = NATIVE
     compute: ComputeFormat = NATIVE
+    spares_tables: bool = False
+    """Whether embeddings and head stay as they are when weights get narrower."""
     weight_operations: NonNegativeField = 0.0
     """Vector operations that convert one stored weight."""
     kv_operations: NonNegativeField = 0.0
@@ -63,6 +65,8 @@ class Quantisation(BaseMitigation):
             narrower["compute"] = self.compute
         formats = case.plan.formats.model_copy(update=narrower)
         mechanisms = case.mechanisms
+        if "weights" in narrower and self.spares_tables and mechanisms.tables is None:
+            mechanisms = replace(mechanisms, tables=stored_format(case, "weights"))
         if {"weights", "experts"} & set(narrower):
             cost = self.weight_operations / self.vector_share
             mechanisms = replace(mechanisms, weight_conversion=cost, conversion_rows=self.tile_rows)
