@@ -420,6 +420,11 @@ def test_late_answers_of_a_cascade_wait_for_the_try() -> None:
     assert number(told["ttft_p90_s"](cascade)) == pytest.approx(whole + alone, rel=1e-12)
 
 
+def test_one_lighter_model_is_enough() -> None:
+    with pytest.raises(SpecError, match="another model answers a share already"):
+        point(*TARGET, "+mitigation=[cascade,routing]")
+
+
 def test_a_cascade_shows_an_answer_once_it_is_whole() -> None:
     """A quarter is read when the small model has written it, the rest waits for the large one's
     first token after that; from arrival to the last token it is w and w + e, as w is written."""
