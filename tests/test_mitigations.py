@@ -234,8 +234,15 @@ def test_a_head_that_stays_wide_is_multiplied_wide(name: str, peak: str) -> None
 
 
 def test_tables_stay_as_wide_as_the_first_of_two_formats_found_them() -> None:
-    both = point(*TARGET, "+mitigation=[w8,w4]")
+    both = point(*TARGET, "+mitigation=[fp8,w4]")
     assert both.case.mechanisms.tables == "bf16"
+
+
+@pytest.mark.parametrize("pair", ["w8,w4", "kv8,kv4", "kv4,kv2"])
+def test_a_format_that_another_replaces_whole_is_refused(pair: str) -> None:
+    """Of `fp8,w4` activations and products stay (W4A8)."""
+    with pytest.raises(SpecError, match="nothing is left of an earlier one"):
+        point(*TARGET, f"+mitigation=[{pair}]")
 
 
 def test_dequantisation_takes_its_operations_once_per_tile() -> None:
@@ -333,6 +340,17 @@ def test_prefixes_are_found_once(overrides: tuple[str, ...], key: str) -> None:
         point(*TARGET, *overrides, "+mitigation=prefix-cache")
     assert key in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_prefix_cache_stands_in_front_of_a_pool_for_prefill() -> None:
+    """Behind it nothing would be found: the pool was sized without."""
+    with pytest.raises(SpecError, match="List it in front of"):
+        point(*TARGET, "+mitigation=[disaggregation,prefix-cache]")
+    alone, both = (
+        point(*TARGET, f"+mitigation=[{m}]")
+        for m in ("disaggregation", "prefix-cache,disaggregation")
+    )
+    assert price(both) < price(alone)
 
 
 def test_a_pool_on_the_devices_takes_their_memory() -> None:
