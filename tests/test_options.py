@@ -151,8 +151,10 @@ def test_every_study_can_be_planned(name: str) -> None:
 def test_every_source_is_used(sources: dict[str, Any]) -> None:
     keys = set(sources)
     used = set().union(*(cited(witness, keys) for _, witness in WITNESSES))
-    # Studies state prices of the day, tests expected values: both name their sources in words.
+    # Studies state prices of the day, tests and tables of reference what was measured: all name
+    # their sources in words.
     texts = [*(CONF / "study").glob("*.yaml"), *(ROOT / "tests").glob("test_*.py")]
+    texts += (ROOT / "data" / "reference").glob("*.csv")
     used |= set().union(*(cited(text.read_text(), keys) for text in texts))
     assert sorted(keys - used) == []
 

@@ -3,7 +3,8 @@
 `data/reference/speculation.csv` has what was published: with tokens per pass, model and device by
 eagle-3-paper, vllm-issue-20780 and sglang-pr-4247; of leviathan-2023, eagle-repo, medusa-repo,
 deepseek-v3-report and layerskip-2024 the speed-ups, with what they leave open. A stated row is read
-as decode alone at 500 tokens of context under the default calibration, one of transformers under
+as decode alone at 500 tokens of context under the default calibration; one of transformers, of
+which EAGLE's authors took the wall time of whole answers, with the prompt in front of it, under
 `eager-pytorch`, whose host launches layer after layer (from a step of another model on another
 device); tokens per pass are its own, so that it examines what drafts, verification and the host
 cost, not acceptance. The host's time beside passes is fitted where `use` says so: SGLang 0.4.4,
@@ -37,6 +38,34 @@ HOST = {"sglang-0.4.4": (2.6, 0.09), "vllm-0.9": (0.65, 0.0), "vllm": (0.65, 0.0
 STACK = {"transformers": "eager-pytorch"}
 
 
+PROMPT = {"CNN/DM": 778}
+"""Tokens of a prompt, of 100 where none is said: MLPerf's articles (data/reference/datasets.csv,
+recalled); of questions assumed."""
+SYSTEM = {"Vicuna-13B": 33}
+"""Tokens of the system's prompt in front, of 108 where none is said: those of eagle-repo,
+evaluation/gen_ea_answer_llama3chat.py (508 characters) and of Vicuna (153, recalled), at 4.7."""
+ANSWER = {"CNN/DM": 128}
+"""Tokens of an answer, of 256 where none is said: where MLPerf cuts summaries, which reach it
+(611 characters); of questions assumed."""
+THOUGHTS = 1024
+"""Tokens of an answer with thoughts: where eagle-repo's evaluation cuts it."""
+
+
+def lengths(row: dict[str, str]) -> tuple[int, int]:
+    """Prompt and answer of a row whose speed-up is of wall time."""
+    thinks = row["checkpoint"].startswith("R1")
+    prompt = PROMPT.get(row["data"], 100) + SYSTEM.get(row["checkpoint"], 108)
+    return prompt, THOUGHTS if thinks else ANSWER.get(row["data"], 256)
+
+
+@cache
+def times(*overrides: str) -> tuple[float, float]:
+    """Time of a prefill and of one decode step, drafts and the host's part included."""
+    evaluation = point(*overrides)
+    assert number(evaluation.broken) == 0
+    return number(evaluation.prefill_time), number(evaluation.step_time)
+
+
 @cache
 def step(*overrides: str) -> float:
     """Time of one decode step, drafts and the host's part included."""
@@ -62,18 +91,24 @@ def drafts(row: dict[str, str]) -> tuple[str, ...]:
 
 
 def predicted(row: dict[str, str]) -> float:
-    """Tokens per pass times a plain step over one with drafts."""
+    """Tokens per pass times a plain step over one with drafts; of transformers whole answers."""
     base = (
         "plan=base",
         f"plan.pp={row['stages']}",
         f"model={row['model']}",
         f"hardware={row['hardware']}",
         f"batch={row['batch']}",
-        "workload=snapshot",
-        "workload.context=500",
         f"calibration={STACK.get(row['engine'], 'typical')}",
     )
-    return float(row["tokens"]) * step(*base) / step(*base, *drafts(row))
+    tokens = float(row["tokens"])
+    if row["engine"] != "transformers":
+        base = (*base, "workload=snapshot", "workload.context=500")
+        return tokens * step(*base) / step(*base, *drafts(row))
+    prompt, answer = lengths(row)
+    said = (f"workload.prompt_tokens={prompt}", f"workload.output_tokens={answer}")
+    base = (*base, "workload=fixed-lengths", *said)
+    (plain_first, plain), (first, drafted) = times(*base), times(*base, *drafts(row))
+    return (plain_first + (answer - 1) * plain) / (first + (answer - 1) * drafted / tokens)
 
 
 def name(row: dict[str, str]) -> str:
@@ -89,11 +124,11 @@ def test_a_fully_stated_speed_up_is_met_within_15_percent_or_said_why_not(
 
 
 def test_most_of_what_is_held_out_is_met() -> None:
-    """Four of five rows that nothing was fitted to, and the middle one within a tenth."""
+    """Five of six rows that nothing was fitted to, and the middle one within a tenth."""
     rows = [row for row in STATED if row["use"] == "held out"]
     errors = np.array([predicted(row) / float(row["speed_up"]) - 1 for row in rows])
     assert len(rows) > 70
-    assert (np.abs(errors) < 0.15).mean() > 4 / 5
+    assert (np.abs(errors) < 0.15).mean() > 5 / 6
     assert np.median(np.abs(errors)) < 0.1
 
 
@@ -110,6 +145,7 @@ def test_no_tokens_per_pass_exceed_what_was_drafted() -> None:
 
 
 CATALOGUE = {
+    "EAGLE-1, repository": ("S129", 3.0, True),
     "EAGLE-2, repository": ("S006", 4.0, True),
     "EAGLE-3, repository": ("S001", 5.6, True),
     "EAGLE-3, up to, HumanEval": ("S002", 6.5, True),
@@ -121,9 +157,9 @@ CATALOGUE = {
 }
 """Rounded and highest speed-ups of summaries: the run that they are of, and whether they are met.
 
-Of the others Leviathan's are rows S125 to S128 (two of four by the closed form), DeepSeek's is in
-tests/test_mitigations.py; EAGLE-1's (S129) has no tokens per pass in what was read, Medusa's and
-LayerSkip's (S132 to S138) neither model nor device.
+Of the others Leviathan's are rows S125 to S128 (two of four by the closed form, a third where texts
+differ), DeepSeek's is in tests/test_mitigations.py; Medusa's and LayerSkip's (S132 to S138) state
+neither model nor device. EAGLE-1's tokens per pass are recalled.
 """
 
 

@@ -122,7 +122,8 @@ def _pictures(case: Case) -> Lengths:
         )
         tokens = latents + (text if generation.joined_text else 0.0)
         stated = as_array(workload.steps)
-        steps = np.where(stated > 0, stated, generation.steps)
+        own = np.where(stated > 0, stated, generation.steps)
+        steps = np.maximum(own * as_array(case.trend.denoising), 1.0)
     return Lengths(
         prompt=np.maximum(text, 1.0),
         weight=np.ones(1),

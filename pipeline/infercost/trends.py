@@ -47,14 +47,9 @@ def _unsuited(case: Case) -> tuple[tuple[bool, str, str], ...]:
             "Vary workload.width, workload.frames or workload.steps instead",
         ),
         (
-            pictures and _any(np.asarray(trend.denoising) != 1),
-            "steps of pictures are the workload's",
-            "Vary workload.steps instead",
-        ),
-        (
             not (diffuses or pictures) and _any(np.asarray(trend.denoising) != 1),
             "it writes one token after the other and denoises none",
-            "Take a text diffusion model, such as model=llada-8b",
+            "Take a diffusion model, such as model=llada-8b",
         ),
         (
             not routed and _any(np.asarray(trend.expert_skew) != 1),

@@ -12,16 +12,21 @@ from infercost.registry import metric
 
 @metric("s", "t_TTFT")
 def ttft(point: Evaluation) -> Array:
-    """Mean time to first readable output of a prompt, with its prefill batch, without queueing."""
+    """Mean time to first readable output of a prompt, with its prefill batch, without queueing.
+
+    A cascade shows an answer once it is whole and judged.
+    """
     own = point.lengths.mean(point.prefill_time) + point.first_output_time + _searched(point)
     how = point.case.mechanisms.light
     if how is None or point.light is None:
         return own
-    return how.share * ttft(point.light) + (1.0 - how.share) * (own + _tried_in_vain(point))
+    first, whole = ttft(point.light), _tried(point)
+    return how.share * np.maximum(first, whole) + (1.0 - how.share) * (own + whole)
 
 
-def _tried_in_vain(point: Evaluation) -> Array:
-    """In a cascade the lighter model has answered in vain before the other one begins."""
+def _tried(point: Evaluation) -> Array:
+    """In a cascade the lighter model's whole answer is there before anyone reads or the other one
+    begins; without one, nothing is waited for."""
     how = point.case.mechanisms.light
     if how is None or point.light is None:
         return 0.0
@@ -41,12 +46,17 @@ def ttft_p90(point: Evaluation) -> Array:
     )
     if point.light is None:
         return own
-    return np.maximum(own + _tried_in_vain(point), ttft_p90(point.light))
+    whole = _tried(point)
+    written = np.where(as_array(whole) > 0, whole - ttft(point.light), 0.0)
+    return np.maximum(own + whole, ttft_p90(point.light) + written)
 
 
 @metric("s", "t_TPOT")
 def tpot(point: Evaluation) -> Array:
-    """Mean time per output token that a user sees, interruptions by prefill included."""
+    """Mean time per output token that a user sees, interruptions by prefill included.
+
+    Of an answer that a cascade shows at once, the pace at which it was written.
+    """
     return point.of_tokens(point.tpot)
 
 
@@ -83,8 +93,12 @@ def decode_communication_exposed(point: Evaluation) -> Array:
 @metric("s", "t_E2E")
 def e2e_latency(point: Evaluation) -> Array:
     """Mean time from arrival to last token or picture, without queueing; none for a snapshot."""
-    lengths = point.lengths
-    return serving.end_to_end_latency(ttft(point), point.tpot, lengths.output_mean, lengths.at_once)
+    lengths, first = point.lengths, ttft(point)
+    how = point.case.mechanisms.light
+    if how is not None and point.light is not None:
+        # What a cascade's lighter model wrote was waited for before the first token.
+        first = first - how.share * np.maximum(_tried(point) - ttft(point.light), 0.0)
+    return serving.end_to_end_latency(first, point.tpot, lengths.output_mean, lengths.at_once)
 
 
 @metric("token/s", "X_user")

@@ -33,6 +33,8 @@ class Quantisation(BaseMitigation):
     dispatch: StoredFormat = NATIVE
     combine: StoredFormat = NATIVE
     compute: ComputeFormat = NATIVE
+    spares_tables: bool = False
+    """Whether embeddings and head stay as they are when weights get narrower."""
     weight_operations: NonNegativeField = 0.0
     """Vector operations that convert one stored weight."""
     kv_operations: NonNegativeField = 0.0
@@ -61,8 +63,16 @@ class Quantisation(BaseMitigation):
             )
         if self.compute != NATIVE:
             narrower["compute"] = self.compute
+        if any(before <= set(narrower) for before in case.mechanisms.narrowed):
+            fault = (
+                f"nothing is left of an earlier one: {' and '.join(narrower)} get narrower still"
+            )
+            raise self.refused(case, fault, "List the narrower of the two alone")
         formats = case.plan.formats.model_copy(update=narrower)
         mechanisms = case.mechanisms
+        mechanisms = replace(mechanisms, narrowed=(*mechanisms.narrowed, frozenset(narrower)))
+        if "weights" in narrower and self.spares_tables and mechanisms.tables is None:
+            mechanisms = replace(mechanisms, tables=stored_format(case, "weights"))
         if {"weights", "experts"} & set(narrower):
             cost = self.weight_operations / self.vector_share
             mechanisms = replace(mechanisms, weight_conversion=cost, conversion_rows=self.tile_rows)

@@ -42,6 +42,8 @@ class Routing(BaseMitigation):
         """The case with the lighter one beside it; the lighter one alone where it takes all."""
         if case.model.generation.kind == "media_diffusion" or case.model.needs_media:
             raise self.refused(case, "it reads or makes no text alone", self.instead(case))
+        if case.mechanisms.light is not None:
+            raise self.refused(case, "another model answers a share already", "List one of the two")
         if _size(self.model) >= _size(case.model):
             fault = f"'{self.model.name}' is no lighter"
             raise self.refused(case, fault, "Route to a smaller model, or leave it out")

@@ -39,8 +39,10 @@ class Speculation(BaseMitigation):
     """Probability that the first draft is accepted."""
     decay: FractionField = 1.0
     """Acceptance of each further draft over that of the one before."""
+    correlation: FractionField = 0.0
+    """Correlation of the acceptance of two drafts of one text; 0 where all texts are alike."""
     curve: list[float] = Field(default_factory=list)
-    """Measured mean tokens per pass at 1, 2, ... drafted ones, in place of the two above."""
+    """Measured mean tokens per pass at 1, 2, ... drafted ones, in place of the three above."""
     tree: CountOrZeroField = 0
     """Drafted tokens of a tree, of which `drafted` are its depth; 0: a chain."""
     model: Model | None = None
@@ -72,7 +74,7 @@ class Speculation(BaseMitigation):
         settled = (
             measured_tokens(self.drafted, self.curve)
             if self.curve
-            else expected_tokens(self.drafted, self.acceptance, self.decay)
+            else expected_tokens(self.drafted, self.acceptance, self.decay, self.correlation)
         )
         drafting = Drafting(
             self.drafted,

@@ -29,6 +29,8 @@ from infercost.specs.plan import NATIVE
 
 Kind = Literal["matmul", "experts", "decode_attention", "prefill_attention", "elementwise"]
 """What a kernel does, as far as a calibration tells kernels apart."""
+HEAD = "language model head"
+"""The product that makes logits, from a table of its own or that of the embeddings."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,12 @@ class Layout:
         return bytes_per_element(stored_format(self.case, "weights"))
 
     @cached_property
+    def tables(self) -> float:
+        """Of embeddings and head, which narrow checkpoints often leave as they were."""
+        wide = self.case.mechanisms.tables
+        return self.weights if wide is None else bytes_per_element(wide)
+
+    @cached_property
     def experts(self) -> float:
         """Bytes per element of routed experts' weights."""
         return bytes_per_element(stored_format(self.case, "experts"))
@@ -203,6 +211,15 @@ class Layout:
         return _peak(self.case, compute_format(self.case))
 
     @cached_property
+    def peak_tables(self) -> Array:
+        """Of the head, whose inputs stay as wide as it does where it is left as it was."""
+        wide = self.case.mechanisms.tables
+        if wide is None:
+            return self.peak
+        own = _peak(self.case, _available(self.case, wide if wide in WIDER else "bf16"))
+        return np.minimum(self.peak, own)
+
+    @cached_property
     def peak_attention(self) -> Array:
         """Dense rate of scores and weighted sums, FLOP/s per device."""
         return _peak(self.case, attention_format(self.case))
@@ -225,22 +242,24 @@ class Layout:
         elements: Count,
         width: Count,
         depth: Count = 1.0,
+        size: Bytes | None = None,
     ) -> Operator:
         """A product of `tokens` rows with a dense weight matrix of `depth` input entries; `width`
-        is its rows in and out."""
+        is its rows in and out. An entry takes `size`, that of the weights where none is said."""
+        size = self.weights if size is None else size
         return Operator(
             name,
             count,
             matmul_flops(tokens, elements),
             {
-                "weights": elements * self.weights,
+                "weights": elements * size,
                 "activations": self.spilled(tokens, width),
             },
             self.peak,
             "matmul",
             rows=tokens,
             depth=depth,
-            packed=self.packed(elements, self.weights),
+            packed=self.packed(elements, size),
             exchange=self.exchange(tokens, width, elements, 1.0),
         )
 

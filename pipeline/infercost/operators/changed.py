@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from infercost.arrays import Array, Flops, Ratio, as_array
-from infercost.operators.base import Block, Layout, Operator, Pass, compute_format
+from infercost.arrays import Array, Bytes, Flops, Ratio, as_array
+from infercost.operators.base import HEAD, Block, Layout, Operator, Pass, compute_format
 from infercost.specs.formats import bytes_per_element
 
 FILLING = ("qkv projection", "latent projection", "key and value projection")
@@ -48,7 +48,7 @@ def staged(layout: Layout, block: Block) -> Block:
         return block
     operators: list[Operator] = []
     for operator in block.operators:
-        size = layout.experts if operator.kind == "experts" else layout.weights
+        size = _stored(layout, operator)
         wide = bytes_per_element(compute_format(layout.case))
         if operator.kind not in ("matmul", "experts") or size >= wide:
             operators.append(operator)
@@ -75,14 +75,23 @@ def staged(layout: Layout, block: Block) -> Block:
     return replace(block, operators=tuple(operators))
 
 
+def _stored(layout: Layout, operator: Operator) -> Bytes:
+    """Bytes of one entry of a product's weights."""
+    if operator.kind == "experts":
+        return layout.experts
+    return layout.tables if operator.name == HEAD else layout.weights
+
+
 def _conversion(layout: Layout, operator: Operator) -> Flops:
     """Operations per operation of the 16-bit peak: entries times what one of them takes.
 
     A tile of rows converts each weight once; a cache is converted whenever it is read.
     """
     mechanisms = layout.case.mechanisms
+    if operator.name == HEAD and mechanisms.tables is not None:
+        return 0.0
     if operator.kind in ("matmul", "experts") and "weights" in operator.traffic:
-        size = layout.experts if operator.kind == "experts" else layout.weights
+        size = _stored(layout, operator)
         times = np.maximum(operator.rows / mechanisms.conversion_rows, 1.0)
         entries = operator.traffic["weights"] / size * times
         return entries * mechanisms.weight_conversion / layout.peak_attention

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial, reduce
 
 import numpy as np
@@ -21,7 +22,7 @@ from infercost.operators.attention import (
     mixer_messages,
     mixer_operators,
 )
-from infercost.operators.base import Block, Cache, Layout, Operator, Pass
+from infercost.operators.base import HEAD, Block, Cache, Layout, Operator, Pass
 from infercost.operators.changed import changed, converted, exited, staged
 from infercost.operators.encoders import encoder_blocks, encoder_elements
 from infercost.operators.feedforward import (
@@ -89,17 +90,19 @@ def _head(layout: Layout, step: Pass) -> Block:
         wide = 2.0 * model.d_model
         embedding = layout.matmul("embeddings", 1.0, step.sequences, entries, wide, model.d_model)
         return Block("head", (embedding,))
-    rows = activation_bytes(step.tokens, model.d_model, layout.weights)
+    rows = activation_bytes(step.tokens, model.d_model, layout.tables)
     lookup = Operator("embedding", 1.0, 0.0, {"weights": rows}, layout.peak, "elementwise")
     width = shard(model.vocab, tp)
     head = layout.matmul(
-        "language model head",
+        HEAD,
         1.0,
         step.sequences * step.logits,
         width * model.d_model,
         width + model.d_model,
         model.d_model,
+        layout.tables,
     )
+    head = replace(head, peak=layout.peak_tables)
     return Block("head", (lookup, layout.normalisation("normalisation", 1.0, step.tokens), head))
 
 
@@ -173,7 +176,7 @@ def weight_bytes_per_device(layout: Layout) -> Bytes:
     model, plan = layout.case.model, layout.case.plan
     tables = 1.0 if model.tied_embeddings else 2.0
     embedding = model.vocab * model.d_model * tables + model.positions * model.d_model
-    total: Bytes = shard(embedding, plan.tp) * layout.weights
+    total: Bytes = shard(embedding, plan.tp) * layout.tables
     for layer in model.layers.values():
         ffn = ffn_elements_per_device(layout, model.ffns[layer.ffn])
         mixer = mixer_elements_per_device(layout, model.mixers[layer.mixer])

@@ -75,6 +75,10 @@ class Mechanisms:
     """The same for one element of a cache."""
     conversion_rows: Count = 128.0
     """Rows of a product that share one conversion of its weights: a tile."""
+    narrowed: tuple[frozenset[str], ...] = ()
+    """Tensor classes that each earlier mitigation put into narrower formats."""
+    tables: str | None = None
+    """Format of the embeddings and the head; none: that of the weights."""
     kept: Ratio = 1.0
     """Share of a growing cache that stays after eviction."""
     budget: Count | None = None

@@ -78,7 +78,7 @@ class Trend(SourcedSpec):
     expert_skew: RatioField = 1.0
     """Tokens that the busiest device's routed experts see, over the mean of all devices."""
     denoising: PositiveField = 1.0
-    """Denoising steps per token of a text diffusion model, over the model's own."""
+    """Denoising steps of a diffusion model, per token or picture, over its own or those stated."""
     branches: CountField = 1
     """Answers drawn from each prompt, which is prefilled once."""
     retrieval: Retrieval | None = None
