@@ -31,6 +31,7 @@ from infercost.placement import (
     shares_context,
 )
 from infercost.reuse import hand_over_time, load_time, pool_rate
+from infercost.routes import Routes
 from infercost.searches import Search, search_of
 from infercost.shares import PerToken, mixed, summed
 from infercost.specs.case import Case
@@ -38,7 +39,6 @@ from infercost.specs.economics import Ownership
 from infercost.specs.mechanisms import Beside, Drafting
 from infercost.terms import Terms
 from infercost.tier_map import Placed, place
-from infercost.tiering import Routes
 from infercost.trials import judge_of
 from infercost.wear import lives_of_tiers, paced, paced_prefill, worn_out
 

@@ -14,10 +14,11 @@ from infercost.load_power import at_load
 from infercost.network import Message, transfer_reached
 from infercost.operators.base import Block, Layout, Operator, Pass
 from infercost.operators.stack import blocks
+from infercost.routes import Routes, Timed
 from infercost.specs.calibration import Calibration
 from infercost.specs.case import Case
 from infercost.terms import Terms
-from infercost.tiering import WRITTEN, OperatorTime, Rates, Routes, power_limit
+from infercost.tiering import OperatorTime, Rates, power_limit
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,16 @@ def reached_rates(calibration: Calibration, operator: Operator, decode: bool) ->
     return Rates(flops + operator.conversion, efficiency, reached, padding, ramped)
 
 
+def _asked(calibration: Calibration, operator: Operator, decode: bool) -> tuple[Operator, Rates]:
+    """An operator with the scores that its kernel moves, and what a stack reaches with it."""
+    rates = reached_rates(calibration, operator, decode)
+    if operator.kind != "prefill_attention":
+        return operator, rates
+    scores = attention.score_traffic(operator.scores, calibration.score_bytes)
+    moved = operator.traffic["activations"] + scores
+    return replace(operator, traffic={**operator.traffic, "activations": moved}), rates
+
+
 def operator_time(
     calibration: Calibration,
     operator: Operator,
@@ -154,14 +165,13 @@ def operator_time(
 
     `bandwidth` is that of a plain device's memory; `routes` lead through tiers.
     """
-    rates = reached_rates(calibration, operator, decode)
-    traffic = operator.traffic
-    if operator.kind == "prefill_attention":
-        scores = attention.score_traffic(operator.scores, calibration.score_bytes)
-        traffic = {**traffic, "activations": traffic["activations"] + scores}
-        operator = replace(operator, traffic=traffic)
     if routes is not None:
-        return routes.time(operator, rates)
+        asked = routes.demands.once(
+            operator, ("asked",), lambda: _asked(calibration, operator, decode)
+        )
+        return routes.time(*asked)
+    operator, rates = _asked(calibration, operator, decode)
+    traffic = operator.traffic
     compute = roofline.compute_time(rates.flops, operator.peak, rates.efficiency)
     streams = {name: rates.stream(name, moved, bandwidth) for name, moved in traffic.items()}
     transfer: Seconds = sum(streams.values(), start=0.0)
@@ -179,9 +189,6 @@ def message_terms(calibration: Calibration, message: Message) -> Terms:
         + calibration.collective_overhead * eq.one_shot_steps(message.synchronised),
         network_bandwidth=transfer_reached(calibration, message.latency, message.bandwidth),
     )
-
-
-Timed = tuple[tuple[Operator, OperatorTime], ...]
 
 
 def timed(
@@ -276,17 +283,10 @@ def pass_cost(
 
 def _uses(stack: tuple[Block, ...], routes: Routes) -> Iterator[TierUse]:
     """What a pass asks of each tier."""
-    for i, tier in enumerate(routes.tiers):
-
-        def moved(operator: Operator, i: int = i) -> Bytes:
-            return sum((routes.moved(operator, s)[i] for s in operator.traffic), start=0.0)
-
-        def written(operator: Operator, i: int = i) -> Bytes:
-            return sum((routes.written(operator, s)[i] for s in WRITTEN), start=0.0)
-
-        total = _over_operators(stack, moved)
-        stall = total / tier.bandwidth - total / tier.peak
-        yield TierUse(tier.name, total, _over_operators(stack, written), stall)
+    operators = tuple(operator for block in stack for operator in block.operators)
+    moved, written = routes.moved(operators), routes.written(operators)
+    for tier, total, new in zip(routes.tiers, moved, written, strict=True):
+        yield TierUse(tier.name, total, new, total / tier.bandwidth - total / tier.peak)
 
 
 def _over_operators(stack: tuple[Block, ...], amount: Callable[[Operator], Array]) -> Array:
@@ -316,9 +316,7 @@ def _dynamic_energy(
     sent = Terms(network_bandwidth=_over_messages(stack, lambda message: message.energy))
     if routes is not None:
         compute = _over_operators(stack, arithmetic) * routes.arithmetic_scale
-        moving = Terms(weights=0.0, kv=0.0, activations=0.0)
-        for operator, time in operators:
-            moving = moving.plus(routes.movement(operator, time.near).times(operator.count))
+        moving = routes.all_movement(operators)
         return Terms(compute=compute).plus(moving).plus(sent)
     return Terms(
         compute=_over_operators(stack, arithmetic),

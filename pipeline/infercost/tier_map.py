@@ -44,13 +44,15 @@ from infercost.arrays import (
     as_array,
     surely,
 )
+from infercost.demands import Demands
 from infercost.equations import tiers as eq
 from infercost.errors import SpecError, nearest
 from infercost.operators.base import Block, Layout, Pass
 from infercost.operators.stack import blocks, expert_bytes_per_device
 from infercost.placement import ROUNDING, Footprint
+from infercost.routes import Routes
 from infercost.specs.plan import TensorClass
-from infercost.tiering import Routes, Tier, is_plain, tiers_of
+from infercost.tiering import Tier, is_plain, tiers_of
 from infercost.wear import WRITTEN, Pace
 
 CLASSES: tuple[TensorClass, ...] = get_args(TensorClass)
@@ -258,6 +260,7 @@ class _Placing:
         case = layout.case
         self.layout, self.decode = layout, decode
         self.tiers = tiers_of(case.hardware)
+        self.demands = Demands(self.tiers, case.plan.placement)
         self.order = case.plan.placement.order
         experts = expert_bytes_per_device(layout)
         self.sizes: dict[TensorClass, Bytes] = {
@@ -346,9 +349,7 @@ class _Placing:
                 routed[name] = _shares(read, self.sizes[name], tiers[0])
         if not self.cached:
             routed["kv"] = routed["activations"]
-        routes = Routes(
-            self.layout.case.hardware, self.layout.case.plan.placement, self.tiers, routed
-        )
+        routes = Routes(self.layout.case.hardware, self.demands, routed)
         return Placed(self.tiers, held, overflow, routes)
 
     def _groups(
