@@ -76,22 +76,36 @@ class Load:
         """Time of each stream where classes have these shares."""
         terms = Terms()
         for name, time in self.times.items():
-            terms = terms.plus(Terms({STREAM_OF[name]: reads[name][self.tier] * time}))
-        if "kv" in terms and self.ramp is not None:
-            terms["kv"] = roofline.ramped_time(terms["kv"], *self.ramp)
-        if not _is_nothing(self.writing):
-            terms = terms.plus(Terms(kv=reads["kv"][self.tier] * self.writing))
+            stream, part = STREAM_OF[name], reads[name][self.tier] * time
+            terms[stream] = terms[stream] + part if stream in terms else part
+        if "kv" in terms:
+            terms["kv"] = self._of_cache(terms["kv"], reads["kv"])
         return terms
+
+    def _of_cache(self, reading: Seconds, reads: Shares) -> Seconds:
+        """Time of a cache's stream, writes included."""
+        time = reading if self.ramp is None else roofline.ramped_time(reading, *self.ramp)
+        return time + reads[self.tier] * self.writing if self.writes else time
+
+    @cached_property
+    def writes(self) -> bool:
+        """Whether writing the cache takes longer than reading as much."""
+        return not _is_nothing(self.writing)
+
+    def total(self, reads: Mapping[str, Shares]) -> Seconds:
+        """Time of all streams together."""
+        if self.ramp is not None or self.writes:
+            return self.streams(reads).total
+        found: Seconds = 0.0
+        for name, time in self.times.items():
+            found = found + reads[name][self.tier] * time
+        return found
 
     @cached_property
     def most(self) -> Seconds:
         """No map makes it longer, rounding included."""
-        ideal: dict[str, Seconds] = {}
-        for name, time in self.times.items():
-            ideal[STREAM_OF[name]] = ideal.get(STREAM_OF[name], 0.0) + time
-        if "kv" in ideal and self.ramp is not None:
-            ideal["kv"] = roofline.ramped_time(ideal["kv"], *self.ramp)
-        return (sum(ideal.values(), start=0.0) + self.writing) * ROUNDED_UP
+        whole = dict.fromkeys((*self.times, "kv"), (1.0,) * (self.tier + 1))
+        return self.streams(whole).total * ROUNDED_UP
 
 
 ROUNDED_UP = 1.0 + 1e-9
@@ -105,9 +119,9 @@ class Demands:
     placement: Placement
     _known: dict[tuple[Any, ...], tuple[Any, Any]] = field(default_factory=dict)
 
-    def once(self, of: object, key: tuple[Any, ...], how: Callable[[], Found]) -> Found:
+    def once(self, of: object, key: str, how: Callable[[], Found]) -> Found:
         """What `how` finds out about an object, the first time that it is asked for."""
-        full = (*(map(id, of) if isinstance(of, tuple) else (id(of),)), *key)
+        full = (key, *map(id, of)) if isinstance(of, tuple) else (key, id(of))
         if full not in self._known:
             # The object is kept too, so that no other takes its place in memory.
             self._known[full] = of, how()
@@ -116,7 +130,7 @@ class Demands:
 
     def moved(self, operator: Operator) -> Mapping[str, tuple[Bytes, ...]]:
         """Bytes per tier of each class, pages and wrong guesses included."""
-        return self.once(operator, ("moved",), lambda: self._moved(operator))
+        return self.once(operator, "moved", lambda: self._moved(operator))
 
     def _moved(self, operator: Operator) -> dict[str, tuple[Bytes, ...]]:
         useful = by_class(operator)
@@ -159,11 +173,11 @@ class Demands:
         def found() -> tuple[tuple[Load, ...], Mapping[int, tuple[Load, ...]]]:
             return self._on_tiers(operator, rates, near), self._on_ports(operator, rates, near)
 
-        return self.once(operator, ("loads", near), found)
+        return self.once(operator, f"loads {near}", found)
 
     def most(self, operator: Operator, rates: Rates) -> Seconds:
         """The longest that an operator's streams may take, whatever the map."""
-        return self.once(operator, ("most",), lambda: self._most(operator, rates))
+        return self.once(operator, "most", lambda: self._most(operator, rates))
 
     def _most(self, operator: Operator, rates: Rates) -> Seconds:
         tiers, ports = self.loads(operator, rates)
@@ -177,12 +191,12 @@ class Demands:
         """The activations of an operator alone."""
         moved = operator.traffic.get("activations", 0.0)
         return self.once(
-            operator, ("spilled",), lambda: replace(operator, traffic={"activations": moved})
+            operator, "spilled", lambda: replace(operator, traffic={"activations": moved})
         )
 
     def parts(self, operator: Operator) -> Mapping[str, Ratio]:
         """Share of each class in what an operator works on."""
-        return self.once(operator, ("parts",), lambda: _parts(operator))
+        return self.once(operator, "parts", lambda: _parts(operator))
 
     def exchange(self, operator: Operator, tier: int) -> Bytes:
         """Inputs, outputs and partial results that cross the channel of a tier whose units work."""
@@ -193,7 +207,7 @@ class Demands:
             assert near is not None
             return operator.exchange(near_memory.near_units(self.tiers[tier].capacity, near.shard))
 
-        return self.once(operator, ("exchange", tier), crossed)
+        return self.once(operator, f"exchange {tier}", crossed)
 
     def all_moved(self, operators: Counted) -> Mapping[str, tuple[Bytes, ...]]:
         """Bytes per tier of each class that all runs of operators move."""
@@ -207,7 +221,7 @@ class Demands:
                     total[name] = tuple(b + operator.count * a for b, a in pairs)
             return total
 
-        return self.once(operators, ("all moved",), summed)
+        return self.once(operators, "all moved", summed)
 
     def access_energies(self, operators: Counted) -> Mapping[str, tuple[Joules, ...]]:
         """Energy of the traffic of each class per tier, all runs of operators together."""
@@ -221,7 +235,7 @@ class Demands:
                 for name, amounts in self.all_moved(operators).items()
             }
 
-        return self.once(operators, ("energies",), summed)
+        return self.once(operators, "energies", summed)
 
     def all_written(self, operators: Counted) -> Mapping[str, Bytes]:
         """Bytes of each class that all of their runs write."""
@@ -233,7 +247,7 @@ class Demands:
                     total[name] = total.get(name, 0.0) + operator.count * amount
             return total
 
-        return self.once(operators, ("all written",), summed)
+        return self.once(operators, "all written", summed)
 
     def _on_tiers(
         self, operator: Operator, rates: Rates, near: tuple[int, ...]

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from infercost.arrays import INSTANT, Array, Bytes, BytesPerSecond, Flops, Joules, Seconds, as_array
+from infercost.arrays import (
+    INSTANT,
+    Array,
+    Bytes,
+    BytesPerSecond,
+    Flops,
+    Joules,
+    Ratio,
+    Seconds,
+    as_array,
+)
 from infercost.equations import attention, energy, roofline
 from infercost.equations import collectives as eq
 from infercost.load_power import at_load
 from infercost.network import Message, transfer_reached
 from infercost.operators.base import Block, Layout, Operator, Pass
 from infercost.operators.stack import blocks
-from infercost.routes import Routes, Timed
+from infercost.routes import Routes
 from infercost.specs.calibration import Calibration
 from infercost.specs.case import Case
 from infercost.terms import Terms
@@ -144,7 +154,7 @@ def reached_rates(calibration: Calibration, operator: Operator, decode: bool) ->
     return Rates(flops + operator.conversion, efficiency, reached, padding, ramped)
 
 
-def _asked(calibration: Calibration, operator: Operator, decode: bool) -> tuple[Operator, Rates]:
+def asked(calibration: Calibration, operator: Operator, decode: bool) -> tuple[Operator, Rates]:
     """An operator with the scores that its kernel moves, and what a stack reaches with it."""
     rates = reached_rates(calibration, operator, decode)
     if operator.kind != "prefill_attention":
@@ -166,11 +176,10 @@ def operator_time(
     `bandwidth` is that of a plain device's memory; `routes` lead through tiers.
     """
     if routes is not None:
-        asked = routes.demands.once(
-            operator, ("asked",), lambda: _asked(calibration, operator, decode)
+        return routes.time(
+            *routes.demands.once(operator, "asked", lambda: asked(calibration, operator, decode))
         )
-        return routes.time(*asked)
-    operator, rates = _asked(calibration, operator, decode)
+    operator, rates = asked(calibration, operator, decode)
     traffic = operator.traffic
     compute = roofline.compute_time(rates.flops, operator.peak, rates.efficiency)
     streams = {name: rates.stream(name, moved, bandwidth) for name, moved in traffic.items()}
@@ -189,6 +198,9 @@ def message_terms(calibration: Calibration, message: Message) -> Terms:
         + calibration.collective_overhead * eq.one_shot_steps(message.synchronised),
         network_bandwidth=transfer_reached(calibration, message.latency, message.bandwidth),
     )
+
+
+Timed = tuple[tuple[Operator, OperatorTime], ...]
 
 
 def timed(
@@ -212,7 +224,7 @@ def work_of(calibration: Calibration, case: Case, operators: Timed, decode: bool
     return work
 
 
-def _block_communication(calibration: Calibration, block: Block) -> Terms:
+def block_communication(calibration: Calibration, block: Block) -> Terms:
     """Time of a block's messages, one after the other."""
     communication = Terms()
     for message in block.messages:
@@ -235,6 +247,8 @@ def pass_cost(
     """
     case, calibration = layout.case, layout.calibration
     stack = blocks(layout, step) if stack is None else stack
+    if routes is not None and routes.brief:
+        return brief_cost(layout, step, routes, stack)
     host: Seconds = pass_overhead(calibration, step)
     time = Terms(overhead=host)
     lower: Seconds = host
@@ -246,7 +260,7 @@ def pass_cost(
         mine = timed(calibration, case, block, step.decode, routes)
         operators = (*operators, *mine)
         work = work_of(calibration, case, mine, step.decode)
-        communication = _block_communication(calibration, block)
+        communication = block_communication(calibration, block)
         busy, sending = work.total, communication.total
         overlap = case.plan.overlap
         shown = roofline.exposed_share(busy, sending, overlap)
@@ -281,6 +295,69 @@ def pass_cost(
     )
 
 
+def brief_cost(layout: Layout, step: Pass, routes: Routes, stack: tuple[Block, ...]) -> PassCost:
+    """The time of a pass as one term, and what it writes: all that tier maps are chosen by.
+
+    The same time as `pass_cost` finds by resource, but for what a cap below the rated limit adds.
+    """
+    case, demands = layout.case, routes.demands
+    time: Seconds = pass_overhead(layout.calibration, step)
+    operators: list[tuple[Operator, Ratio]] = []
+    for block in stack:
+        known = demands.once(
+            block,
+            "known",
+            lambda block=block: _known_times(layout.calibration, case, block, step, routes),
+        )
+        busy = known.work
+        for operator, (asked_for, rates) in known.left:
+            total, near = routes.total(asked_for, rates)
+            busy = busy + operator.count * total
+            operators.append((operator, near))
+        operators += known.bound
+        time = time + roofline.overlapped_time(busy, known.messages, case.plan.overlap)
+    time = time + launch_wait(layout, step, time)
+    limit, idle = power_limit(case.hardware), case.hardware.idle_power
+    dynamic = routed_energy(case, stack, operators, routes).total
+    time = time + energy.power_limited_slowdown(dynamic, time, limit, idle)
+    pairs = zip(routes.tiers, routes.written(tuple(o for o, _ in operators)), strict=True)
+    uses = tuple(TierUse(tier.name, 0.0, written, 0.0) for tier, written in pairs)
+    none = Terms(overhead=0.0)
+    return PassCost(Terms(overhead=time), none, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, uses)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a block's time whatever the map."""
+
+    work: Seconds
+    """Launches, and operators that arithmetic binds under any map."""
+    messages: Seconds
+    bound: list[tuple[Operator, Ratio]]
+    """Those operators."""
+    left: list[tuple[Operator, tuple[Operator, Rates]]]
+    """The others, as a stack runs them and with what it reaches."""
+
+
+def _known_times(
+    calibration: Calibration, case: Case, block: Block, step: Pass, routes: Routes
+) -> _Known:
+    """What is known of a block's time whatever the map."""
+    main = case.hardware.tier.bandwidth
+    known = _Known(0.0, block_communication(calibration, block).total, [], [])
+    work: Seconds = 0.0
+    for operator in block.operators:
+        work = work + operator.count * launch_overhead(calibration, operator, main, step.decode)
+        how = asked(calibration, operator, step.decode)
+        compute = routes.compute_bound(*how)
+        if compute is None:
+            known.left.append((operator, how))
+        else:
+            work = work + operator.count * compute
+            known.bound.append((operator, 0.0))
+    return replace(known, work=work)
+
+
 def _uses(stack: tuple[Block, ...], routes: Routes) -> Iterator[TierUse]:
     """What a pass asks of each tier."""
     operators = tuple(operator for block in stack for operator in block.operators)
@@ -303,24 +380,36 @@ def _dynamic_energy(
     case: Case, stack: tuple[Block, ...], operators: Timed, routes: Routes | None
 ) -> Terms:
     """Energy of arithmetic, memory traffic and messages of one pass on one device of each stage."""
+    if routes is not None:
+        return routed_energy(case, stack, [(o, time.near) for o, time in operators], routes)
+    each = case.hardware.tier.access_energy
+
+    def movement(stream: str) -> Callable[[Operator], Joules]:
+        return lambda operator: energy.movement_energy(operator.traffic.get(stream, 0.0), each)
+
+    streams = ("weights", "kv", "activations")
+    moving = Terms({stream: _over_operators(stack, movement(stream)) for stream in streams})
+    return _energy_beside(case, stack).plus(moving)
+
+
+def _energy_beside(case: Case, stack: tuple[Block, ...]) -> Terms:
+    """Energy of arithmetic at its nominal clock and of messages."""
     hardware = case.hardware
 
     def arithmetic(operator: Operator) -> Joules:
         return energy.arithmetic_energy(operator.flops, hardware.compute_power, operator.peak)
 
-    def movement(stream: str) -> Callable[[Operator], Joules]:
-        return lambda operator: energy.movement_energy(
-            operator.traffic.get(stream, 0.0), hardware.tier.access_energy
-        )
+    sent = _over_messages(stack, lambda message: message.energy)
+    return Terms(compute=_over_operators(stack, arithmetic), network_bandwidth=sent)
 
-    sent = Terms(network_bandwidth=_over_messages(stack, lambda message: message.energy))
-    if routes is not None:
-        compute = _over_operators(stack, arithmetic) * routes.arithmetic_scale
-        moving = routes.all_movement(operators)
-        return Terms(compute=compute).plus(moving).plus(sent)
-    return Terms(
-        compute=_over_operators(stack, arithmetic),
-        weights=_over_operators(stack, movement("weights")),
-        kv=_over_operators(stack, movement("kv")),
-        activations=_over_operators(stack, movement("activations")),
-    ).plus(sent)
+
+def routed_energy(
+    case: Case,
+    stack: tuple[Block, ...],
+    operators: Sequence[tuple[Operator, Ratio]],
+    routes: Routes,
+) -> Terms:
+    """The same where traffic spreads over tiers, of operators that may run near memory."""
+    known = routes.demands.once(stack, "beside", lambda: _energy_beside(case, stack))
+    scaled = Terms({**known, "compute": known["compute"] * routes.arithmetic_scale})
+    return scaled.plus(routes.all_movement(operators))

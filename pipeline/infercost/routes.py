@@ -22,8 +22,6 @@ from infercost.terms import Terms
 from infercost.tiering import NO_STACKS, OperatorTime, Rates, Tier, clock_of
 
 STREAMS = ("weights", "kv", "activations")
-Timed = Sequence[tuple[Operator, OperatorTime]]
-"""Operators, each with its time."""
 
 
 @dataclass(frozen=True)
@@ -113,14 +111,37 @@ class Routes:
         read from inside, by streams that stay there, and burden no port.
         """
         tiers, ports = self.demands.loads(operator, rates, near)
+        if self.brief:
+            return Terms(activations=self._longest(tiers, ports))
         loads = [load.streams(self.reads) for load in tiers]
-        loads += [self._together(port) for port in ports.values()]
-        if not self.brief:
-            return longest_of(loads)
-        longest, *others = (load.total for load in loads)
-        for other in others:
-            longest = np.maximum(longest, other)
-        return Terms(activations=longest)
+        return longest_of(loads + [self._together(port) for port in ports.values()])
+
+    def _longest(self, tiers: Sequence[Load], ports: Mapping[int, Sequence[Load]]) -> Seconds:
+        """Time of the tier or port that takes longest."""
+        longest: Seconds | None = None
+        for side in (*((load,) for load in tiers), *ports.values()):
+            time = side[0].total(self.reads)
+            for load in side[1:]:
+                time = time + load.total(self.reads)
+            longest = time if longest is None else np.maximum(longest, time)
+        assert longest is not None
+        return longest
+
+    def total(self, operator: Operator, rates: Rates) -> tuple[Seconds, Ratio]:
+        """Time of an operator as a number, and whether it runs near memory."""
+        if self.places(operator):
+            time = self.time(operator, rates)
+            return time.terms.total, time.near
+        longest = self._longest(*self.demands.loads(operator, rates))
+        total: Seconds = np.maximum(self._compute(operator, rates), longest)
+        return total if operator.dependent is None else total + self.exposed(operator), 0.0
+
+    def compute_bound(self, operator: Operator, rates: Rates) -> Seconds | None:
+        """Time of an operator that arithmetic binds under any map; None of another."""
+        compute = self._compute(operator, rates)
+        if operator.dependent is not None or self.places(operator):
+            return None
+        return compute if surely(as_array(compute) > self.demands.most(operator, rates)) else None
 
     def _together(self, loads: Sequence[Load]) -> Terms:
         terms = Terms()
@@ -131,7 +152,7 @@ class Routes:
     def time(self, operator: Operator, rates: Rates) -> OperatorTime:
         """Time of an operator on the device, or in or beside its memory where that is better."""
         here = self._on_device(operator, rates)
-        near = self._places(operator)
+        near = self.places(operator)
         if not near:
             return here
         there = self._near(operator, rates, near)
@@ -150,7 +171,7 @@ class Routes:
             near=wins,
         )
 
-    def _places(self, operator: Operator) -> tuple[int, ...]:
+    def places(self, operator: Operator) -> tuple[int, ...]:
         """Tiers in or beside which an operator may run."""
         return tuple(
             i
@@ -158,14 +179,18 @@ class Routes:
             if tier.memory.near is not None and _may_run(operator, tier.memory.near)
         )
 
-    def _on_device(self, operator: Operator, rates: Rates) -> OperatorTime:
-        compute = self.demands.once(
+    def _compute(self, operator: Operator, rates: Rates) -> Seconds:
+        """Time of an operator's arithmetic on the device."""
+        return self.demands.once(
             operator,
-            ("compute",),
+            "compute",
             lambda: (
                 roofline.compute_time(rates.flops, operator.peak, rates.efficiency) / self.clock
             ),
         )
+
+    def _on_device(self, operator: Operator, rates: Rates) -> OperatorTime:
+        compute = self._compute(operator, rates)
         streams = self._transfer_beside(compute, operator, rates)
         terms = self._bound(compute, streams)
         if self.hardware.thermal is not None and not self.brief:
@@ -235,7 +260,7 @@ class Routes:
 
     def movement(self, operator: Operator, near: Ratio) -> Terms:
         """Energy of an operator's traffic by stream; `near` is 1 where it runs near memory."""
-        places = self._places(operator)
+        places = self.places(operator)
         terms = dict.fromkeys(STREAMS, 0.0)
         for name, amounts in self.demands.moved(operator).items():
             inside = near if name != "activations" else 0.0
@@ -249,17 +274,17 @@ class Routes:
                 terms["activations"] = terms["activations"] + cost * near
         return Terms(terms)
 
-    def all_movement(self, operators: Timed) -> Terms:
-        """Energy of the traffic of all runs of operators by stream."""
-        alike = tuple(operator for operator, time in operators if is_zero(time.near))
+    def all_movement(self, operators: Sequence[tuple[Operator, Ratio]]) -> Terms:
+        """Energy of the traffic of all runs of operators by stream, some of them near memory."""
+        alike = tuple(operator for operator, near in operators if is_zero(near))
         terms: dict[str, Joules] = dict.fromkeys(STREAMS, 0.0)
         for name, costs in self.demands.access_energies(alike).items():
             for share, cost in zip(self.reads[name], costs, strict=True):
                 terms[STREAM_OF[name]] = terms[STREAM_OF[name]] + share * cost
         total = Terms(terms)
-        for operator, time in operators:
-            if not is_zero(time.near):
-                total = total.plus(self.movement(operator, time.near).times(operator.count))
+        for operator, near in operators:
+            if not is_zero(near):
+                total = total.plus(self.movement(operator, near).times(operator.count))
         return Terms(activations=total.total) if self.brief else total
 
     @property

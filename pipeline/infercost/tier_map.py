@@ -55,6 +55,8 @@ from infercost.specs.plan import TensorClass
 from infercost.tiering import Tier, is_plain, tiers_of
 from infercost.wear import WRITTEN, Pace
 
+EQUAL = 1e-12
+"""Share of a time by which maps differ that take equally long: the first is taken."""
 CLASSES: tuple[TensorClass, ...] = get_args(TensorClass)
 MOST_ORDERED = 4
 """Tiers of which all orders are tried; more are filled from the fastest to the slowest."""
@@ -185,7 +187,9 @@ class _Pool:
             gained = as_array(best.placed.overflow - other.placed.overflow)
             as_much = np.abs(gained) <= as_array(self.slack)
             sooner = np.where(
-                best.lasts == other.lasts, as_array(other.time < best.time), other.lasts
+                best.lasts == other.lasts,
+                as_array(other.time < best.time * (1.0 - EQUAL)),
+                other.lasts,
             )
             better: BoolArray = np.where(as_much, sooner, gained > 0).astype(bool)
             better = better & ~alike(best.placed, other.placed, self.sizes)
@@ -198,7 +202,7 @@ class _Pool:
 
     def best_beside(self, mix: _Mix) -> Placed:
         """The best map, or a mix where that takes less time: it overflows as little."""
-        better = as_array(mix.time < self.best.time)
+        better = as_array(mix.time < self.best.time * (1.0 - EQUAL))
         return replace(mix.placed.where(better, self.best.placed), lasts=better | self.best.lasts)
 
     @property
@@ -248,8 +252,12 @@ def alike(one: Placed, other: Placed, sizes: Mapping[TensorClass, Bytes]) -> Boo
     same: BoolArray = np.asarray(True)
     for name in CLASSES:
         there = as_array(sizes[name]) > 0
-        for a, b in zip(one.routes.shares[name], other.routes.shares[name], strict=True):
-            same = same & as_array(np.abs(there * (a - b)) < ROUNDING)
+        mine, theirs = one.routes.shares[name], other.routes.shares[name]
+        for a, b in zip(mine[:-1], theirs[:-1], strict=True):  # shares sum to one
+            if a is not b:
+                same = same & ~(there & (np.abs(a - b) >= ROUNDING))
+            if surely(~same):
+                return same
     return same
 
 
