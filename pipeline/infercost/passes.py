@@ -24,7 +24,7 @@ from infercost.load_power import at_load
 from infercost.network import Message, transfer_reached
 from infercost.operators.base import Block, Layout, Operator, Pass
 from infercost.operators.stack import blocks
-from infercost.routes import Routes
+from infercost.routes import Routes, is_zero
 from infercost.specs.calibration import Calibration
 from infercost.specs.case import Case
 from infercost.terms import Terms
@@ -263,12 +263,15 @@ def pass_cost(
         communication = block_communication(calibration, block)
         busy, sending = work.total, communication.total
         overlap = case.plan.overlap
-        shown = roofline.exposed_share(busy, sending, overlap)
-        time = time.plus(work.times(shown))
-        time = time.plus(communication.times(2.0 - overlap - shown))
+        if is_zero(overlap):  # the same without arrays of ones
+            time = time.plus(work).plus(communication)
+        else:
+            shown = roofline.exposed_share(busy, sending, overlap)
+            time = time.plus(work.times(shown))
+            time = time.plus(communication.times(2.0 - overlap - shown))
         working, talking = working + busy, talking + sending
-        lower = lower + roofline.overlapped_time(busy, sending, 1.0)
-        upper = upper + roofline.overlapped_time(busy, sending, 0.0)
+        lower = lower + np.maximum(busy, sending)
+        upper = upper + (busy + sending)
     waiting = launch_wait(layout, step, time.total)
     time, working = time.plus(Terms(overhead=waiting)), working + waiting
     lower, upper = lower + waiting, upper + waiting
@@ -315,7 +318,10 @@ def brief_cost(layout: Layout, step: Pass, routes: Routes, stack: tuple[Block, .
             busy = busy + operator.count * total
             operators.append((operator, near))
         operators += known.bound
-        time = time + roofline.overlapped_time(busy, known.messages, case.plan.overlap)
+        if is_zero(case.plan.overlap):
+            time = time + (busy + known.messages)
+        else:
+            time = time + roofline.overlapped_time(busy, known.messages, case.plan.overlap)
     time = time + launch_wait(layout, step, time)
     limit, idle = power_limit(case.hardware), case.hardware.idle_power
     dynamic = routed_energy(case, stack, operators, routes).total

@@ -99,6 +99,8 @@ class Routes:
         kept = self.reads["experts" if operator.kind == "experts" else "weights"]
         longest: Seconds = 0.0
         for tier, share in zip(self.tiers, kept, strict=True):
+            if surely(as_array(tier.exposed_latency) == 0):
+                continue
             items = operator.dependent * share
             shown = eq.missed_prefetch_latency(tier.exposed_latency, accuracy, items)
             longest = np.maximum(longest, np.where(as_array(items) > 0, shown, 0.0))
