@@ -17,7 +17,7 @@ LEVELS = {
     1: "equations specs",
     2: "witnesses faults places resolve question patches compose directions grid lengths media"
     " searches traces trends prefix_cache uncertain draws mitigations",
-    3: "reached fabric network operators tiering demands routes placement tier_map wear trials load_power bill"
+    3: "reached fabric network operators columns tiering demands routes placement tier_map wear trials load_power bill"
     " passes drafting phases shares reuse positions patching cost",
     4: "registry metrics quantities table evaluation",
 }

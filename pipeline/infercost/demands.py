@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from infercost.arrays import Array, Bytes, BytesPerSecond, Joules, Ratio, Seconds, as_array, surely
+from infercost.columns import Columns
 from infercost.equations import energy, near_memory, roofline
 from infercost.equations import tiers as eq
 from infercost.operators.base import Operator
@@ -92,6 +93,15 @@ class Load:
         """Whether writing the cache takes longer than reading as much."""
         return not _is_nothing(self.writing)
 
+    def at(self, columns: Columns) -> Load:
+        """The load in some columns."""
+        times = {name: columns.at(time) for name, time in self.times.items()}
+        ramp = self.ramp
+        if ramp is not None:
+            efficiency, lost, half = ramp
+            ramp = columns.at(efficiency), columns.at(lost), columns.at(half)
+        return Load(self.tier, times, columns.at(self.writing), ramp)
+
     def total(self, reads: Mapping[str, Shares]) -> Seconds:
         """Time of all streams together."""
         if self.ramp is not None or self.writes:
@@ -108,6 +118,8 @@ class Load:
         return self.streams(whole).total * ROUNDED_UP
 
 
+Loads = tuple[tuple[Load, ...], Mapping[int, tuple[Load, ...]]]
+"""An operator's load on each tier, and on each port that several share."""
 ROUNDED_UP = 1.0 + 1e-9
 
 
@@ -162,15 +174,13 @@ class Demands:
         }
         return {name: amount for name, amount in amounts.items() if not _is_nothing(amount)}
 
-    def loads(
-        self, operator: Operator, rates: Rates, near: tuple[int, ...] = ()
-    ) -> tuple[tuple[Load, ...], Mapping[int, tuple[Load, ...]]]:
+    def loads(self, operator: Operator, rates: Rates, near: tuple[int, ...] = ()) -> Loads:
         """An operator's load on each tier, and on each port that several share.
 
         Tiers in `near` are read from inside, by streams that stay there, and burden no port.
         """
 
-        def found() -> tuple[tuple[Load, ...], Mapping[int, tuple[Load, ...]]]:
+        def found() -> Loads:
             return self._on_tiers(operator, rates, near), self._on_ports(operator, rates, near)
 
         return self.once(operator, f"loads {near}", found)
@@ -186,6 +196,16 @@ class Demands:
         for side in sides:
             longest = np.maximum(longest, sum((load.most for load in side), start=0.0))
         return longest
+
+    def loads_at(self, operator: Operator, rates: Rates, columns: Columns) -> Loads:
+        """The same in some columns; the same columns each time."""
+
+        def found() -> Loads:
+            tiers, ports = self.loads(operator, rates)
+            shared = {i: tuple(load.at(columns) for load in port) for i, port in ports.items()}
+            return tuple(load.at(columns) for load in tiers), shared
+
+        return self.once(operator, "loads at", found)
 
     def spilled(self, operator: Operator) -> Operator:
         """The activations of an operator alone."""

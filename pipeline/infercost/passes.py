@@ -18,6 +18,7 @@ from infercost.arrays import (
     Seconds,
     as_array,
 )
+from infercost.columns import Columns
 from infercost.equations import attention, energy, roofline
 from infercost.equations import collectives as eq
 from infercost.load_power import at_load
@@ -164,6 +165,12 @@ def asked(calibration: Calibration, operator: Operator, decode: bool) -> tuple[O
     return replace(operator, traffic={**operator.traffic, "activations": moved}), rates
 
 
+def _asked_once(
+    calibration: Calibration, operator: Operator, decode: bool, routes: Routes
+) -> tuple[Operator, Rates]:
+    return routes.demands.once(operator, "asked", lambda: asked(calibration, operator, decode))
+
+
 def operator_time(
     calibration: Calibration,
     operator: Operator,
@@ -176,9 +183,7 @@ def operator_time(
     `bandwidth` is that of a plain device's memory; `routes` lead through tiers.
     """
     if routes is not None:
-        return routes.time(
-            *routes.demands.once(operator, "asked", lambda: asked(calibration, operator, decode))
-        )
+        return routes.time(*_asked_once(calibration, operator, decode, routes))
     operator, rates = asked(calibration, operator, decode)
     traffic = operator.traffic
     compute = roofline.compute_time(rates.flops, operator.peak, rates.efficiency)
@@ -208,8 +213,13 @@ def timed(
 ) -> Timed:
     """A block's operators, each with its time."""
     bandwidth = case.hardware.tier.bandwidth
+    if routes is None:
+        return tuple(
+            (operator, operator_time(calibration, operator, bandwidth, decode))
+            for operator in block.operators
+        )
     return tuple(
-        (operator, operator_time(calibration, operator, bandwidth, decode, routes))
+        (operator, routes.time_in_columns(*_asked_once(calibration, operator, decode, routes)))
         for operator in block.operators
     )
 
@@ -219,9 +229,21 @@ def work_of(calibration: Calibration, case: Case, operators: Timed, decode: bool
     work, main = Terms(), case.hardware.tier.bandwidth
     for operator, time in operators:
         launch = launch_overhead(calibration, operator, main, decode)
+        if time.columns is not None:
+            work = _with_columns(work, operator, time, time.columns, launch)
+            continue
         terms = time.terms.plus(Terms(overhead=launch))
         work = work.plus(terms.times(operator.count))
     return work
+
+
+def _with_columns(
+    work: Terms, operator: Operator, time: OperatorTime, columns: Columns, launch: Seconds
+) -> Terms:
+    """Work, and an operator that arithmetic binds in all but some columns."""
+    sure = Terms(compute=columns.outside(time.compute), overhead=launch)
+    part = time.terms.times(columns.at(operator.count))
+    return columns.added_terms(work.plus(sure.times(operator.count)), part)
 
 
 def block_communication(calibration: Calibration, block: Block) -> Terms:
@@ -312,12 +334,8 @@ def brief_cost(layout: Layout, step: Pass, routes: Routes, stack: tuple[Block, .
             "known",
             lambda block=block: _known_times(layout.calibration, case, block, step, routes),
         )
-        busy = known.work
-        for operator, (asked_for, rates) in known.left:
-            total, near = routes.total(asked_for, rates)
-            busy = busy + operator.count * total
-            operators.append((operator, near))
-        operators += known.bound
+        busy, near = _busy(known, routes)
+        operators += near
         if is_zero(case.plan.overlap):
             time = time + (busy + known.messages)
         else:
@@ -337,12 +355,12 @@ class _Known:
     """What is known of a block's time whatever the map."""
 
     work: Seconds
-    """Launches, and operators that arithmetic binds under any map."""
+    """Launches, and operators in the columns in which arithmetic binds under any map."""
     messages: Seconds
     bound: list[tuple[Operator, Ratio]]
-    """Those operators."""
-    left: list[tuple[Operator, tuple[Operator, Rates]]]
-    """The others, as a stack runs them and with what it reaches."""
+    """Operators of which nothing else is left."""
+    left: list[tuple[Operator, tuple[Operator, Rates], Columns | None]]
+    """The others, as a stack runs them, what it reaches, and the columns that are left."""
 
 
 def _known_times(
@@ -354,14 +372,34 @@ def _known_times(
     work: Seconds = 0.0
     for operator in block.operators:
         work = work + operator.count * launch_overhead(calibration, operator, main, step.decode)
-        how = asked(calibration, operator, step.decode)
-        compute = routes.compute_bound(*how)
-        if compute is None:
-            known.left.append((operator, how))
-        else:
+        how = _asked_once(calibration, operator, step.decode, routes)
+        compute, columns = routes.compute(*how), routes.open_columns(*how)
+        if routes.compute_bound(*how):
             work = work + operator.count * compute
             known.bound.append((operator, 0.0))
+            continue
+        if columns is not None:
+            work = work + operator.count * columns.outside(compute)
+        known.left.append((operator, how, columns))
     return replace(known, work=work)
+
+
+def _busy(known: _Known, routes: Routes) -> tuple[Seconds, list[tuple[Operator, Ratio]]]:
+    """Time of a block's operators and launches; and its operators, with whether each is near."""
+    busy, operators = known.work, list(known.bound)
+    parts: dict[bytes, tuple[Columns, Seconds]] = {}
+    for operator, how, columns in known.left:
+        total, near = routes.total(*how, columns)
+        operators.append((operator, near))
+        if columns is None:
+            busy = busy + operator.count * total
+            continue
+        key = columns.places.tobytes()
+        before = parts[key][1] if key in parts else 0.0
+        parts[key] = columns, before + columns.at(operator.count) * total
+    for columns, part in parts.values():
+        busy = columns.added(np.array(busy), part)
+    return busy, operators
 
 
 def _uses(stack: tuple[Block, ...], routes: Routes) -> Iterator[TierUse]:

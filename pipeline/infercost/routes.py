@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 
 from infercost.arrays import Array, Bytes, Joules, Ratio, Seconds, as_array, surely
+from infercost.columns import Columns, open_columns
+from infercost.deferred import Deferred
 from infercost.demands import STREAM_OF, Counted, Demands, Load, Shares
 from infercost.equations import energy, roofline, stacking
 from infercost.equations import tiers as eq
@@ -115,6 +117,9 @@ class Routes:
         tiers, ports = self.demands.loads(operator, rates, near)
         if self.brief:
             return Terms(activations=self._longest(tiers, ports))
+        return self._slowest(tiers, ports)
+
+    def _slowest(self, tiers: Sequence[Load], ports: Mapping[int, Sequence[Load]]) -> Terms:
         loads = [load.streams(self.reads) for load in tiers]
         return longest_of(loads + [self._together(port) for port in ports.values()])
 
@@ -129,21 +134,45 @@ class Routes:
         assert longest is not None
         return longest
 
-    def total(self, operator: Operator, rates: Rates) -> tuple[Seconds, Ratio]:
+    def total(
+        self, operator: Operator, rates: Rates, columns: Columns | None = None
+    ) -> tuple[Seconds, Ratio]:
         """Time of an operator as a number, and whether it runs near memory."""
         if self.places(operator):
             time = self.time(operator, rates)
             return time.terms.total, time.near
-        longest = self._longest(*self.demands.loads(operator, rates))
-        total: Seconds = np.maximum(self._compute(operator, rates), longest)
+        compute = self.compute(operator, rates)
+        if columns is None:
+            longest = self._longest(*self.demands.loads(operator, rates))
+        else:
+            longest = self._longest(*self.demands.loads_at(operator, rates, columns))
+            compute = columns.at(compute)
+        total: Seconds = np.maximum(compute, longest)
         return total if operator.dependent is None else total + self.exposed(operator), 0.0
 
-    def compute_bound(self, operator: Operator, rates: Rates) -> Seconds | None:
-        """Time of an operator that arithmetic binds under any map; None of another."""
-        compute = self._compute(operator, rates)
-        if operator.dependent is not None or self.places(operator):
+    def open_columns(self, operator: Operator, rates: Rates) -> Columns | None:
+        """Columns in which a tier map may matter to an operator's time; None for all."""
+        if operator.dependent is not None or self.places(operator) or not self._is_known:
             return None
-        return compute if surely(as_array(compute) > self.demands.most(operator, rates)) else None
+        return self.demands.once(
+            operator,
+            "open",
+            lambda: open_columns(
+                as_array(self.compute(operator, rates)) > self.demands.most(operator, rates)
+            ),
+        )
+
+    @cached_property
+    def _is_known(self) -> bool:
+        """Whether shares are arrays, not steps of a tape."""
+        return not any(isinstance(x, Deferred) for shares in self.shares.values() for x in shares)
+
+    def compute_bound(self, operator: Operator, rates: Rates) -> bool:
+        """Whether arithmetic binds an operator under any map."""
+        if operator.dependent is not None or self.places(operator):
+            return False
+        compute = as_array(self.compute(operator, rates))
+        return surely(compute > self.demands.most(operator, rates))
 
     def _together(self, loads: Sequence[Load]) -> Terms:
         terms = Terms()
@@ -173,6 +202,17 @@ class Routes:
             near=wins,
         )
 
+    def time_in_columns(self, operator: Operator, rates: Rates) -> OperatorTime:
+        """The same, in the columns in which a tier map may matter alone."""
+        columns = self.open_columns(operator, rates)
+        if columns is None or not columns.places.size or self.hardware.thermal is not None:
+            return self.time(operator, rates)
+        compute = self.compute(operator, rates)
+        tiers, ports = self.demands.loads_at(operator, rates, columns)
+        streams = self._slowest(tiers, ports)
+        terms = bound_terms(columns.at(compute), streams)
+        return OperatorTime(compute, streams.total, terms, columns=columns)
+
     def places(self, operator: Operator) -> tuple[int, ...]:
         """Tiers in or beside which an operator may run."""
         return tuple(
@@ -181,7 +221,7 @@ class Routes:
             if tier.memory.near is not None and _may_run(operator, tier.memory.near)
         )
 
-    def _compute(self, operator: Operator, rates: Rates) -> Seconds:
+    def compute(self, operator: Operator, rates: Rates) -> Seconds:
         """Time of an operator's arithmetic on the device."""
         return self.demands.once(
             operator,
@@ -192,7 +232,7 @@ class Routes:
         )
 
     def _on_device(self, operator: Operator, rates: Rates) -> OperatorTime:
-        compute = self._compute(operator, rates)
+        compute = self.compute(operator, rates)
         streams = self._transfer_beside(compute, operator, rates)
         terms = self._bound(compute, streams)
         if self.hardware.thermal is not None and not self.brief:

@@ -21,6 +21,7 @@ from infercost.arrays import (
     Seconds,
     Watts,
 )
+from infercost.columns import Columns
 from infercost.equations import near_memory, roofline, stacking
 from infercost.equations import tiers as eq
 from infercost.specs.hardware import Hardware
@@ -165,6 +166,8 @@ class OperatorTime:
     terms: Terms
     near: Ratio = 0.0
     """1 where it runs in or beside memory."""
+    columns: Columns | None = None
+    """Columns of requests that `terms` are of: in all others arithmetic binds. None for all."""
 
 
 @dataclass(frozen=True)
