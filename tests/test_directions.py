@@ -318,7 +318,7 @@ def test_an_expert_cache_answers_its_share_of_reads() -> None:
     assert 0 < number(evaluation.routes.shares["experts"][0]) < 0.5
     stack = blocks(evaluation.layout, evaluation.decode_pass)
     up = next(o for block in stack for o in block.operators if o.kind == "experts")
-    hits, misses = (number(s) for s in evaluation.routes.of(up, "weights"))
+    hits, misses = (number(s) for s in evaluation.routes.reads["experts"])
     assert (hits, misses) == (pytest.approx(0.5), pytest.approx(0.5))
 
 

@@ -12,7 +12,7 @@ import infercost
 PACKAGE = Path(infercost.__file__).parent
 
 LEVELS = {
-    0: "__init__ units arrays bounds deferred steps machine program taped allocation errors terms"
+    0: "__init__ units arrays bounds brackets deferred steps machine program taped allocation errors terms"
     " paths",
     1: "equations specs",
     2: "witnesses faults places resolve question patches compose directions grid lengths media"

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import combinations, permutations
 from typing import Literal, NamedTuple, get_args
 
@@ -44,6 +44,7 @@ from infercost.arrays import (
     as_array,
     surely,
 )
+from infercost.brackets import Bracket
 from infercost.demands import Demands
 from infercost.equations import tiers as eq
 from infercost.errors import SpecError, nearest
@@ -146,7 +147,55 @@ def place(
             judged = judge(mixes[0].placed, mixes[-1].placed).pools
             mixes = [_Mix(mix.placed, p.time) for mix, p in zip(mixes, judged, strict=True)]
         best = [pool.best_beside(mix) for pool, mix in zip(pools, mixes, strict=True)]
+    elif not placing.has_units and pools[0].paces[0].needed is None:
+        best = _between(pools, judge)
     return best[0], best[-1]
+
+
+LOOKS = 4
+"""Mixes of the two best maps that are looked at."""
+ELSEWHERE = 0.05
+"""Share of all bytes that maps must lay on other tiers for their mixes to be worth a look."""
+GAIN = 1e-4
+"""Share of a time that is worth another look."""
+
+
+def _between(pools: list[_Pool], judge: Judge) -> list[Placed]:
+    """Of the mixes of each pool's two best maps that which takes least.
+
+    Time is convex along the line between them, and so is what cells ask for.
+    """
+    ends = [(pool.best, pool.second) for pool in pools]
+
+    def looked_at(parts: list[Array]) -> list[_Best]:
+        mixes = [b.placed.mixed(p, a.placed) for (a, b), p in zip(ends, parts, strict=True)]
+        verdict = judge(mixes[0], mixes[-1])
+        return [
+            _Best(mix, pace.time, verdict.lasts & pace.lasts)
+            for mix, pace in zip(mixes, verdict.pools, strict=True)
+        ]
+
+    middle = looked_at([0.5] * len(pools))
+    found = [
+        Bracket.from_ends((0.0, a.time), (0.5, m.time), (1.0, b.time))
+        for (a, b), m in zip(ends, middle, strict=True)
+    ]
+    lasts = [a.lasts & b.lasts for a, b in ends]
+    for _ in range(LOOKS):
+        wanted = [bracket.next(GAIN) for bracket in found]
+        worth = [known & more for known, (_, more) in zip(lasts, wanted, strict=True)]
+        if surely(~reduce(np.logical_or, worth)):
+            break
+        looks = looked_at([place for place, _ in wanted])
+        found = [
+            bracket.with_point((place, look.time), counts)
+            for bracket, look, (place, _), counts in zip(found, looks, wanted, worth, strict=True)
+        ]
+    mixes = [
+        _Mix(b.placed.mixed(bracket.low[0], a.placed), np.where(known, bracket.low[1], np.inf))
+        for (a, b), bracket, known in zip(ends, found, lasts, strict=True)
+    ]
+    return [pool.best_beside(mix) for pool, mix in zip(pools, mixes, strict=True)]
 
 
 class _Mix(NamedTuple):
@@ -199,6 +248,29 @@ class _Pool:
                 np.where(better, other.lasts, best.lasts),
             )
         return best
+
+    @cached_property
+    def second(self) -> _Best:
+        """The best map that fits as well, lasts and lays bytes elsewhere; or the best of all."""
+        most = as_array(self.best.placed.overflow + self.slack)
+        time: Seconds = np.inf
+        index: Array = -1.0
+        for i, (placed, pace) in enumerate(zip(self.maps, self.paces, strict=True)):
+            may = as_array(placed.overflow <= most) & self.lasts[i] & pace.lasts
+            sooner = may & self._lies_elsewhere(placed) & as_array(pace.time < time)
+            time, index = np.where(sooner, pace.time, time), np.where(sooner, float(i), index)
+        some = as_array(index >= 0)
+        placed = self._taken(np.maximum(index, 0.0)).where(some, self.best.placed)
+        return _Best(placed, np.where(some, time, self.best.time), some)
+
+    def _lies_elsewhere(self, placed: Placed) -> BoolArray:
+        """Whether a map lays a good part of all bytes on other tiers than the best does."""
+        moved: Bytes = 0.0
+        for name in CLASSES:
+            pairs = zip(placed.bytes_held[name], self.best.placed.bytes_held[name], strict=True)
+            moved = moved + sum((np.abs(as_array(a - b)) for a, b in pairs), start=as_array(0.0))
+        whole = sum(self.sizes.values(), start=as_array(0.0))
+        return as_array(moved > 2.0 * ELSEWHERE * whole)
 
     def best_beside(self, mix: _Mix) -> Placed:
         """The best map, or a mix where that takes less time: it overflows as little."""
@@ -285,11 +357,15 @@ class _Placing:
         self.traffic = self._traffic()
 
     @property
+    def has_units(self) -> bool:
+        """Whether operators may run near memory."""
+        return any(tier.memory.near is not None for tier in self.tiers)
+
+    @property
     def is_convex(self) -> bool:
         """Whether a mix of two maps takes no longer than as much of each: what units near memory
         take, and the latency that experts show, change at once."""
-        near = any(tier.memory.near is not None for tier in self.tiers)
-        return not near and not np.any(as_array(self.sizes["experts"]) > 0)
+        return not self.has_units and not np.any(as_array(self.sizes["experts"]) > 0)
 
     def maps(self) -> list[Placed]:
         """All maps that are worth a look, no two of them alike."""
