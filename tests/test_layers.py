@@ -12,13 +12,14 @@ import infercost
 PACKAGE = Path(infercost.__file__).parent
 
 LEVELS = {
-    0: "__init__ units arrays bounds brackets deferred steps machine program taped allocation errors terms"
-    " paths",
+    0: "__init__ units arrays bounds brackets deferred steps machine program taped allocation"
+    " errors terms paths",
     1: "equations specs",
     2: "witnesses faults places resolve question patches compose directions grid lengths media"
     " searches traces trends prefix_cache uncertain draws mitigations",
-    3: "reached fabric network operators columns tiering demands routes placement tier_map wear trials load_power bill"
-    " passes drafting phases shares reuse positions patching cost",
+    3: "reached fabric network operators columns tiering demands routes placement placed wear"
+    " map_choice tier_map trials load_power bill passes drafting phases shares reuse positions"
+    " patching cost",
     4: "registry metrics quantities table evaluation",
 }
 HIGHER = 5

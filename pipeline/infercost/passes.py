@@ -325,15 +325,11 @@ def brief_cost(layout: Layout, step: Pass, routes: Routes, stack: tuple[Block, .
 
     The same time as `pass_cost` finds by resource, but for what a cap below the rated limit adds.
     """
-    case, demands = layout.case, routes.demands
+    case = layout.case
     time: Seconds = pass_overhead(layout.calibration, step)
     operators: list[tuple[Operator, Ratio]] = []
     for block in stack:
-        known = demands.once(
-            block,
-            "known",
-            lambda block=block: _known_times(layout.calibration, case, block, step, routes),
-        )
+        known = _known_once(layout.calibration, case, block, step, routes)
         busy, near = _busy(known, routes)
         operators += near
         if is_zero(case.plan.overlap):
@@ -361,6 +357,14 @@ class _Known:
     """Operators of which nothing else is left."""
     left: list[tuple[Operator, tuple[Operator, Rates], Columns | None]]
     """The others, as a stack runs them, what it reaches, and the columns that are left."""
+
+
+def _known_once(
+    calibration: Calibration, case: Case, block: Block, step: Pass, routes: Routes
+) -> _Known:
+    return routes.demands.once(
+        block, "known", lambda: _known_times(calibration, case, block, step, routes)
+    )
 
 
 def _known_times(

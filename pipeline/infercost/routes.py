@@ -303,7 +303,7 @@ class Routes:
     def movement(self, operator: Operator, near: Ratio) -> Terms:
         """Energy of an operator's traffic by stream; `near` is 1 where it runs near memory."""
         places = self.places(operator)
-        terms = dict.fromkeys(STREAMS, 0.0)
+        terms: dict[str, Joules] = dict.fromkeys(STREAMS, 0.0)
         for name, amounts in self.demands.moved(operator).items():
             inside = near if name != "activations" else 0.0
             for i, tier in enumerate(self.tiers):

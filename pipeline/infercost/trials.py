@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infercost.arrays import as_array
-from infercost.tier_map import Judge, Placed, Verdict
+from infercost.map_choice import Judge, Verdict
+from infercost.placed import Placed
 from infercost.wear import is_paced, paces, worn_out
 
 if TYPE_CHECKING:
