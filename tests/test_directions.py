@@ -17,7 +17,6 @@ from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.errors import SpecError
 from infercost.fabric import Fabric
-from infercost.operators.stack import blocks
 from infercost.parts import Part
 from infercost.paths import CONF
 from infercost.question import ask, option_names
@@ -349,9 +348,7 @@ def test_an_expert_cache_answers_its_share_of_reads() -> None:
     evaluation = point(*base, order, "plan.placement.expert_hit_rate=0.5")
     assert evaluation.routes is not None
     assert 0 < number(evaluation.routes.shares["experts"][0]) < 0.5
-    stack = blocks(evaluation.layout, evaluation.decode_pass)
-    up = next(o for block in stack for o in block.operators if o.kind == "experts")
-    hits, misses = (number(s) for s in evaluation.routes.of(up, "weights"))
+    hits, misses = (number(s) for s in evaluation.routes.reads["experts"])
     assert (hits, misses) == (pytest.approx(0.5), pytest.approx(0.5))
 
 

@@ -15,13 +15,14 @@ README = PACKAGE.parent / "README.md"
 BASES = (PACKAGE, PACKAGE.parent, PACKAGE.parents[1])
 
 LEVELS = {
-    0: "__init__ units arrays bounds deferred steps actions machine program taped allocation errors"
-    " terms paths",
+    0: "__init__ units arrays bounds brackets deferred steps actions machine program taped allocation"
+    " errors terms paths",
     1: "equations specs",
     2: "witnesses faults places overrides resolve question patches compose directions grid lengths"
     " media searches traces trends prefix_cache uncertain draws mitigations",
-    3: "reached fabric network operators tiering placement tier_map wear trials load_power bill"
-    " passes drafting phases shares reuse positions patching cost",
+    3: "reached fabric network operators columns tiering demands routes placement placed wear"
+    " map_choice tier_map trials load_power bill passes drafting phases shares reuse positions"
+    " patching cost",
     4: "registry metrics quantities table evaluation",
 }
 HIGHER = 5

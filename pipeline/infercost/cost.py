@@ -22,6 +22,7 @@ from infercost.operators.stack import blocks
 from infercost.passes import PassCost, pass_cost
 from infercost.patching import LocalLayers, local_layers
 from infercost.phases import encoder_passes, paced_lengths, prefill_pass, step_pass
+from infercost.placed import Placed
 from infercost.placement import (
     LIMITS,
     Footprint,
@@ -31,14 +32,14 @@ from infercost.placement import (
     shares_context,
 )
 from infercost.reuse import hand_over_time, load_time, pool_rate
+from infercost.routes import Routes
 from infercost.searches import Search, search_of
 from infercost.shares import PerToken, mixed, summed
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership
 from infercost.specs.mechanisms import Beside, Drafting
 from infercost.terms import Terms
-from infercost.tier_map import Placed, place
-from infercost.tiering import Routes
+from infercost.tier_map import place
 from infercost.trials import judge_of
 from infercost.wear import lives_of_tiers, paced, paced_prefill, worn_out
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from infercost.arrays import INSTANT, Array, Bytes, BytesPerSecond, Flops, Joules, Seconds, as_array
+from infercost.arrays import (
+    INSTANT,
+    Array,
+    Bytes,
+    BytesPerSecond,
+    Flops,
+    Joules,
+    Ratio,
+    Seconds,
+    as_array,
+)
+from infercost.columns import Columns
 from infercost.equations import attention, energy, roofline
 from infercost.equations import collectives as eq
 from infercost.load_power import at_load
 from infercost.network import Message, transfer_reached
 from infercost.operators.base import Block, Layout, Operator, Pass
 from infercost.operators.stack import blocks
+from infercost.routes import Routes, is_zero
 from infercost.specs.calibration import Calibration
 from infercost.specs.case import Case
 from infercost.terms import Terms
-from infercost.tiering import WRITTEN, OperatorTime, Rates, Routes, power_limit
+from infercost.tiering import OperatorTime, Rates, power_limit
 
 
 @dataclass(frozen=True)
@@ -143,6 +155,22 @@ def reached_rates(calibration: Calibration, operator: Operator, decode: bool) ->
     return Rates(flops + operator.conversion, efficiency, reached, padding, ramped)
 
 
+def asked(calibration: Calibration, operator: Operator, decode: bool) -> tuple[Operator, Rates]:
+    """An operator with the scores that its kernel moves, and what a stack reaches with it."""
+    rates = reached_rates(calibration, operator, decode)
+    if operator.kind != "prefill_attention":
+        return operator, rates
+    scores = attention.score_traffic(operator.scores, calibration.score_bytes)
+    moved = operator.traffic["activations"] + scores
+    return replace(operator, traffic={**operator.traffic, "activations": moved}), rates
+
+
+def _asked_once(
+    calibration: Calibration, operator: Operator, decode: bool, routes: Routes
+) -> tuple[Operator, Rates]:
+    return routes.demands.once(operator, "asked", lambda: asked(calibration, operator, decode))
+
+
 def operator_time(
     calibration: Calibration,
     operator: Operator,
@@ -154,14 +182,10 @@ def operator_time(
 
     `bandwidth` is that of a plain device's memory; `routes` lead through tiers.
     """
-    rates = reached_rates(calibration, operator, decode)
-    traffic = operator.traffic
-    if operator.kind == "prefill_attention":
-        scores = attention.score_traffic(operator.scores, calibration.score_bytes)
-        traffic = {**traffic, "activations": traffic["activations"] + scores}
-        operator = replace(operator, traffic=traffic)
     if routes is not None:
-        return routes.time(operator, rates)
+        return routes.time(*_asked_once(calibration, operator, decode, routes))
+    operator, rates = asked(calibration, operator, decode)
+    traffic = operator.traffic
     compute = roofline.compute_time(rates.flops, operator.peak, rates.efficiency)
     streams = {name: rates.stream(name, moved, bandwidth) for name, moved in traffic.items()}
     transfer: Seconds = sum(streams.values(), start=0.0)
@@ -189,8 +213,13 @@ def timed(
 ) -> Timed:
     """A block's operators, each with its time."""
     bandwidth = case.hardware.tier.bandwidth
+    if routes is None:
+        return tuple(
+            (operator, operator_time(calibration, operator, bandwidth, decode))
+            for operator in block.operators
+        )
     return tuple(
-        (operator, operator_time(calibration, operator, bandwidth, decode, routes))
+        (operator, routes.time_in_columns(*_asked_once(calibration, operator, decode, routes)))
         for operator in block.operators
     )
 
@@ -200,12 +229,24 @@ def work_of(calibration: Calibration, case: Case, operators: Timed, decode: bool
     work, main = Terms(), case.hardware.tier.bandwidth
     for operator, time in operators:
         launch = launch_overhead(calibration, operator, main, decode)
+        if time.columns is not None:
+            work = _with_columns(work, operator, time, time.columns, launch)
+            continue
         terms = time.terms.plus(Terms(overhead=launch))
         work = work.plus(terms.times(operator.count))
     return work
 
 
-def _block_communication(calibration: Calibration, block: Block) -> Terms:
+def _with_columns(
+    work: Terms, operator: Operator, time: OperatorTime, columns: Columns, launch: Seconds
+) -> Terms:
+    """Work, and an operator that arithmetic binds in all but some columns."""
+    sure = Terms(compute=columns.outside(time.compute), overhead=launch)
+    part = time.terms.times(columns.at(operator.count))
+    return columns.added_terms(work.plus(sure.times(operator.count)), part)
+
+
+def block_communication(calibration: Calibration, block: Block) -> Terms:
     """Time of a block's messages, one after the other."""
     communication = Terms()
     for message in block.messages:
@@ -228,6 +269,8 @@ def pass_cost(
     """
     case, calibration = layout.case, layout.calibration
     stack = blocks(layout, step) if stack is None else stack
+    if routes is not None and routes.brief:
+        return brief_cost(layout, step, routes, stack)
     host: Seconds = pass_overhead(calibration, step)
     time = Terms(overhead=host)
     lower: Seconds = host
@@ -239,15 +282,18 @@ def pass_cost(
         mine = timed(calibration, case, block, step.decode, routes)
         operators = (*operators, *mine)
         work = work_of(calibration, case, mine, step.decode)
-        communication = _block_communication(calibration, block)
+        communication = block_communication(calibration, block)
         busy, sending = work.total, communication.total
         overlap = case.plan.overlap
-        shown = roofline.exposed_share(busy, sending, overlap)
-        time = time.plus(work.times(shown))
-        time = time.plus(communication.times(2.0 - overlap - shown))
+        if is_zero(overlap):  # the same without arrays of ones
+            time = time.plus(work).plus(communication)
+        else:
+            shown = roofline.exposed_share(busy, sending, overlap)
+            time = time.plus(work.times(shown))
+            time = time.plus(communication.times(2.0 - overlap - shown))
         working, talking = working + busy, talking + sending
-        lower = lower + roofline.overlapped_time(busy, sending, 1.0)
-        upper = upper + roofline.overlapped_time(busy, sending, 0.0)
+        lower = lower + np.maximum(busy, sending)
+        upper = upper + (busy + sending)
     waiting = launch_wait(layout, step, time.total)
     time, working = time.plus(Terms(overhead=waiting)), working + waiting
     lower, upper = lower + waiting, upper + waiting
@@ -274,19 +320,98 @@ def pass_cost(
     )
 
 
+def brief_cost(layout: Layout, step: Pass, routes: Routes, stack: tuple[Block, ...]) -> PassCost:
+    """The time of a pass as one term, and what it writes: all that tier maps are chosen by.
+
+    The same time as `pass_cost` finds by resource, but for what a cap below the rated limit adds.
+    """
+    case = layout.case
+    time: Seconds = pass_overhead(layout.calibration, step)
+    operators: list[tuple[Operator, Ratio]] = []
+    for block in stack:
+        known = _known_once(layout.calibration, case, block, step, routes)
+        busy, near = _busy(known, routes)
+        operators += near
+        if is_zero(case.plan.overlap):
+            time = time + (busy + known.messages)
+        else:
+            time = time + roofline.overlapped_time(busy, known.messages, case.plan.overlap)
+    time = time + launch_wait(layout, step, time)
+    limit, idle = power_limit(case.hardware), case.hardware.idle_power
+    dynamic = routed_energy(case, stack, operators, routes).total
+    time = time + energy.power_limited_slowdown(dynamic, time, limit, idle)
+    pairs = zip(routes.tiers, routes.written(tuple(o for o, _ in operators)), strict=True)
+    uses = tuple(TierUse(tier.name, 0.0, written, 0.0) for tier, written in pairs)
+    none = Terms(overhead=0.0)
+    return PassCost(Terms(overhead=time), none, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, uses)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a block's time whatever the map."""
+
+    work: Seconds
+    """Launches, and operators in the columns in which arithmetic binds under any map."""
+    messages: Seconds
+    bound: list[tuple[Operator, Ratio]]
+    """Operators of which nothing else is left."""
+    left: list[tuple[Operator, tuple[Operator, Rates], Columns | None]]
+    """The others, as a stack runs them, what it reaches, and the columns that are left."""
+
+
+def _known_once(
+    calibration: Calibration, case: Case, block: Block, step: Pass, routes: Routes
+) -> _Known:
+    return routes.demands.once(
+        block, "known", lambda: _known_times(calibration, case, block, step, routes)
+    )
+
+
+def _known_times(
+    calibration: Calibration, case: Case, block: Block, step: Pass, routes: Routes
+) -> _Known:
+    """What is known of a block's time whatever the map."""
+    main = case.hardware.tier.bandwidth
+    known = _Known(0.0, block_communication(calibration, block).total, [], [])
+    work: Seconds = 0.0
+    for operator in block.operators:
+        work = work + operator.count * launch_overhead(calibration, operator, main, step.decode)
+        how = _asked_once(calibration, operator, step.decode, routes)
+        compute, columns = routes.compute(*how), routes.open_columns(*how)
+        if routes.compute_bound(*how):
+            work = work + operator.count * compute
+            known.bound.append((operator, 0.0))
+            continue
+        if columns is not None:
+            work = work + operator.count * columns.outside(compute)
+        known.left.append((operator, how, columns))
+    return replace(known, work=work)
+
+
+def _busy(known: _Known, routes: Routes) -> tuple[Seconds, list[tuple[Operator, Ratio]]]:
+    """Time of a block's operators and launches; and its operators, with whether each is near."""
+    busy, operators = known.work, list(known.bound)
+    parts: dict[bytes, tuple[Columns, Seconds]] = {}
+    for operator, how, columns in known.left:
+        total, near = routes.total(*how, columns)
+        operators.append((operator, near))
+        if columns is None:
+            busy = busy + operator.count * total
+            continue
+        key = columns.places.tobytes()
+        before = parts[key][1] if key in parts else 0.0
+        parts[key] = columns, before + columns.at(operator.count) * total
+    for columns, part in parts.values():
+        busy = columns.added(np.array(busy), part)
+    return busy, operators
+
+
 def _uses(stack: tuple[Block, ...], routes: Routes) -> Iterator[TierUse]:
     """What a pass asks of each tier."""
-    for i, tier in enumerate(routes.tiers):
-
-        def moved(operator: Operator, i: int = i) -> Bytes:
-            return sum((routes.moved(operator, s)[i] for s in operator.traffic), start=0.0)
-
-        def written(operator: Operator, i: int = i) -> Bytes:
-            return sum((routes.written(operator, s)[i] for s in WRITTEN), start=0.0)
-
-        total = _over_operators(stack, moved)
-        stall = total / tier.bandwidth - total / tier.peak
-        yield TierUse(tier.name, total, _over_operators(stack, written), stall)
+    operators = tuple(operator for block in stack for operator in block.operators)
+    moved, written = routes.moved(operators), routes.written(operators)
+    for tier, total, new in zip(routes.tiers, moved, written, strict=True):
+        yield TierUse(tier.name, total, new, total / tier.bandwidth - total / tier.peak)
 
 
 def _over_operators(stack: tuple[Block, ...], amount: Callable[[Operator], Array]) -> Array:
@@ -303,26 +428,36 @@ def _dynamic_energy(
     case: Case, stack: tuple[Block, ...], operators: Timed, routes: Routes | None
 ) -> Terms:
     """Energy of arithmetic, memory traffic and messages of one pass on one device of each stage."""
+    if routes is not None:
+        return routed_energy(case, stack, [(o, time.near) for o, time in operators], routes)
+    each = case.hardware.tier.access_energy
+
+    def movement(stream: str) -> Callable[[Operator], Joules]:
+        return lambda operator: energy.movement_energy(operator.traffic.get(stream, 0.0), each)
+
+    streams = ("weights", "kv", "activations")
+    moving = Terms({stream: _over_operators(stack, movement(stream)) for stream in streams})
+    return _energy_beside(case, stack).plus(moving)
+
+
+def _energy_beside(case: Case, stack: tuple[Block, ...]) -> Terms:
+    """Energy of arithmetic at its nominal clock and of messages."""
     hardware = case.hardware
 
     def arithmetic(operator: Operator) -> Joules:
         return energy.arithmetic_energy(operator.flops, hardware.compute_power, operator.peak)
 
-    def movement(stream: str) -> Callable[[Operator], Joules]:
-        return lambda operator: energy.movement_energy(
-            operator.traffic.get(stream, 0.0), hardware.tier.access_energy
-        )
+    sent = _over_messages(stack, lambda message: message.energy)
+    return Terms(compute=_over_operators(stack, arithmetic), network_bandwidth=sent)
 
-    sent = Terms(network_bandwidth=_over_messages(stack, lambda message: message.energy))
-    if routes is not None:
-        compute = _over_operators(stack, arithmetic) * routes.arithmetic_scale
-        moving = Terms(weights=0.0, kv=0.0, activations=0.0)
-        for operator, time in operators:
-            moving = moving.plus(routes.movement(operator, time.near).times(operator.count))
-        return Terms(compute=compute).plus(moving).plus(sent)
-    return Terms(
-        compute=_over_operators(stack, arithmetic),
-        weights=_over_operators(stack, movement("weights")),
-        kv=_over_operators(stack, movement("kv")),
-        activations=_over_operators(stack, movement("activations")),
-    ).plus(sent)
+
+def routed_energy(
+    case: Case,
+    stack: tuple[Block, ...],
+    operators: Sequence[tuple[Operator, Ratio]],
+    routes: Routes,
+) -> Terms:
+    """The same where traffic spreads over tiers, of operators that may run near memory."""
+    known = routes.demands.once(stack, "beside", lambda: _energy_beside(case, stack))
+    scaled = Terms({**known, "compute": known["compute"] * routes.arithmetic_scale})
+    return scaled.plus(routes.all_movement(operators))

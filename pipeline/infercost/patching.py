@@ -17,13 +17,13 @@ from infercost.passes import PassCost, pass_cost
 from infercost.phases import prefill_pass, step_pass
 from infercost.placement import Footprint, footprint
 from infercost.positions import in_positions
+from infercost.routes import Routes
 from infercost.specs.feedforward import DenseFeedForward
 from infercost.specs.mechanisms import Mechanisms
 from infercost.specs.mixers import GroupedQueryAttention
 from infercost.specs.model import LayerGroup
 from infercost.specs.patches import LocalLayers as Light
 from infercost.specs.prefix_cache import PrefixCache
-from infercost.tiering import Routes
 
 
 @dataclass(frozen=True)

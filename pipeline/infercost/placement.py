@@ -19,7 +19,7 @@ from infercost.operators.stack import cache_bytes, weight_bytes_per_device, wide
 from infercost.reuse import pool_bytes
 
 if TYPE_CHECKING:
-    from infercost.tier_map import Placed
+    from infercost.placed import Placed
 
 
 @dataclass(frozen=True)

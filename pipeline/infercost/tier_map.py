@@ -27,68 +27,32 @@ search can tell what unlimited memory of the same speed would save.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import combinations, permutations
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from infercost.arrays import (
     Array,
-    BoolArray,
     Bytes,
-    Ratio,
-    Seconds,
     as_array,
-    surely,
 )
+from infercost.demands import Demands
 from infercost.equations import tiers as eq
 from infercost.errors import SpecError, nearest
+from infercost.map_choice import Judge, best_maps
 from infercost.operators.base import Block, Layout, Pass
 from infercost.operators.stack import blocks, expert_bytes_per_device
+from infercost.placed import CLASSES, Placed, alike
 from infercost.placement import ROUNDING, Footprint
+from infercost.routes import Routes
 from infercost.specs.plan import TensorClass
-from infercost.tiering import Routes, Tier, is_plain, tiers_of
-from infercost.wear import WRITTEN, Pace
+from infercost.tiering import is_plain, tiers_of
+from infercost.wear import WRITTEN
 
-CLASSES: tuple[TensorClass, ...] = get_args(TensorClass)
 MOST_ORDERED = 4
 """Tiers of which all orders are tried; more are filled from the fastest to the slowest."""
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Bytes of each tensor class on each tier of the busiest device."""
-
-    tiers: tuple[Tier, ...]
-    bytes_held: Mapping[TensorClass, tuple[Bytes, ...]]
-    overflow: Bytes
-    """What found no room."""
-    routes: Routes
-    lasts: BoolArray | None = None
-    """Whether cells live as long as they must; None where that is not known yet."""
-
-    def on(self, tier: int) -> Bytes:
-        """Bytes of all classes on one tier."""
-        return sum((held[tier] for held in self.bytes_held.values()), start=0.0)
-
-    def where(self, better: BoolArray, other: Placed) -> Placed:
-        """Point by point this map where it is `better`, or another."""
-        return self._with(other, lambda x, y: np.where(better, x, y))
-
-    def mixed(self, part: Ratio, other: Placed) -> Placed:
-        """A part of each class as in this map, the rest as in another: both have room for it."""
-        return self._with(other, lambda x, y: y + part * (x - y))
-
-    def _with(self, other: Placed, how: Callable[[Array, Array], Array]) -> Placed:
-        held = {c: tuple(map(how, self.bytes_held[c], other.bytes_held[c])) for c in CLASSES}
-        shares: dict[str, tuple[Array, ...]] = {
-            c: tuple(map(how, self.routes.shares[c], other.routes.shares[c])) for c in CLASSES
-        }
-        routes = replace(self.routes, shares=shares)
-        return Placed(self.tiers, held, how(self.overflow, other.overflow), routes)
 
 
 class Policy(NamedTuple):
@@ -101,18 +65,6 @@ class Policy(NamedTuple):
 Way = Literal["filled", "striped", "even"]
 """How classes lie on tiers: one tier after another, in stripes as wide as rates, hottest first, or
 all in stripes alike, as wide as rates and rooms allow."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What maps make of an output token in each pool of devices, decode's first: time, and whether
-    the least life of a memory is as long as it must be."""
-
-    pools: tuple[Pace, ...]
-    lasts: BoolArray
-
-
-Judge = Callable[[Placed, Placed], Verdict]
 
 
 def place(
@@ -128,127 +80,15 @@ def place(
     maps = placing.maps()
     if len(maps) == 1:
         return maps[0], maps[0]
-    slack = ROUNDING * memory.used
-    verdicts = [judge(placed, placed) for placed in maps]
-    lasts = [v.lasts for v in verdicts]
-    pools = [
-        _Pool(maps, [v.pools[i] for v in verdicts], lasts, slack, placing.sizes)
-        for i in range(len(verdicts[0].pools))
-    ]
-    best = [replace(pool.best.placed, lasts=pool.best.lasts) for pool in pools]
-    if any(pool.may_mix for pool in pools):
-        mixes = [pool.mixed() for pool in pools]
-        if not placing.is_convex:
-            judged = judge(mixes[0].placed, mixes[-1].placed).pools
-            mixes = [_Mix(mix.placed, p.time) for mix, p in zip(mixes, judged, strict=True)]
-        best = [pool.best_beside(mix) for pool, mix in zip(pools, mixes, strict=True)]
+    best = best_maps(
+        maps,
+        judge,
+        ROUNDING * memory.used,
+        placing.sizes,
+        placing.is_convex,
+        placing.has_units,
+    )
     return best[0], best[-1]
-
-
-class _Mix(NamedTuple):
-    """A mix of two maps, and the most time that an output token takes under it."""
-
-    placed: Placed
-    time: Seconds
-
-
-class _Best(NamedTuple):
-    """The best map and what devices make of it."""
-
-    placed: Placed
-    time: Seconds
-    lasts: BoolArray
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """Maps that devices may take, and what each makes of an output token."""
-
-    maps: list[Placed]
-    paces: list[Pace]
-    lasts: list[BoolArray]
-    slack: Bytes
-    sizes: Mapping[TensorClass, Bytes]
-
-    @cached_property
-    def best(self) -> _Best:
-        """Point by point the map with the least overflow, then long lives, then the least time.
-
-        Of maps that are alike the first, so that it does not matter which were told apart at other
-        points.
-        """
-        lasts = [told & p.lasts for told, p in zip(self.lasts, self.paces, strict=True)]
-        best, *others = map(_Best, self.maps, [p.time for p in self.paces], lasts)
-        for other in others:
-            gained = as_array(best.placed.overflow - other.placed.overflow)
-            as_much = np.abs(gained) <= as_array(self.slack)
-            sooner = np.where(
-                best.lasts == other.lasts, as_array(other.time < best.time), other.lasts
-            )
-            better: BoolArray = np.where(as_much, sooner, gained > 0).astype(bool)
-            better = better & ~alike(best.placed, other.placed, self.sizes)
-            best = _Best(
-                other.placed.where(better, best.placed),
-                np.where(better, other.time, best.time),
-                np.where(better, other.lasts, best.lasts),
-            )
-        return best
-
-    def best_beside(self, mix: _Mix) -> Placed:
-        """The best map, or a mix where that takes less time: it overflows as little."""
-        better = as_array(mix.time < self.best.time)
-        return replace(mix.placed.where(better, self.best.placed), lasts=better | self.best.lasts)
-
-    @property
-    def may_mix(self) -> bool:
-        """Whether a map that wears cells too soon might be faster than the best that lasts."""
-        if self.paces[0].needed is None:
-            return False
-        return not all(
-            surely(as_array(pace.spare >= 0) | as_array(pace.busy >= self.best.time))
-            for pace in self.paces
-        )
-
-    def mixed(self) -> _Mix:
-        """Of a map that wears cells too soon and one that does not, so much that cells just last.
-
-        With t the time of a token at full rate, w what its writes ask for, and p the part of the
-        second map, w is linear in p and t is convex. Where t_0 + p (t_1 - t_0) is w, at
-        p = (t_0 - w_0) / (t_0 - w_0 + w_1 - t_1), a token takes w: it waits for what t is less.
-        Of all pairs that which takes least.
-        """
-        spare = [pace.spare for pace in self.paces]
-        least = as_array(self.best.placed.overflow + self.slack)
-        fits = [as_array(placed.overflow <= least) for placed in self.maps]
-        time: Seconds = np.inf
-        part: Ratio = 0.0
-        chosen: list[Array] = [0.0, 0.0]
-        for i, j in combinations(range(len(self.maps)), 2):
-            apart = as_array(spare[i] * spare[j] < 0) & fits[i] & fits[j]
-            share = spare[i] / np.where(apart, spare[i] - spare[j], 1.0)
-            asked = self.paces[i].asked + share * (self.paces[j].asked - self.paces[i].asked)
-            better = apart & as_array(asked < time)
-            time, part = np.where(better, asked, time), np.where(better, share, part)
-            chosen = [np.where(better, float(k), c) for k, c in zip((i, j), chosen, strict=True)]
-        first, second = (self._taken(index) for index in chosen)
-        return _Mix(second.mixed(part, first), time)
-
-    def _taken(self, index: Array) -> Placed:
-        """Point by point one of the maps."""
-        found = self.maps[0]
-        for k, placed in enumerate(self.maps[1:], start=1):
-            found = placed.where(as_array(index == k), found)
-        return found
-
-
-def alike(one: Placed, other: Placed, sizes: Mapping[TensorClass, Bytes]) -> BoolArray:
-    """Whether two maps lay every class that there is in the same way, point by point."""
-    same: BoolArray = np.asarray(True)
-    for name in CLASSES:
-        there = as_array(sizes[name]) > 0
-        for a, b in zip(one.routes.shares[name], other.routes.shares[name], strict=True):
-            same = same & as_array(np.abs(there * (a - b)) < ROUNDING)
-    return same
 
 
 class _Placing:
@@ -258,6 +98,7 @@ class _Placing:
         case = layout.case
         self.layout, self.decode = layout, decode
         self.tiers = tiers_of(case.hardware)
+        self.demands = Demands(self.tiers, case.plan.placement)
         self.order = case.plan.placement.order
         experts = expert_bytes_per_device(layout)
         self.sizes: dict[TensorClass, Bytes] = {
@@ -274,11 +115,15 @@ class _Placing:
         self.traffic = self._traffic()
 
     @property
+    def has_units(self) -> bool:
+        """Whether operators may run near memory."""
+        return any(tier.memory.near is not None for tier in self.tiers)
+
+    @property
     def is_convex(self) -> bool:
         """Whether a mix of two maps takes no longer than as much of each: what units near memory
         take, and the latency that experts show, change at once."""
-        near = any(tier.memory.near is not None for tier in self.tiers)
-        return not near and not np.any(as_array(self.sizes["experts"]) > 0)
+        return not self.has_units and not np.any(as_array(self.sizes["experts"]) > 0)
 
     def maps(self) -> list[Placed]:
         """All maps that are worth a look, no two of them alike."""
@@ -346,9 +191,7 @@ class _Placing:
                 routed[name] = _shares(read, self.sizes[name], tiers[0])
         if not self.cached:
             routed["kv"] = routed["activations"]
-        routes = Routes(
-            self.layout.case.hardware, self.layout.case.plan.placement, self.tiers, routed
-        )
+        routes = Routes(self.layout.case.hardware, self.demands, routed)
         return Placed(self.tiers, held, overflow, routes)
 
     def _groups(

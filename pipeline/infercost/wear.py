@@ -26,7 +26,7 @@ from infercost.terms import Terms
 if TYPE_CHECKING:
     from infercost.cost import Evaluation
     from infercost.passes import PassCost
-    from infercost.tier_map import Placed
+    from infercost.placed import Placed
 
 WRITTEN: tuple[TensorClass, ...] = ("activations", "kv")
 """What wears cells, in the order in which it is kept from them: the most often written first."""
