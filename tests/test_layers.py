@@ -15,8 +15,8 @@ README = PACKAGE.parent / "README.md"
 BASES = (PACKAGE, PACKAGE.parent, PACKAGE.parents[1])
 
 LEVELS = {
-    0: "__init__ units arrays bounds brackets deferred steps actions machine program taped allocation"
-    " errors terms paths",
+    0: "__init__ units arrays bounds brackets deferred steps actions machine program taped"
+    " allocation errors terms paths",
     1: "equations specs",
     2: "witnesses faults places overrides resolve question patches compose directions grid lengths"
     " media searches traces trends prefix_cache uncertain draws mitigations",

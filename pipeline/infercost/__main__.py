@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 from infercost import __version__
 from infercost.commands import (
@@ -125,9 +125,16 @@ def _notes() -> Iterator[None]:
     """Show warnings of inputs without effect as notes, each once."""
     seen: set[str] = set()
 
-    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if not issubclass(category, NoEffect):
-            usual(message, category, *place)
+            usual(message, category, filename, lineno, file, line)
         elif str(message) not in seen:
             seen.add(str(message))
             print(f"infercost: note: {message}", file=sys.stderr)

@@ -79,7 +79,7 @@ def diff(before: Version, after: Version, metric: str = "") -> Difference:
     mine = rows[moved[metric].to_numpy()]
     order = mine["change"].abs().fillna(np.inf).sort_values(ascending=False, kind="stable").index
     return Difference(
-        list(_changed(*map(_inputs, told), "")),
+        list(_changed(_inputs(told[0]), _inputs(told[1]), "")),
         len(both),
         len(old) - len(both),
         len(new) - len(both),
