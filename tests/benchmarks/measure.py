@@ -45,6 +45,13 @@ SPARSE = [
     f"hardware.memory.hbm.bandwidth={FAST}",
 ]
 """A mixture of experts, its experts spread over eight devices: a million points."""
+TRACE = [
+    "model=deepseek-v3",
+    "workload=azure-2023-code",
+    *("batch=range(1,65)", "plan.tp=8,16", "plan.ep=8"),
+    f"hardware.memory.hbm.bandwidth={FAST}",
+]
+"""The same with sixteen strata of a trace's requests at each point."""
 SAMPLED, PARQUET_ROWS = 2**20, 2**18
 
 
@@ -102,10 +109,17 @@ def rates() -> dict[str, float]:
     took = cpu(lambda: all_of(evaluated_blocks(composed, some)))
     few = sampled(grid, 2**17)
     plain = cpu(lambda: at_once(composed, few))
+    traced, strata = grid_of(TRACE)
+    many = sampled(strata, 2**16)
+    all_of(evaluated_blocks(traced, many))
+    on_tape = cpu(lambda: all_of(evaluated_blocks(traced, many)))
+    at_first = cpu(lambda: at_once(traced, sampled(strata, 2**14)))
     return {
         **found,
         "sparse model, sampled": SAMPLED / took,
         "sparse model, sampled, without a tape": few.size / plain,
+        "strata of a trace, sampled": many.size / on_tape,
+        "strata of a trace, sampled, without a tape": 2**14 / at_first,
     }
 
 
