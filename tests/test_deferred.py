@@ -14,6 +14,7 @@ from infercost.actions import FUSED
 from infercost.arrays import as_array, cuts, surely
 from infercost.bounds import Bounds, bounds_after, bounds_of, settled
 from infercost.compose import ComposedCase, Options
+from infercost.cost import Evaluation
 from infercost.deferred import Deferred, Tape
 from infercost.evaluation import evaluated, evaluated_blocks, typed_axis
 from infercost.grid import Grid, GridAxis
@@ -176,6 +177,15 @@ def test_what_a_number_settles_takes_no_step() -> None:
     assert isinstance(np.maximum(x, 3.0), Deferred)
     ones = on.known(np.ones((4, 1)))
     assert (ones - 1.0) * x == 0.0
+
+
+def test_the_mean_over_requests_of_nothing_is_nothing() -> None:
+    """What can be nothing but zero is a number, of which a mean is taken as of an array."""
+    composed = next(Options(ask(["workload=azure-2023-code"])).cases())
+    on = tape(4)
+    nothing = on.known(np.zeros((4, 1)))
+    assert Evaluation(composed.case).lengths.mean(nothing) == 0.0
+    assert Evaluation(composed.case).lengths.mean(nothing * nothing) == 0.0
 
 
 def test_a_negative_zero_plus_zero_takes_its_step() -> None:
