@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
 from infercost import program, taped
+from infercost.actions import FUSED
 from infercost.arrays import as_array, cuts, surely
 from infercost.bounds import Bounds, bounds_after, bounds_of, settled
 from infercost.compose import ComposedCase, Options
+from infercost.cost import Evaluation
 from infercost.deferred import Deferred, Tape
 from infercost.evaluation import evaluated, evaluated_blocks, typed_axis
 from infercost.grid import Grid, GridAxis
@@ -64,6 +67,23 @@ TWO: list[Callable[[Any, Any], Any]] = [
     lambda x, y: x * y * y,
     lambda x, y: x * 3.0 + y,
     lambda x, y: x * 3.0 * y,
+    lambda x, y: x + y + x + y,
+    lambda x, y: np.where(y > x + x, x, y),
+    lambda x, y: x * 3.0 + y + x,
+    lambda x, y: (x * 3.0 + y) + x + y,
+    lambda x, y: x * 3.0 + (y * 5.0 + x),
+    lambda x, y: x * y * 3.0,
+    lambda x, y: x * y * 3.0 + x,
+    lambda x, y: x * y / 3.0,
+    lambda x, y: x * 3.0 * 0.1 + y,
+    lambda x, y: x / 3.0 * 0.1 + y,
+    lambda x, y: (x + y) * 3.0 + x,
+    lambda x, y: (x + 0.1) + y,
+    lambda x, y: x / 3.0 + y,
+    lambda x, y: 3.0 / x + y,
+    lambda x, y: np.where(x > y, x * 0.1 * 3.0, y * 0.1 / 3.0),
+    lambda x, y: np.where(x > y, x * 0.1 + 3.0, y * 0.1 - 3.0),
+    lambda x, y: np.where(x > y, np.maximum(x - 0.5, 0.3), 2.0 / (y + 1.5)),
     lambda x, y: (1.0 - x) / (y - 2.0) + 1.0 / (y + 2.0) - (x / 7.0),
     lambda x, y: np.ceil(x) + np.floor(y),
     lambda x, y: np.log2(np.abs(x) + 1.0) * y + np.sqrt(np.abs(y)),
@@ -83,6 +103,16 @@ def test_each_step_has_the_bits_of_numpy(number: int) -> None:
         assert isinstance(later, Deferred)
         assert later.value is None
         assert np.array_equal(bits(computed(later)), bits(plain))
+
+
+def test_every_fused_step_is_among_those_compared_with_numpy() -> None:
+    found: set[str] = set()
+    for each in TWO:
+        on = tape(4)
+        x, y = (on.known(np.arange(4.0).reshape(4, 1) + k) for k in (0.5, -1.5))
+        stages = Program(on, [each(x, y)]).stages
+        found |= {name for stage in stages for name, _, _ in stage.steps}
+    assert set(FUSED.values()) <= found
 
 
 @pytest.mark.parametrize("function", [np.maximum, np.minimum])
@@ -133,6 +163,31 @@ def test_what_leaves_an_array_as_it_is_takes_no_step() -> None:
     assert x * 0.0 == 0.0
 
 
+def test_what_a_number_settles_takes_no_step() -> None:
+    """Neither what is no number, nor nothing over what is more, nor what bounds leave one way."""
+    on = tape(4)
+    x = on.known(np.array([0.5, 1.0, 2.0, 3.0]).reshape(-1, 1))
+    assert np.isnan(x * np.nan)
+    assert np.isnan(np.nan - x)
+    assert 0.0 / x == 0.0
+    assert isinstance(-0.0 / x, Deferred)
+    assert isinstance(0.0 / (x - 0.5), Deferred)
+    assert np.maximum(x, 4.0) == 4.0
+    assert np.minimum(x, 0.25) == 0.25
+    assert isinstance(np.maximum(x, 3.0), Deferred)
+    ones = on.known(np.ones((4, 1)))
+    assert (ones - 1.0) * x == 0.0
+
+
+def test_the_mean_over_requests_of_nothing_is_nothing() -> None:
+    """What can be nothing but zero is a number, of which a mean is taken as of an array."""
+    composed = next(Options(ask(["workload=azure-2023-code"])).cases())
+    on = tape(4)
+    nothing = on.known(np.zeros((4, 1)))
+    assert Evaluation(composed.case).lengths.mean(nothing) == 0.0
+    assert Evaluation(composed.case).lengths.mean(nothing * nothing) == 0.0
+
+
 def test_a_negative_zero_plus_zero_takes_its_step() -> None:
     """-0.0 + 0.0 is 0.0, and -0.0 * 0.0 is -0.0."""
     on = tape(2)
@@ -179,6 +234,27 @@ def test_a_grid_is_cut_into_stretches_of_rows() -> None:
     assert list(cuts((3, 4), 12)) == [(slice(0, 3), slice(0, 4))]
     assert len(list(cuts((3, 4), 3))) == 6
     assert list(cuts((), 1)) == [()]
+
+
+@pytest.mark.parametrize("piece", [1, 6, 24, 48, 4096])
+def test_arrays_along_any_axes_are_laid_out_over_any_block(
+    monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    """All sixteen choices of four axes, over whole blocks and over cuts through every axis."""
+    monkeypatch.setattr(program, "PIECE", piece)
+    monkeypatch.setattr(program, "WIDTHS", (4, 4))
+    shape = (5, 4, 3, 2)
+    rng, on = np.random.default_rng(2), Tape(shape, 0, computed)
+    arrays = [
+        rng.normal(size=(*(n if kept else 1 for n, kept in zip(shape, chosen, strict=True)), 1))
+        for chosen in product((False, True), repeat=4)
+    ]
+    plain = sum(value * (k + 1.5) for k, value in enumerate(arrays))
+    later = sum(on.known(value) * (k + 1.5) for k, value in enumerate(arrays))
+    run = Program(on, [later])
+    blocks = [*cuts(shape, 24), *cuts(shape, 6), *product((slice(0, 2), slice(1, 2)), repeat=4)]
+    for block in blocks:
+        assert np.array_equal(run.over(block)[later.number], plain[block])
 
 
 def test_small_arrays_are_computed_at_once() -> None:

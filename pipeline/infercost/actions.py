@@ -70,7 +70,7 @@ class Action:
     numbers: tuple[float, ...] = ()
 
 
-_FUSED = {
+FUSED = {
     ("multiply", "add", 0): "multiply_add",
     ("add", "add", 0): "add_add",
     ("add_add", "add", 0): "add_add_add",
@@ -104,7 +104,7 @@ _FUSED = {
 """Actions that the loop takes as one: of the second, one operand is the result of the first. The
 operands of the one are those of the first, then the others of the second; so are its numbers."""
 _EITHER_WAY = ("add", "multiply")
-_FUSABLE = {outer for _, outer, _ in _FUSED}
+_FUSABLE = {outer for _, outer, _ in FUSED}
 
 
 def known_step(each: Deferred) -> str | None:
@@ -200,7 +200,7 @@ def _taking_along(
         if inner is None or sizes[first.number] != size:
             continue
         where = 0 if outer.name in _EITHER_WAY else position
-        name = _FUSED.get((inner.name, outer.name, where))
+        name = FUSED.get((inner.name, outer.name, where))
         if name is not None and (found is None or inner.name == "multiply_number"):
             others = outer.inputs[:position] + outer.inputs[position + 1 :]
             numbers = inner.numbers + outer.numbers

@@ -69,8 +69,6 @@ def pinned(options: Options, composed: ComposedCase) -> ComposedCase:
 
 BLOCK = 2**16
 """Points evaluated at once: enough to hide Python's overhead, few enough for the cache."""
-BLOCK_OF_REQUESTS = 2**16
-"""Points evaluated at once without a tape where each has strata of requests."""
 
 
 def evaluated(composed: ComposedCase, grid: Grid, only: tuple[str, ...] = ()) -> Columns:
@@ -90,8 +88,7 @@ def evaluated_blocks(
         if worth_a_tape(whole.shape, requests):
             yield from _on_tape(composed, whole, only)
         else:
-            for block in whole.blocks(BLOCK_OF_REQUESTS if requests else taped.WHOLE):
-                yield evaluated(composed, block, only)
+            yield evaluated(composed, whole, only)
 
 
 def _on_tape(composed: ComposedCase, grid: Grid, only: tuple[str, ...]) -> Iterator[Columns]:

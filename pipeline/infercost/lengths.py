@@ -106,7 +106,7 @@ class Lengths:
     def mean(self, per_prompt: Array) -> Array:
         """Mean over requests of a quantity that is known per stratum."""
         weighted = as_array(per_prompt) * self.weight
-        total: FloatArray = weighted.sum(axis=-1, keepdims=True)
+        total: FloatArray = np.sum(weighted, axis=-1, keepdims=True)
         return total
 
     def quantile(self, per_prompt: Array, q: float) -> Array:

@@ -144,7 +144,7 @@ class _Scores:
 class _Kept(NamedTuple):
     """A point that is kept: a row of the columns of `Chosen`."""
 
-    index: int
+    position: int
     best: bool
     limit: float
     saving: float
@@ -165,9 +165,9 @@ def _search_block(scores: _Scores, how: Search, start: int) -> Iterator[_Kept]:
 
 def _chosen(whole: Grid, looked_at: int, kept: list[_Kept]) -> Chosen:
     """Kept points as columns."""
-    index, best, limit, saving, objective = zip(*kept, strict=True)
+    position, best, limit, saving, objective = zip(*kept, strict=True)
     others = (np.array(column, float) for column in (limit, saving, objective))
-    return Chosen(whole, looked_at, np.array(index, float), np.array(best), *others)
+    return Chosen(whole, looked_at, np.array(position, float), np.array(best), *others)
 
 
 def _scored(composed: ComposedCase, whole: Grid, choices: int, how: Search) -> Iterator[_Scores]:

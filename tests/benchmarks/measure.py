@@ -47,6 +47,13 @@ SPARSE = [
 """A mixture of experts, its experts spread over eight devices: a million points."""
 ROOMY = [*SPARSE[:4], "plan.tp=16", *SPARSE[5:], "hardware=b200-sxm"]
 """The same on devices that hold it: nearly all of its points are feasible, half a million."""
+TRACE = [
+    "model=deepseek-v3",
+    "workload=azure-2023-code",
+    *("batch=range(1,65)", "plan.tp=8,16", "plan.ep=8"),
+    f"hardware.memory.hbm.bandwidth={FAST}",
+]
+"""The same with sixteen strata of a trace's requests at each point."""
 SAMPLED, PARQUET_ROWS = 2**20, 2**18
 
 
@@ -104,10 +111,17 @@ def rates() -> dict[str, float]:
     took = cpu(lambda: all_of(evaluated_blocks(composed, some)))
     few = sampled(grid, 2**17)
     plain = cpu(lambda: at_once(composed, few))
+    traced, strata = grid_of(TRACE)
+    many = sampled(strata, 2**16)
+    all_of(evaluated_blocks(traced, many))
+    on_tape = cpu(lambda: all_of(evaluated_blocks(traced, many)))
+    at_first = cpu(lambda: at_once(traced, sampled(strata, 2**14)))
     return {
         **found,
         "sparse model, sampled": SAMPLED / took,
         "sparse model, sampled, without a tape": few.size / plain,
+        "strata of a trace, sampled": many.size / on_tape,
+        "strata of a trace, sampled, without a tape": 2**14 / at_first,
     }
 
 
