@@ -6,22 +6,26 @@ compared. The same batch on the smallest replica that holds both is what the bas
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from infercost.compose import ComposedCase
+    from infercost.cost import Evaluation
+    from infercost.grid import Grid
     from infercost.specs.study import Optimise
 
 LARGEST = 512
 """Devices of a replica that are looked at."""
 
 
-def served_base(overrides: list[str], dirs: tuple[str, ...], plan: dict[str, int]) -> Any:
+def served_base(
+    overrides: list[str], dirs: tuple[str, ...], plan: dict[str, int]
+) -> tuple[ComposedCase, Grid, Evaluation] | None:
     """The base system at the batch of `plan` on the fewest devices that hold it, or None.
 
     Of layouts of at least the plan's tensor parallelism, so that as many devices work on a token
     side by side, and of these that of the cheapest token, whatever its latency.
     """
-    from infercost.commands.explain import explained
     from infercost.compose import Options
     from infercost.operating import best_point
     from infercost.question import ask
@@ -32,7 +36,7 @@ def served_base(overrides: list[str], dirs: tuple[str, ...], plan: dict[str, int
     while devices <= LARGEST:
         grid, point, limit = best_point(options, composed, _of_size(devices, plan))
         if limit == 0:
-            return explained(composed, grid, point)
+            return composed, grid, point
         devices *= 2
     return None
 

@@ -140,7 +140,8 @@ def _base_that_serves(arguments: argparse.Namespace, content: dict[str, Any]) ->
     base = content["base"]
     if base["limited_by"] != "capacity" or not content["feasible"]:
         return None
-    return served_base(arguments.overrides, tuple(arguments.config_dir), content["plan"])
+    found = served_base(arguments.overrides, tuple(arguments.config_dir), content["plan"])
+    return None if found is None else explained(*found)
 
 
 def _without_directions(point: Evaluation) -> Evaluation:
