@@ -181,7 +181,7 @@ def test_ranges_are_found_in_the_bases_of_an_option() -> None:
     assert not ranges("none")
 
 
-def test_what_the_issue_of_both_ends_is_about_is_a_range() -> None:
+def test_ranges_have_the_ends_that_are_in_print() -> None:
     """Latency, page, energy and price of flash, the energy of a base die: values of the sources.
 
     1 us to tens of us and 4 KiB to tens of KB (Ma and Patterson, table and text); below twice to

@@ -170,10 +170,38 @@ def test_a_direction_of_neutral_parameters_leaves_a_case_identical(tmp_path: Pat
     same(row("direction=neutral", dirs=[str(tmp_path)]), row(), 0)
 
 
-@pytest.mark.parametrize("direction", ["hbf", "hbf-daisy-chain", "pnm-cxl"])
-def test_no_stacks_of_a_new_memory_leave_a_case_as_it_is(direction: str) -> None:
-    key = f"direction.{direction}.memory.{'cxl' if 'cxl' in direction else 'hbf'}.stacks=0"
-    same(row(f"direction={direction}", key, *MOE), row(*MOE), 1e-12)
+NONE_OF_FLASH = ["memory.hbf.stacks=0"]
+AS_OUTSIDE = ["bandwidth=1", "energy=1"]
+NEUTRAL_BANKS = [*AS_OUTSIDE, "capacity=1", "multiply.memory.main.price=1"]
+LINKS = ("scale_up", "scale_out")
+NEUTRALS: dict[str, list[str]] = {
+    "hbf": NONE_OF_FLASH,
+    "hbf-2": NONE_OF_FLASH,
+    "hbf-3": NONE_OF_FLASH,
+    "hbf-daisy-chain": NONE_OF_FLASH,
+    "hbf-instead": [*NONE_OF_FLASH, "kept=1"],
+    "pnm-flash": NONE_OF_FLASH,
+    "lpddr": ["memory.host.stacks=0"],
+    "pnm-cxl": ["memory.cxl.stacks=0"],
+    "pnm-dimm": ["memory.dimm.stacks=0"],
+    "pnm": AS_OUTSIDE,
+    "pim-bank": NEUTRAL_BANKS,
+    "pim-bank-all": NEUTRAL_BANKS,
+    "pim-bank-group": NEUTRAL_BANKS,
+    "3d-stack": [*NEUTRAL_BANKS, "resistance=1", "limit=1000 K"],
+    "low-latency": [
+        *(f"multiply.{link}.setup=1" for link in LINKS),
+        *(f"{link}_{part}=1" for link in LINKS for part in ("software", "nic", "landing")),
+    ],
+    "tuned": [],
+}
+"""What turns each direction off: no stacks, units no better than outside, nothing left out."""
+
+
+@pytest.mark.parametrize("direction", PATCHES)
+def test_each_direction_has_neutral_parameters_that_leave_a_case_as_it_is(direction: str) -> None:
+    knobs = [f"direction.{direction}.{knob}" for knob in NEUTRALS[direction]]
+    same(row(f"direction={direction}", *knobs, *MOE), row(*MOE), 1e-12)
 
 
 # --- conservation
