@@ -117,6 +117,18 @@ def test_an_input_that_would_be_lost_is_refused(words: tuple[str, ...], said: st
     assert said in str(caught.value)
 
 
+def test_paths_and_lists_where_names_and_axes_belong_say_what_to_write() -> None:
+    with pytest.raises(SpecError, match="Name it without folders, as 'mine', below --config-dir"):
+        plan_study("/somewhere/study/mine.yaml")
+    with pytest.raises(SpecError, match=r"Write an axis without brackets: batch=8,64"):
+        evaluate(["batch=[1,8]"])
+
+
+def test_draws_do_not_hide_what_changes_nothing() -> None:
+    (line,) = notes("draw=4", "direction=hbf", "trend.dose=3")
+    assert line.startswith("override 'trend.dose=3'")
+
+
 def test_other_commands_refuse_repeats_too(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (
         ["replay", "serving=chunked", "serving=prefill-first"],

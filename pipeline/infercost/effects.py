@@ -88,8 +88,7 @@ def idle(question: Question, options: Options | None = None) -> list[str]:
     Silent where there are too many cases to look at, and where nothing is feasible: then rows say
     what ran out.
     """
-    if question.draws is not None:
-        return []
+    question = replace(question, draws=None)  # at nominal values
     options = options or Options(question)
     asked = options.question
     single = [axis.name for axis in (*asked.axes, *asked.labels) if _alone(axis)]

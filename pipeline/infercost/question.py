@@ -329,12 +329,10 @@ def checked_options(
     single = [part for name in names for part in _parts(group, name, place)]
     for name in single:
         if not option_files(dirs, group, name):
-            raise SpecError(
-                place,
-                group,
-                f"there is no {group} '{name}'",
-                nearest(name, option_names(dirs, group)),
-            )
+            remedy = nearest(name, option_names(dirs, group))
+            if "/" in name:
+                remedy = f"Name it without folders, as '{Path(name).stem}', below --config-dir DIR"
+            raise SpecError(place, group, f"there is no {group} '{name}'", remedy)
         files = {file.resolve(): file for file in option_files(dirs, group, name)}
         if len(files) > 1:
             fault = f"{' and '.join(shown(file) for file in files.values())} bear one name"
