@@ -82,10 +82,11 @@ def evaluate(overrides: list[str], dirs: tuple[str, ...] = ()) -> pd.DataFrame:
     return frame
 
 
-def idle(question: Question, options: Options | None = None) -> list[str]:
+def idle(question: Question, options: Options | None = None, only_sure: bool = False) -> list[str]:
     """One line for each override and each axis that changes no column of any point looked at.
 
-    Silent where there are too many cases to look at, and where nothing is feasible: then rows say
+    Where a case has too many points for all of them to be looked at, the line says so; with
+    `only_sure` there is none then. Silent where there are too many cases to look at, and where nothing is feasible: then rows say
     what ran out.
     """
     question = replace(question, draws=None)  # at nominal values
@@ -117,6 +118,8 @@ def idle(question: Question, options: Options | None = None) -> list[str]:
         return []
     where = "here"
     if any(Grid(axes).size < _size(asked) for axes in looked_at):
+        if only_sure:
+            return []
         where = f"at the {sum(Grid(axes).size for axes in looked_at)} points looked at"
     return [_line(name, fixed, moved.columns[name], where) for name in moved.idle()]
 
