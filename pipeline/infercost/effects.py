@@ -86,8 +86,8 @@ def idle(question: Question, options: Options | None = None, only_sure: bool = F
     """One line for each override and each axis that changes no column of any point looked at.
 
     Where a case has too many points for all of them to be looked at, the line says so; with
-    `only_sure` there is none then. Silent where there are too many cases to look at, and where nothing is feasible: then rows say
-    what ran out.
+    `only_sure` there is none then. Silent where there are too many cases to look at, and where
+    nothing is feasible: then rows say what ran out.
     """
     question = replace(question, draws=None)  # at nominal values
     options = options or Options(question)
