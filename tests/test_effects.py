@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from infercost.evaluation import evaluate
 from infercost.fleet.abilities import abilities, question_of
 from infercost.fleet.scenario import load_fleet
 from infercost.operating import best_point, usual_search
+from infercost.paths import CONF
 from infercost.question import ask, winning
 from infercost.registry import metrics
 from infercost.studies import plan_study
@@ -254,3 +256,24 @@ def test_of_a_grid_too_large_to_look_at_the_points_looked_at_are_counted() -> No
         "trend.dose=3", "batch=range(1,101)", "plan.overlap=range(0.01,0.51,0.01)", "plan.tp=4,8"
     )
     assert "changes no number at the 18 points looked at" in line
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("policy:", "name: again\npolicy:", "name: stands here a second time. Keep one of the two"),
+        ("name: ", "name: ${x} ", "is not made of plain keys. Write values themselves, without"),
+        ("policy: ", "policy: x", "is not known. Expected 'chunked', 'prefill-first' or"),
+        ("name: ", "name: [", "is not YAML:"),
+    ],
+)
+def test_a_faulty_way_to_serve_is_told_at_its_place(
+    old: str, new: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "serving/mine.yaml"
+    file.parent.mkdir()
+    file.write_text((CONF / "serving/chunked.yaml").read_text().replace(old, new, 1))
+    assert main(["replay", "serving=mine", "--config-dir", str(tmp_path)]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"infercost: {file}")
+    assert said in message
