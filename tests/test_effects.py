@@ -103,8 +103,6 @@ def test_compare_notes_what_acts_on_neither_design(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("batch=4", "batch=8"), "override 'batch=8': 'batch=4' sets batch already"),
-        (("hardware=h100-sxm", "+hardware=mi300x"), "'hardware=h100-sxm' sets hardware already"),
         (
             ("mitigation=none+w4",),
             "'none+w4' has 'none' beside others. Write 'w4', or 'none' alone",
@@ -131,8 +129,11 @@ def test_draws_do_not_hide_what_changes_nothing() -> None:
     assert line.startswith("override 'trend.dose=3'")
 
 
-def test_other_commands_refuse_repeats_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_refuse_two_overrides_of_one_key(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (
+        ["evaluate", "batch=4", "--json", "batch=8"],
+        ["explain", "hardware=h100-sxm", "+hardware=mi300x"],
+        ["breakeven", "batch=1", "batch=2", "--input", "batch", "--range", "1", "2"],
         ["replay", "serving=chunked", "serving=prefill-first"],
         ["replay", "serving.token_budget=8", "serving.token_budget=9"],
         ["fleet", "steady", "horizon=3", "horizon=4"],
@@ -140,6 +141,12 @@ def test_other_commands_refuse_repeats_too(capsys: pytest.CaptureFixture[str]) -
     ):
         assert main(words) == 2, words
         assert "already" in capsys.readouterr().err
+
+
+def test_python_warns_of_an_override_that_a_later_one_replaces() -> None:
+    """Lists are put together there, defaults first."""
+    with pytest.warns(NoEffect, match="override 'batch=4' sets nothing: 'batch=8' follows"):
+        assert infercost.evaluate(["batch=4", "batch=8"]).batch.tolist() == [8]
 
 
 def test_later_overrides_win_where_they_are_meant_to() -> None:

@@ -89,6 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     if rest and not _taken(chosen, rest):
         return USAGE_ERROR
     try:
+        _check_overrides(chosen)
         code: int = chosen.run(chosen)
     except SpecError as error:
         for line in str(error).splitlines():
@@ -125,6 +126,13 @@ def _taken(chosen: argparse.Namespace, rest: list[str]) -> bool:
     fault = f"does not know '{(odd or rest)[0]}'. {remedy}"
     print(f"infercost: {chosen.command}: {fault}", file=sys.stderr)
     return False
+
+
+def _check_overrides(chosen: argparse.Namespace) -> None:
+    """Refuse two overrides of one key, of which a command would take the last."""
+    from infercost.question import refuse_repeats
+
+    refuse_repeats(getattr(chosen, "overrides", None) or ())
 
 
 def _check_streams() -> None:

@@ -25,7 +25,7 @@ from infercost.evaluation import typed_axis
 from infercost.faults import Raw, spec_faults
 from infercost.grid import Grid, GridAxis
 from infercost.places import COMBINING
-from infercost.question import Axis, Question, ask, key_of
+from infercost.question import Axis, Question, ask, key_of, repeats
 from infercost.specs.case import GROUPS
 from infercost.specs.study import Sample
 from infercost.table import columns
@@ -77,7 +77,8 @@ def evaluate(overrides: list[str], dirs: tuple[str, ...] = ()) -> pd.DataFrame:
     fault, and warns (`infercost.NoEffect`) of overrides and axes that change nothing.
     """
     frame = evaluation.evaluate(overrides, dirs)
-    for line in idle(ask(overrides, dirs)):
+    lost = [f"override '{a}' sets nothing: '{b}' follows" for a, b in repeats(overrides)]
+    for line in (*lost, *idle(ask(overrides, dirs))):
         warnings.warn(line, NoEffect, stacklevel=2)
     return frame
 

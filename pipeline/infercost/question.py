@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -216,21 +216,29 @@ def read_value(override: str, value: str) -> Any:
 
 def refuse_repeats(overrides: Iterable[str]) -> None:
     """Raise `SpecError` where two overrides set one key: one of them would be lost."""
-    first: dict[str, str] = {}
+    for first, text in repeats(overrides):
+        fault = f"'{first}' sets {key_of(text)} already"
+        raise SpecError(f"override '{text}'", "", fault, _ONE)
+
+
+def repeats(overrides: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each override of a key that an earlier one sets, behind the earlier one."""
+    last: dict[str, str] = {}
     for text in overrides:
         key = key_of(text)
-        if key in first:
-            fault = f"'{first[key]}' sets {key} already"
-            raise SpecError(f"override '{text}'", "", fault, _ONE)
-        first[key] = text
+        if key in last:
+            yield last[key], text
+        last[key] = text
 
 
 _ONE = "Leave one of them out; several values make an axis: key=1,2"
 
 
 def _parsed(overrides: list[str]) -> dict[str, Override]:
-    """Overrides by the key they set. Raises `SpecError` where two set the same."""
-    refuse_repeats(overrides)
+    """Overrides by the key they set; a later one of the same key replaces an earlier one.
+
+    What a user writes in one place is checked by `refuse_repeats` before.
+    """
     parsed: dict[str, Override] = {}
     for text in overrides:
         override = _override(text)
@@ -243,6 +251,7 @@ def _parsed(overrides: list[str]) -> dict[str, Override]:
             raise SpecError(f"override '{text}'", "", "names no key", _FORM)
         if override.package is not None:
             key = f"{key}@{override.package}"
+        parsed.pop(key, None)
         parsed[key] = override
     return parsed
 

@@ -13,7 +13,7 @@ from infercost.evaluation import pinned
 from infercost.faults import spec_faults, unplain
 from infercost.paths import config_dirs
 from infercost.places import place_of
-from infercost.question import ask, key_of, read_value, refuse_repeats, winning
+from infercost.question import ask, key_of, read_value, winning
 from infercost.resolve import content_of
 from infercost.serving.edge import EdgeAndCloud, edge_of
 from infercost.serving.requests import Arrivals, of_workload
@@ -97,8 +97,7 @@ def _as_typed(error: SpecError, what: str) -> SpecError:
 
 
 def sorted_words(overrides: list[str]) -> Words:
-    """Overrides by what they speak of. Raises `SpecError` where two set the same."""
-    refuse_repeats(overrides)
+    """Overrides by what they speak of."""
     words = Words([], [], [], [])
     for text in overrides:
         if text.startswith(("serving=", "serving.")):
