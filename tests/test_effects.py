@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from infercost.evaluation import evaluate
 from infercost.fleet.abilities import abilities, question_of
 from infercost.fleet.scenario import load_fleet
 from infercost.operating import best_point, usual_search
+from infercost.paths import CONF
 from infercost.question import ask, winning
 from infercost.registry import metrics
 from infercost.studies import plan_study
@@ -115,23 +117,37 @@ def test_an_input_that_would_be_lost_is_refused(words: tuple[str, ...], said: st
     assert said in str(caught.value)
 
 
-def test_of_two_overrides_of_a_key_the_later_wins_and_is_told() -> None:
-    with pytest.warns(NoEffect, match=r"'batch=4' is replaced by 'batch=8'"):
-        frame = infercost.evaluate(["batch=4", "batch=8"])
-    assert frame["batch"].tolist() == [8]
-    with pytest.warns(NoEffect, match=r"'hardware=h100-sxm' is replaced by 'hardware=mi300x'"):
-        frame = infercost.evaluate(["hardware=h100-sxm", "hardware=mi300x"])
-    assert frame["hardware"].tolist() == ["mi300x"]
+def test_paths_and_lists_where_names_and_axes_belong_say_what_to_write() -> None:
+    with pytest.raises(SpecError, match="Name it without folders, as 'mine', below --config-dir"):
+        plan_study("/somewhere/study/mine.yaml")
+    with pytest.raises(SpecError, match=r"Write an axis without brackets: batch=8,64"):
+        evaluate(["batch=[1,8]"])
 
 
-def test_commands_note_repeats_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_draws_do_not_hide_what_changes_nothing() -> None:
+    (line,) = notes("draw=4", "direction=hbf", "trend.dose=3")
+    assert line.startswith("override 'trend.dose=3'")
+
+
+def test_commands_note_what_a_later_override_replaces(capsys: pytest.CaptureFixture[str]) -> None:
     for words, said in (
-        (["explain", "batch=4", "batch=8", "--json"], "'batch=4' is replaced by 'batch=8'"),
-        (["fleet", "steady", "horizon=3", "horizon=4"], "'horizon=3' is replaced by 'horizon=4'"),
-        (["compare", "batch=4 batch=8", "batch=2"], "'batch=4' is replaced by 'batch=8'"),
+        (["evaluate", "batch=4", "--json", "batch=8"], "'batch=4' sets nothing: 'batch=8'"),
+        (["explain", "--json", "hardware=h100-sxm", "hardware=mi300x"], "'hardware=h100-sxm'"),
+        (["fleet", "steady", "horizon=3", "horizon=4"], "'horizon=3' sets nothing: 'horizon=4'"),
     ):
         assert main(words) == 0, words
         assert capsys.readouterr().err.count(f"note: override {said}") == 1, words
+
+
+def test_one_text_or_file_sets_a_key_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "batch=4 batch=8", "batch=4"]) == 2
+    assert "'batch=4' sets batch already" in capsys.readouterr().err
+
+
+def test_python_warns_of_an_override_that_a_later_one_replaces() -> None:
+    """Lists are put together there, defaults first."""
+    with pytest.warns(NoEffect, match="override 'batch=4' sets nothing: 'batch=8' follows"):
+        assert infercost.evaluate(["batch=4", "batch=8"]).batch.tolist() == [8]
 
 
 def test_later_overrides_win_where_they_are_meant_to() -> None:
@@ -248,3 +264,24 @@ def test_of_a_grid_too_large_to_look_at_the_points_looked_at_are_counted() -> No
         "trend.dose=3", "batch=range(1,101)", "plan.overlap=range(0.01,0.51,0.01)", "plan.tp=4,8"
     )
     assert "changes no number at the 18 points looked at" in line
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("policy:", "name: again\npolicy:", "name: stands here a second time. Keep one of the two"),
+        ("name: ", "name: ${x} ", "is not made of plain keys. Write values themselves, without"),
+        ("policy: ", "policy: x", "is not known. Expected 'chunked', 'prefill-first' or"),
+        ("name: ", "name: [", "is not YAML:"),
+    ],
+)
+def test_a_faulty_way_to_serve_is_told_at_its_place(
+    old: str, new: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "serving/mine.yaml"
+    file.parent.mkdir()
+    file.write_text((CONF / "serving/chunked.yaml").read_text().replace(old, new, 1))
+    assert main(["replay", "serving=mine", "--config-dir", str(tmp_path)]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"infercost: {file}")
+    assert said in message

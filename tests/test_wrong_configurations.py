@@ -255,7 +255,7 @@ HARDWARE = [
     pytest.param(
         instead("tdp: 700 W\n", "tdp: 700 W\ntdp: 800 W\n"),
         "tdp: 800 W",
-        "is not YAML: found duplicate key tdp",
+        "tdp: stands here a second time. Keep one of the two",
         id="key-written-twice",
     ),
     pytest.param(lambda _: "", "", "is empty. Write its keys", id="empty-file"),

@@ -8,11 +8,7 @@ import gc
 import io
 import os
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from infercost import __version__
 from infercost.commands import (
@@ -35,7 +31,7 @@ from infercost.commands import (
     study,
     validate,
 )
-from infercost.errors import NoEffect, SpecError
+from infercost.errors import SpecError
 
 COMMANDS = (
     explain,
@@ -96,8 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
     if rest and not _taken(chosen, rest):
         return USAGE_ERROR
     try:
-        with _notes():
-            code: int = chosen.run(chosen)
+        _note_repeats(chosen)
+        code: int = chosen.run(chosen)
     except SpecError as error:
         for line in str(error).splitlines():
             print(f"infercost: {line}", file=sys.stderr)
@@ -120,31 +116,6 @@ def main(arguments: list[str] | None = None) -> int:
     return code
 
 
-@contextmanager
-def _notes() -> Iterator[None]:
-    """Show warnings of inputs without effect as notes, each once."""
-    seen: set[str] = set()
-
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if not issubclass(category, NoEffect):
-            usual(message, category, filename, lineno, file, line)
-        elif str(message) not in seen:
-            seen.add(str(message))
-            print(f"infercost: note: {message}", file=sys.stderr)
-
-    with warnings.catch_warnings():
-        usual, warnings.showwarning = warnings.showwarning, show
-        warnings.simplefilter("always", NoEffect)
-        yield
-
-
 def _taken(chosen: argparse.Namespace, rest: list[str]) -> bool:
     """Give a command the overrides that stand behind its options; refuse what else is left."""
     odd = [word for word in rest if word.startswith("-") or "=" not in word]
@@ -158,6 +129,16 @@ def _taken(chosen: argparse.Namespace, rest: list[str]) -> bool:
     fault = f"does not know '{(odd or rest)[0]}'. {remedy}"
     print(f"infercost: {chosen.command}: {fault}", file=sys.stderr)
     return False
+
+
+def _note_repeats(chosen: argparse.Namespace) -> None:
+    """Tell which overrides a later one of the same key replaces, as in Hydra."""
+    given = getattr(chosen, "overrides", None)
+    if given:
+        from infercost.commands.output import print_notes
+        from infercost.question import replaced
+
+        print_notes(replaced(given))
 
 
 def _check_streams() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -315,6 +315,8 @@ def _check_paths(question: Question) -> None:
 def _checked_batch(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         fault, remedy = f"{as_written(value)} is not a whole number above 0", "a count such as 8"
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            remedy = "an axis without brackets: batch=8,64"
         if isinstance(value, Mapping):
             fault, remedy = "is chosen, not drawn", "an axis such as batch=8,64"
         raise SpecError(f"override 'batch={value}'", "batch", fault, f"Write {remedy}")

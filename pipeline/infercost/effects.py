@@ -25,7 +25,7 @@ from infercost.evaluation import typed_axis
 from infercost.faults import Raw, spec_faults
 from infercost.grid import Grid, GridAxis
 from infercost.places import COMBINING
-from infercost.question import Axis, Question, ask, key_of
+from infercost.question import Axis, Question, ask, key_of, replaced
 from infercost.specs.case import GROUPS
 from infercost.specs.study import Sample
 from infercost.table import columns
@@ -77,19 +77,19 @@ def evaluate(overrides: list[str], dirs: tuple[str, ...] = ()) -> pd.DataFrame:
     fault, and warns (`infercost.NoEffect`) of overrides and axes that change nothing.
     """
     frame = evaluation.evaluate(overrides, dirs)
-    for line in idle(ask(overrides, dirs)):
+    for line in (*replaced(overrides), *idle(ask(overrides, dirs))):
         warnings.warn(line, NoEffect, stacklevel=2)
     return frame
 
 
-def idle(question: Question, options: Options | None = None) -> list[str]:
+def idle(question: Question, options: Options | None = None, only_sure: bool = False) -> list[str]:
     """One line for each override and each axis that changes no column of any point looked at.
 
-    Silent where there are too many cases to look at, and where nothing is feasible: then rows say
-    what ran out.
+    Where a case has too many points for all of them to be looked at, the line says so; with
+    `only_sure` there is none then. Silent where there are too many cases to look at, and where
+    nothing is feasible: then rows say what ran out.
     """
-    if question.draws is not None:
-        return []
+    question = replace(question, draws=None)  # at nominal values
     options = options or Options(question)
     asked = options.question
     single = [axis.name for axis in (*asked.axes, *asked.labels) if _alone(axis)]
@@ -118,6 +118,8 @@ def idle(question: Question, options: Options | None = None) -> list[str]:
         return []
     where = "here"
     if any(Grid(axes).size < _size(asked) for axes in looked_at):
+        if only_sure:
+            return []
         where = f"at the {sum(Grid(axes).size for axes in looked_at)} points looked at"
     return [_line(name, fixed, moved.columns[name], where) for name in moved.idle()]
 

@@ -217,6 +217,10 @@ def _unreadable(file: Path) -> SpecError | None:
     if content is not None and not isinstance(content, dict):
         kind = "a list" if isinstance(content, list) else as_written(content)
         return SpecError(place, "", f"holds {kind}, not keys", "Write lines of 'key: value'")
+    repeated = _repeated(yaml.compose(file.read_text(encoding="utf-8")))
+    if repeated is not None:
+        line, key = repeated
+        return SpecError(f"{place}:{line}", key, "stands here a second time", "Keep one of the two")
     defaults = (content or {}).get("defaults", [])
     for position, entry in enumerate(defaults if isinstance(defaults, list) else [defaults]):
         if not isinstance(entry, str | dict) or not isinstance(defaults, list):
@@ -224,6 +228,34 @@ def _unreadable(file: Path) -> SpecError | None:
             text = f"{as_written(entry)} is no entry of a list of options"
             return SpecError(place, "defaults", text, "Write '- name' or '- /group@key: name'")
     return None
+
+
+def _repeated(node: Any, path: str = "") -> tuple[int, str] | None:
+    """Line and dotted path of a key that stands twice; YAML itself would take the last."""
+    if isinstance(node, yaml.SequenceNode):
+        children = [(str(position), child) for position, child in enumerate(node.value)]
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for label, _ in node.value:
+            if label.value in seen:
+                return label.start_mark.line + 1, f"{path}{label.value}"
+            seen.add(str(label.value))
+        children = [(str(label.value), child) for label, child in node.value]
+    else:
+        return None
+    found = (_repeated(child, f"{path}{name}.") for name, child in children)
+    return next((each for each in found if each is not None), None)
+
+
+def unplain(dirs: tuple[Path, ...], group: str, option: str) -> SpecError:
+    """Why an option that Hydra does not compose cannot be read from its file alone."""
+    file = option_file(dirs, group, option)
+    if file is None:
+        return SpecError(f"{group}={option}", "", *_no_option(dirs, group, option))
+    fault = file_fault(dirs, group, option)
+    text = "is not made of plain keys"
+    remedy = "Write values themselves, without '${...}' or '# @package'"
+    return fault or SpecError(shown(file), "", text, remedy)
 
 
 def not_yaml(error: yaml.YAMLError, place: str) -> SpecError:

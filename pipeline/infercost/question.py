@@ -7,16 +7,15 @@ Overrides follow Hydra's grammar, sweeps included: `hardware=h100-sxm,b200-sxm`,
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 
-from infercost.errors import NoEffect, SpecError, nearest
+from infercost.errors import SpecError, nearest
 from infercost.overrides import LONGEST_RANGE, PlainOverride, plain_override
 from infercost.paths import config_dirs, shown
 from infercost.places import COMBINED, COMBINING, combination, option_files
@@ -217,20 +216,33 @@ def read_value(override: str, value: str) -> Any:
         raise SpecError(f"override '{override}'", "", fault, remedy) from None
 
 
-def note_repeats(overrides: Iterable[str]) -> None:
-    """Warn (`NoEffect`) of overrides that a later one of the same key replaces, as in Hydra."""
+def refuse_repeats(overrides: Iterable[str]) -> None:
+    """Raise `SpecError` where two overrides that stand in one file or text set one key."""
+    for first, text in _repeats(overrides):
+        fault = f"'{first}' sets {key_of(text)} already"
+        raise SpecError(f"override '{text}'", "", fault, _ONE)
+
+
+def replaced(overrides: Iterable[str]) -> list[str]:
+    """One line for each override that a later one of the same key replaces."""
+    return [f"override '{a}' sets nothing: '{b}' follows" for a, b in _repeats(overrides)]
+
+
+def _repeats(overrides: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each override of a key that an earlier one sets, behind the earlier one."""
     last: dict[str, str] = {}
     for text in overrides:
         key = key_of(text)
         if key in last:
-            line = f"override '{last[key]}' is replaced by '{text}'"
-            warnings.warn(line, NoEffect, stacklevel=3)
+            yield last[key], text
         last[key] = text
+
+
+_ONE = "Leave one of them out; several values make an axis: key=1,2"
 
 
 def _parsed(overrides: list[str]) -> dict[str, Read]:
     """Overrides by the key they set; a later one of the same key replaces an earlier one."""
-    note_repeats(overrides)
     parsed: dict[str, Read] = {}
     for text in overrides:
         override = _override(text)
@@ -243,6 +255,7 @@ def _parsed(overrides: list[str]) -> dict[str, Read]:
             raise SpecError(f"override '{text}'", "", "names no key", _FORM)
         if override.package is not None:
             key = f"{key}@{override.package}"
+        parsed.pop(key, None)
         parsed[key] = override
     return parsed
 
@@ -333,12 +346,10 @@ def checked_options(
     single = [part for name in names for part in _parts(group, name, place)]
     for name in single:
         if not option_files(dirs, group, name):
-            raise SpecError(
-                place,
-                group,
-                f"there is no {group} '{name}'",
-                nearest(name, option_names(dirs, group)),
-            )
+            remedy = nearest(name, option_names(dirs, group))
+            if "/" in name:
+                remedy = f"Name it without folders, as '{Path(name).stem}', below --config-dir DIR"
+            raise SpecError(place, group, f"there is no {group} '{name}'", remedy)
         files = {file.resolve(): file for file in option_files(dirs, group, name)}
         if len(files) > 1:
             fault = f"{' and '.join(shown(file) for file in files.values())} bear one name"

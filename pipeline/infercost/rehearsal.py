@@ -90,7 +90,11 @@ def _idle(options: Options, optimise: Optimise | None) -> list[str]:
     searched = {axis.name for axis in inner}
     if optimise is not None and optimise.within_slo:
         searched |= {key for key in map(key_of, question.fixed) if key.startswith("workload.slo")}
-    return [line for line in idle(question) if not any(f"'{name}" in line for name in searched)]
+    return [
+        line
+        for line in idle(question, only_sure=True)
+        if not any(f"'{name}" in line for name in searched)
+    ]
 
 
 def _figure_faults(study: Study) -> Iterator[Fault]:

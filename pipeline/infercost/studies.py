@@ -29,6 +29,7 @@ from infercost.question import (
     is_label,
     key_of,
     option_named,
+    refuse_repeats,
     winning,
 )
 from infercost.registry import metrics
@@ -172,6 +173,7 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
         return _fleets(study, study.fleet, overrides, dirs)
     if study.replays is not None:
         return _replayed(study, study.replays, overrides, dirs)
+    refuse_repeats(study.overrides)
     fixed = ask(winning(study.overrides, overrides), dirs)
     if fixed.draws is not None and study.draws is None:
         raise SpecError(f"study '{name}'", "draw", "is asked by an override", "Add 'draws:' to it")

@@ -93,6 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _overrides(text: str) -> list[str]:
     """The overrides in a text; a word without '=' goes with the value before it: `3 TB/s`."""
+    from infercost.question import refuse_repeats
+
     found: list[str] = []
     try:
         words = shlex.split(text)
@@ -106,6 +108,7 @@ def _overrides(text: str) -> list[str]:
         else:
             remedy = "Write key=value, for example hardware=h100-sxm"
             raise SpecError(f"design '{text}'", "", f"'{word}' sets nothing", remedy)
+    refuse_repeats(found)
     return found
 
 

@@ -10,7 +10,7 @@ from infercost.compose import compose_fleet
 from infercost.errors import SpecError, nearest
 from infercost.faults import spec_faults
 from infercost.paths import config_dirs
-from infercost.question import checked_options, note_repeats, read_value
+from infercost.question import checked_options, read_value
 from infercost.specs.fleet import Fleet
 
 Plain = dict[str, Any]
@@ -30,7 +30,6 @@ def content_of(name: str, dirs: tuple[str, ...] = (), overrides: Sequence[str] =
     content = compose_fleet(base, folders)
     if end:
         content = _changed(content, _ends(content, base)[_known(content, base, end)], name)
-    note_repeats(overrides)
     return _changed(content, dict(map(_read, overrides)), "override") if overrides else content
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from infercost.compose import ComposedCase, Options
 from infercost.draws import full_path
-from infercost.errors import SpecError, SpecErrors, nearest
+from infercost.errors import SpecError, SpecErrors
 from infercost.evaluation import pinned
-from infercost.faults import spec_faults
+from infercost.faults import spec_faults, unplain
 from infercost.paths import config_dirs
-from infercost.question import ask, key_of, note_repeats, option_names, read_value, winning
+from infercost.places import place_of
+from infercost.question import ask, key_of, read_value, winning
 from infercost.resolve import content_of
 from infercost.serving.edge import EdgeAndCloud, edge_of
 from infercost.serving.requests import Arrivals, of_workload
@@ -96,8 +97,7 @@ def _as_typed(error: SpecError, what: str) -> SpecError:
 
 
 def sorted_words(overrides: list[str]) -> Words:
-    """Overrides by what they speak of; warns where two set the same."""
-    note_repeats(overrides)
+    """Overrides by what they speak of."""
     words = Words([], [], [], [])
     for text in overrides:
         if text.startswith(("serving=", "serving.")):
@@ -152,13 +152,26 @@ def serving_of(words: list[str], dirs: tuple[str, ...] = ()) -> Serving:
             _put(content, path.split("."), read_value(text, value) if value else None)
     faults = spec_faults("serving", content)
     if faults:
-        place = f"serving '{name}'"
-        raise SpecErrors(SpecError(place, key, fault, remedy) for key, fault, remedy in faults)
+        given = {key_of(text).partition(".")[2]: text for text in words if "serving." in text}
+        raise SpecErrors(
+            SpecError(*_blamed(folders, name, key, given), fault, remedy)
+            for key, fault, remedy in faults
+        )
     serving: Serving = adapter("serving").validate_python(content)
     bare = missing_witnesses(serving, content)
     if bare:
         raise SpecError(f"serving '{name}'", bare[0], "has no source", "Name one under 'sources'")
     return serving
+
+
+def _blamed(
+    folders: tuple[Path, ...], name: str, key: str, given: dict[str, str]
+) -> tuple[str, str]:
+    """The override that set a key, else its place in the option's file."""
+    for path, text in given.items():
+        if f"{key}.".startswith(f"{path}."):
+            return f"override '{text}'", f"serving.{key}"
+    return place_of(folders, "serving", name, key)
 
 
 def idle_serving(words: Words, dirs: tuple[str, ...] = ()) -> list[str]:
@@ -184,8 +197,7 @@ def idle_serving(words: Words, dirs: tuple[str, ...] = ()) -> list[str]:
 def _content(folders: tuple[Path, ...], name: str) -> dict[str, Any]:
     content = content_of(folders, "serving", name)
     if content is None:
-        known = option_names(folders, "serving")
-        raise SpecError(f"serving={name}", "serving", "is no option", nearest(name, known))
+        raise unplain(folders, "serving", name)
     return content
 
 
