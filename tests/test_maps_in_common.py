@@ -51,7 +51,6 @@ def test_prompts_that_arithmetic_binds_need_no_map(
     """Evaluated apart, columns of long prompts have the times that they have with the others."""
     apart = point(*DESIGNS[design], *LOAD).prefill.time
     monkeypatch.setattr(Routes, "open_columns", lambda *_: None)
-    monkeypatch.setattr(Routes, "compute_bound", lambda *_: False)
     together = point(*DESIGNS[design], *LOAD).prefill.time
     assert set(apart) == set(together)
     for name, term in together.items():
