@@ -386,7 +386,8 @@ def _known_times(
         launch = launch_overhead(calibration, operator, main, step.decode)
         launches = launches + operator.count * launch
         how = _asked_once(calibration, operator, step.decode, routes)
-        columns, sure = routes.open_columns(*how), 0.0
+        columns = routes.open_columns(*how)
+        sure: Seconds = 0.0
         if columns is not None:
             sure = operator.count * columns.outside(routes.compute(*how))
         operators.append(_Asked(operator, how, sure, columns))
