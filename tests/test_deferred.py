@@ -274,6 +274,7 @@ def test_small_arrays_are_computed_at_once() -> None:
 CASES = {
     "a mixture of experts": ["model=deepseek-v3", "plan.ep=8", "workload=azure-2023-code"],
     "doses": ["model=deepseek-v3", "trend=reasoning", "trend.dose=0,0.5,1"],
+    "mixes of maps": ["direction=lpddr", "direction.lpddr.stacks=0,1,2"],
     "stacks of memory": ["direction=hbf", "direction.hbf.stacks=0,2,4"],
     "units near memory": ["model=deepseek-v3", "direction=pnm"],
     "drafts": ["mitigation=speculation-eagle"],

@@ -51,7 +51,6 @@ def test_prompts_that_arithmetic_binds_need_no_map(
     """Evaluated apart, columns of long prompts have the times that they have with the others."""
     apart = point(*DESIGNS[design], *LOAD).prefill.time
     monkeypatch.setattr(Routes, "open_columns", lambda *_: None)
-    monkeypatch.setattr(Routes, "compute_bound", lambda *_: False)
     together = point(*DESIGNS[design], *LOAD).prefill.time
     assert set(apart) == set(together)
     for name, term in together.items():
@@ -120,3 +119,15 @@ def test_a_bracket_closes_in_on_the_least_of_a_convex_function(
         place, more = bracket.next(0.0)
         bracket = bracket.with_point((place, convex(number(place))), np.asarray(more))
     assert number(bracket.low[1]) == pytest.approx(least, abs=1e-6)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_point_has_the_same_bits_alone_and_beside_others(design: str) -> None:
+    """Which columns need a map, and which mixes a look, is asked of all points of a grid."""
+    base = [*DESIGNS[design], "workload=azure-2023-conversation", "hardware=b200-sxm"]
+    together = infercost.evaluate([*base, "batch=1,64,512"])
+    alone = [infercost.evaluate([*base, f"batch={batch}"]) for batch in (1, 64, 512)]
+    for row, one in enumerate(alone):
+        for name in together.select_dtypes("number"):
+            values = together[name].iloc[row], one[name].iloc[0]
+            assert values[0] == values[1] or np.isnan(values).all(), name

@@ -59,8 +59,8 @@ class Columns:
 
 def open_columns(settled: Any) -> Columns | None:
     """Columns in which a condition does not hold all over the grid; None where that is all of
-    them, where there is one column, or where it is not known yet."""
-    if isinstance(settled, Deferred) or np.ndim(settled) == 0 or np.shape(settled)[-1] == 1:
+    them or where it is not known yet."""
+    if isinstance(settled, Deferred) or np.ndim(settled) == 0:
         return None
     left = ~np.all(settled, axis=tuple(range(np.ndim(settled) - 1)))
     return None if left.all() else Columns(np.flatnonzero(left), left.size)

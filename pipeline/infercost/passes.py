@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -350,13 +351,20 @@ def brief_cost(layout: Layout, step: Pass, routes: Routes, stack: tuple[Block, .
 class _Known:
     """What is known of a block's time whatever the map."""
 
-    work: Seconds
-    """Launches, and operators in the columns in which arithmetic binds under any map."""
+    launches: Seconds
     messages: Seconds
-    bound: list[tuple[Operator, Ratio]]
-    """Operators of which nothing else is left."""
-    left: list[tuple[Operator, tuple[Operator, Rates], Columns | None]]
-    """The others, as a stack runs them, what it reaches, and the columns that are left."""
+    operators: list[_Asked]
+
+
+class _Asked(NamedTuple):
+    """An operator, as a stack runs it, and what is known of all of its runs."""
+
+    operator: Operator
+    how: tuple[Operator, Rates]
+    sure: Seconds
+    """Their time in the columns in which arithmetic binds under any map."""
+    left: Columns | None
+    """The other columns; None where those are all."""
 
 
 def _known_once(
@@ -372,37 +380,38 @@ def _known_times(
 ) -> _Known:
     """What is known of a block's time whatever the map."""
     main = case.hardware.tier.bandwidth
-    known = _Known(0.0, block_communication(calibration, block).total, [], [])
-    work: Seconds = 0.0
+    launches: Seconds = 0.0
+    operators = []
     for operator in block.operators:
-        work = work + operator.count * launch_overhead(calibration, operator, main, step.decode)
+        launch = launch_overhead(calibration, operator, main, step.decode)
+        launches = launches + operator.count * launch
         how = _asked_once(calibration, operator, step.decode, routes)
-        compute, columns = routes.compute(*how), routes.open_columns(*how)
-        if routes.compute_bound(*how):
-            work = work + operator.count * compute
-            known.bound.append((operator, 0.0))
-            continue
+        columns = routes.open_columns(*how)
+        sure: Seconds = 0.0
         if columns is not None:
-            work = work + operator.count * columns.outside(compute)
-        known.left.append((operator, how, columns))
-    return replace(known, work=work)
+            sure = operator.count * columns.outside(routes.compute(*how))
+        operators.append(_Asked(operator, how, sure, columns))
+    return _Known(launches, block_communication(calibration, block).total, operators)
 
 
 def _busy(known: _Known, routes: Routes) -> tuple[Seconds, list[tuple[Operator, Ratio]]]:
-    """Time of a block's operators and launches; and its operators, with whether each is near."""
-    busy, operators = known.work, list(known.bound)
-    parts: dict[bytes, tuple[Columns, Seconds]] = {}
-    for operator, how, columns in known.left:
-        total, near = routes.total(*how, columns)
-        operators.append((operator, near))
+    """Time of a block's operators and launches; and its operators, with whether each is near.
+
+    Added up in order, so that bits do not depend on what other points of a grid ask for.
+    """
+    busy = known.launches
+    operators: list[tuple[Operator, Ratio]] = []
+    for operator, how, sure, columns in known.operators:
+        near: Ratio = 0.0
         if columns is None:
+            total, near = routes.total(*how)
             busy = busy + operator.count * total
-            continue
-        key = columns.places.tobytes()
-        before = parts[key][1] if key in parts else 0.0
-        parts[key] = columns, before + columns.at(operator.count) * total
-    for columns, part in parts.values():
-        busy = columns.added(np.array(busy), part)
+        else:
+            busy = busy + sure
+        if columns is not None and columns.places.size:
+            total, near = routes.total(*how, columns)
+            busy = columns.added(busy, columns.at(operator.count) * total)
+        operators.append((operator, near))
     return busy, operators
 
 

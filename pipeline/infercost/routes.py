@@ -6,7 +6,7 @@ A device with one tier and nothing special about it needs none of this: see `tie
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -167,13 +167,6 @@ class Routes:
         """Whether shares are arrays, not steps of a tape."""
         return not any(isinstance(x, Deferred) for shares in self.shares.values() for x in shares)
 
-    def compute_bound(self, operator: Operator, rates: Rates) -> bool:
-        """Whether arithmetic binds an operator under any map."""
-        if operator.dependent is not None or self.places(operator):
-            return False
-        compute = as_array(self.compute(operator, rates))
-        return surely(compute > self.demands.most(operator, rates))
-
     def _together(self, loads: Sequence[Load]) -> Terms:
         terms = Terms()
         for load in loads:
@@ -195,6 +188,8 @@ class Routes:
         if self.brief:
             total = np.where(wins > 0, there.terms.total, here.terms.total)
             return OperatorTime(here.compute, here.transfer, Terms(compute=total), wins)
+        if surely(wins == 0):
+            return replace(here, near=wins)
         return OperatorTime(
             compute=np.where(wins > 0, there.compute, here.compute),
             transfer=np.where(wins > 0, there.transfer, here.transfer),

@@ -13,13 +13,18 @@ least time of devices, among those under which memories live as long as they mus
 that prefill and decode apart have a map each, by what their own work takes.
 
 Where a map that wears cells too soon would be the fastest, mixes with maps that do not are looked
-at too, which take as much of it as cells bear. Where no map lasts, a point is infeasible. Of a
-given set of maps of which one lasts, a better device makes no less: each map keeps its writes, so
-that neither of its times, at full rate and as writes ask for, is longer, and the time of a mix
-(`_Pool.mixed`) is the larger of two means of such times. Spreading is convex, so that the mix
-itself takes no longer; with experts or units near memory it may, and is tried. What is left to lose
-is that stripes follow rates and rooms, which is no operator's optimum beside other traffic, nor
-where cells limit the pace (`tests/test_more_is_never_worse.py` says how much).
+at too, which take as much of it as cells bear. Where no map lasts, a point is infeasible. Where
+nothing wears, mixes of the two best maps are looked at (`map_choice`): in a full memory a stripe
+that follows rates takes room from what gains more.
+
+Of a given set of maps of which one lasts, a better device makes no less: each map keeps its writes,
+so that neither of its times, at full rate and as writes ask for, is longer, and the time of a mix
+(`map_choice`) is the larger of two means of such times. Spreading is convex, so that the mix itself
+takes no longer; with experts or units near memory it may, and is tried. The maps are not a given
+set, however: stripes follow rates. That never loses needs the least time over all shares, which is
+a linear program per point (pieces of operators' rooflines, joined by rooms). Nor does it hold
+where the faster of two devices wears its cells out at its own rate: it is infeasible, as no device
+is slowed down to last (`tests/test_more_is_never_worse.py` says how often both lose).
 
 What finds no room is counted as overflow, and read from the last tier of its order, so that the
 search can tell what unlimited memory of the same speed would save.
