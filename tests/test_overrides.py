@@ -75,8 +75,8 @@ VALUES = (
     )
     | joined(NUMBERS, 1).map("range({})".format)
 )
-SET = st.sampled_from(["batch", "+batch", "++a.b", "a.b-c.d_e", "direction.h3.x"])
-KEYS = SET | SET | st.sampled_from(["+++a", "a@b", "~a", "a.0.b", "a..b"])
+SET = st.sampled_from(["batch", "+batch", "++a.b", "a.b-c.d_e", "direction.h3.x", "m@h.m.b"])
+KEYS = SET | SET | st.sampled_from(["+++a", "+a@b", "a.b@c", "a@", "@b", "~a", "a.0.b", "a..b"])
 TEXTS = st.tuples(KEYS, BLANKS, st.just("="), BLANKS, VALUES, BLANKS).map("".join)
 NOISE = st.text("abc019_ \t-+.,'\"[]{}()=:$\\@%*/|?é", max_size=12).map("a={}".format)
 
@@ -113,6 +113,7 @@ def test_both_readers_agree_on_what_is_read_without_hydra(text: str) -> None:
         ("a.b=1 TB/s,2 TB/s", ("1 TB/s", "2 TB/s")),
         ("+a.b=hbf@best", "hbf@best"),
         ("direction.3d-stack.x=2", 2),
+        ("memory@hardware.memory.hbm=hbm3e", "hbm3e"),
     ],
 )
 def test_values_that_need_no_hydra(text: str, value: object) -> None:
@@ -127,7 +128,8 @@ def test_values_that_need_no_hydra(text: str, value: object) -> None:
     [
         "a.b=${c}",
         "a.b='${c}'",
-        "a@b=c",
+        "a.b@c=d",
+        "a@b@c=d",
         "~a",
         "a.b=",
         "a.b=nan",

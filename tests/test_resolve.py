@@ -51,6 +51,8 @@ def test_every_option_comes_to_what_hydra_makes_of_it(monkeypatch: pytest.Monkey
         ["+mitigation=[w4,kv8]", "hardware.price={uniform: [30000 USD, 45000 USD]}"],
         ["direction=hbf", "direction.hbf.bandwidth=1 TB/s", "direction.hbf.capacity=2e12"],
         ["economics.electricity_price=0.05 USD/kWh", "++batch=7"],
+        ["memory@hardware.memory.hbm=hbm3e", "hardware.memory.hbm.capacity=96 GB"],
+        ["link@hardware.scale_up=nvlink-5", "hardware=b200-sxm,h200-sxm"],
         ["hardware=mi300x", "+hardware.operating_system=x", "hardware.price=-1", "plan.tp=true"],
         ["model.layers.all.count=null", "hardware.peak_dense.bf16=[1,2]"],
     ],
@@ -72,7 +74,16 @@ def test_plain_overrides_need_no_hydra(
 
 @pytest.mark.parametrize(
     "override",
-    ["batch=[many]", "+batch=8", "plan.formats=8", "+plan.a.b=1"],
+    [
+        "batch=[many]",
+        "+batch=8",
+        "plan.formats=8",
+        "+plan.a.b=1",
+        "memory@hardware.memory.hmb=hbm3e",
+        "+memory@hardware.memory.hbm=hbm3e",
+        "memory@hardware.memory.hbm=3",
+        "memory@plan.memory=hbm3e",
+    ],
 )
 def test_faults_are_told_alike_by_both_readers(
     monkeypatch: pytest.MonkeyPatch, override: str

@@ -61,11 +61,12 @@ def diff(before: Version, after: Version, metric: str = "") -> Difference:
     if "best" in old and "best" in new and ID not in old:  # plans may move between versions
         old, new = old[old["best"]], new[new["best"]]
     keys = [name for name in _keys(old, told[0]) if name in new]
-    numbers = [c for c in old if c in new and c not in keys and old[c].dtype.kind == "f"]
+    shared = [c for c in map(str, old.columns) if c in new and c not in keys]
+    numbers = [c for c in shared if old[c].dtype.kind == "f"]
     metric = metric or next((m for m in METRICS if m in numbers), METRICS[0])
     if metric not in numbers:
         fault = "is not a number that both versions have beside their keys"
-        raise SpecError(f"metric '{metric}'", "", fault, nearest(metric, map(str, numbers)))
+        raise SpecError(f"metric '{metric}'", "", fault, nearest(metric, numbers))
     old, by_order = _by_keys(old, keys, numbers)
     new, also = _by_keys(new, keys, numbers)
     both = old.index.intersection(new.index, sort=False)
@@ -79,7 +80,7 @@ def diff(before: Version, after: Version, metric: str = "") -> Difference:
     mine = rows[moved[metric].to_numpy()]
     order = mine["change"].abs().fillna(np.inf).sort_values(ascending=False, kind="stable").index
     return Difference(
-        list(_changed(_inputs(told[0]), _inputs(told[1]), "")),
+        _changed(_inputs(told[0]), _inputs(told[1]), ""),
         len(both),
         len(old) - len(both),
         len(new) - len(both),

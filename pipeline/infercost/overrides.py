@@ -1,8 +1,9 @@
 """Overrides read as Hydra's grammar reads them, without Hydra, whose parser takes 150 ms to import.
 
-Texts, numbers, lists, mappings, sweeps (`1,2`, `choice(..)`, `range(..)`) and additions (`+`, `++`)
-are read here. Anything else (a mount `a@b`, an interpolation, an escape, a colon in a text, a glob,
-a deletion, a fault) is left to Hydra. `tests/test_overrides.py` holds both against each other.
+Texts, numbers, lists, mappings, sweeps (`1,2`, `choice(..)`, `range(..)`), additions (`+`, `++`)
+and mounts (`memory@hardware.memory.hbm=hbm3e`) are read here. Anything else (an interpolation, an
+escape, a colon in a text, a glob, a deletion, a fault) is left to Hydra. `tests/test_overrides.py`
+holds both against each other.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class PlainOverride:
     swept: bool = False
     signs: str = ""
     """`+` adds a key, `++` adds or changes one."""
-    package: None = None
+    package: str | None = None
+    """Where it mounts an option."""
 
     def is_delete(self) -> bool:
         """It sets."""
@@ -47,9 +49,9 @@ class _Untold(Exception):
     """Something that is left to Hydra."""
 
 
+_PATH = r"[A-Za-z]\w*(?:\.(?:[A-Za-z_]|\d+[A-Za-z_-])[\w-]*)*"
 _KEY = re.compile(
-    r"(?P<signs>\+{0,2})(?P<key>[A-Za-z]\w*(?:\.(?:[A-Za-z_]|\d+[A-Za-z_-])[\w-]*)*)=[ \t]*",
-    re.ASCII,
+    rf"(?P<signs>\+{{0,2}})(?:(?P<group>[A-Za-z]\w*)@)?(?P<key>{_PATH})=[ \t]*", re.ASCII
 )
 _CALL = re.compile(r"(choice|range)[ \t]*\([ \t]*", re.ASCII)
 _QUOTED = re.compile(r"'[^'\\$]*'|\"[^\"\\$]*\"")
@@ -74,7 +76,10 @@ def plain_override(text: str) -> PlainOverride | None:
         swept, written = _Reader(text, found.end()).value()
     except _Untold:
         return None
-    return PlainOverride(text, found["key"], written, swept, found["signs"])
+    group, key = found["group"], found["key"]
+    if group:
+        return PlainOverride(text, group, written, swept, found["signs"], key)
+    return PlainOverride(text, key, written, swept, found["signs"])
 
 
 class _Reader:

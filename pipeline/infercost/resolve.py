@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from infercost.overrides import PlainOverride, plain_override
-from infercost.places import option_file
+from infercost.places import COMBINING, option_file
 
 Raw = dict[str, Any]
 _FOR_HYDRA = ("${", "???", "@package")
@@ -40,24 +40,40 @@ def told_options(
     `fixed` are overrides. Nothing where any of this needs Hydra.
     """
     root, overrides = _root(dirs), [plain_override(text) for text in fixed]
-    if root is None:
+    if root is None or any(override is None or override.swept for override in overrides):
+        return None
+    settings = [o for o in overrides if o is not None and o.package is None]
+    swaps = _swaps([o for o in overrides if o is not None and o.package is not None], groups)
+    if swaps is None:
         return None
     defaults, values = root
     names = {group: chosen.get(group) or (defaults.get(group, ""),) for group in groups}
-    told = {g: {name: content_of(dirs, g, name) for name in names[g]} for g in groups}
+    told = {g: {name: content_of(dirs, g, name, swaps) for name in names[g]} for g in groups}
     contents = {
         g: {n: c for n, c in options.items() if c is not None} for g, options in told.items()
     }
     if contents != told:
         return None
-    for override in overrides:
-        if override is None or override.swept:
-            return None
+    for override in settings:
         group, _, path = override.key_or_group.partition(".")
         concerned = list(contents[group].values()) if group in contents else [values]
         if not all(_overridden(each, path or group, override) for each in concerned):
             return None
     return contents, values
+
+
+Swaps = Mapping[tuple[str, str], str]
+"""By group and mount, the option to mount there instead."""
+
+
+def _swaps(mounts: list[PlainOverride], groups: tuple[str, ...]) -> Swaps | None:
+    """Options to mount; nothing where Hydra has to: what is added, or mounted beside others."""
+    alone = [group for group in groups if group not in COMBINING]
+    for mount in mounts:
+        place = str(mount.package).partition(".")
+        if mount.signs or not isinstance(mount.written, str) or place[0] not in alone:
+            return None
+    return {(mount.key_or_group, str(mount.package)): mount.written for mount in mounts}
 
 
 def _root(dirs: tuple[Path, ...]) -> tuple[dict[str, str], Raw] | None:
@@ -91,15 +107,29 @@ class _Untold(Exception):
     """Something that is left to Hydra."""
 
 
-def content_of(dirs: tuple[Path, ...], group: str, option: str) -> Raw | None:
+def content_of(
+    dirs: tuple[Path, ...], group: str, option: str, swaps: Swaps | None = None
+) -> Raw | None:
     """What an option comes to, as Hydra would compose it; nothing where only Hydra can tell."""
+    mine = {key: name for key, name in (swaps or {}).items() if key[1].startswith(f"{group}.")}
+    taken: set[tuple[str, str]] = set()
     try:
-        return _content(dirs, group, option, _DEEPEST)
+        content = _content(dirs, group, option, _DEEPEST, group, mine, taken)
     except (_Untold, OSError, UnicodeDecodeError, yaml.YAMLError):
         return None
+    return content if taken == set(mine) else None
 
 
-def _content(dirs: tuple[Path, ...], group: str, option: str, depth: int) -> Raw:
+def _content(
+    dirs: tuple[Path, ...],
+    group: str,
+    option: str,
+    depth: int,
+    at: str,
+    swaps: Swaps,
+    taken: set[tuple[str, str]],
+) -> Raw:
+    """An option's content, mounted `at` a path; `taken` gathers the swaps that found theirs."""
     file = option_file(dirs, group, option)
     if file is None or not depth:
         raise _Untold
@@ -113,7 +143,7 @@ def _content(dirs: tuple[Path, ...], group: str, option: str, depth: int) -> Raw
             _merge(found, own)
             continue
         if isinstance(entry, str) and _SIBLING.match(entry):
-            _merge(found, _content(dirs, group, entry, depth - 1))
+            _merge(found, _content(dirs, group, entry, depth - 1, at, swaps, taken))
             continue
         if not isinstance(entry, dict) or len(entry) != 1:
             raise _Untold
@@ -121,7 +151,13 @@ def _content(dirs: tuple[Path, ...], group: str, option: str, depth: int) -> Raw
         place = _MOUNT.match(str(key))
         if place is None or not isinstance(inner, str):
             raise _Untold
-        content: Raw = _content(dirs, place[1], inner, depth - 1)
+        mount = place[1], f"{at}.{place[2]}"
+        if mount in taken:
+            raise _Untold
+        if mount in swaps:
+            taken.add(mount)
+        named = swaps.get(mount, inner)
+        content: Raw = _content(dirs, place[1], named, depth - 1, mount[1], swaps, taken)
         for step in reversed(place[2].split(".")):
             content = {step: content}
         _merge(found, content)

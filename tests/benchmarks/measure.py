@@ -215,8 +215,11 @@ def start_up() -> dict[str, float]:
             *("-m", "infercost", "explain", "+mitigation=[w4,kv8]"),
             *("hardware.memory.hbm.bandwidth=4 TB/s", "hardware.price='30000 USD'"),
         ),
-        "explain with a mount, which needs Hydra": _started(
+        "explain with a mount": _started(
             *("-m", "infercost", "explain", "memory@hardware.memory.hbm=hbm3e")
+        ),
+        "explain with what only Hydra reads": _started(
+            *("-m", "infercost", "explain", "hardware.name=a text: with a colon")
         ),
     }
 
