@@ -116,13 +116,15 @@ UNKNOWN_ERA = "other"
 """The era of frameworks that no pattern knows."""
 
 
-def era_of(framework: str, date: str = "") -> str:
+def era_of(framework: str, date: str = "", filled: bool = False) -> str:
     """The era of software that a framework's name and version belong to, or `other`.
 
-    Where a name comes without a version, the year of `date` stands in for it.
+    Where a name comes without a version, the year of `date` stands in for it. Of TensorRT-LLM 1.0
+    and 1.1 the public table has maximum loads alone (`filled`), which tell nothing of launches:
+    rows that state what is in flight belong to the era whose operators were measured.
     """
-    for pattern, era in _eras():
-        if pattern.search(framework):
+    for pattern, era, load in _eras():
+        if pattern.search(framework) and not (filled and load == "in-flight"):
             return era if re.search(r"\d", framework) else _era_by_year(era, date)
     return UNKNOWN_ERA
 
@@ -132,7 +134,9 @@ def _era_by_year(era: str, date: str) -> str:
     year, own = re.search(r"20\d\d", date), re.fullmatch(r"(.+)-(20\d\d)", era)
     if year is None or own is None:
         return era
-    known = {other for _, other in _eras() if re.fullmatch(rf"{re.escape(own[1])}-20\d\d", other)}
+    known = {
+        other for _, other, _ in _eras() if re.fullmatch(rf"{re.escape(own[1])}-20\d\d", other)
+    }
     begun = [other for other in known if other[-4:] <= year[0]]
     return max(begun) if begun else min(known)
 
@@ -143,9 +147,10 @@ def _reference(name: str) -> list[dict[str, str]]:
 
 
 @cache
-def _eras() -> list[tuple[re.Pattern[str], str]]:
+def _eras() -> list[tuple[re.Pattern[str], str, str]]:
     return [
-        (re.compile(row["pattern"], re.IGNORECASE), row["era"]) for row in _reference("eras.csv")
+        (re.compile(row["pattern"], re.IGNORECASE), row["era"], row["load"])
+        for row in _reference("eras.csv")
     ]
 
 

@@ -121,7 +121,7 @@ def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
         raise Fault("speculative decoding, with an acceptance that is not stated")
     prompt, output = lengths(row)
     load = load_of(row, prompt)
-    era = era_of(row["framework"], row.get("date") or "")
+    era = era_of(row["framework"], row.get("date") or "", load.filled)
     weights, dense = _weights(row, era)
     layout = layout_of(row, devices)
     work = _work(row, load, output)
