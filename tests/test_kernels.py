@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from infercost.calibrate.cases import calibration
 from infercost.equations import roofline
 from infercost.kernels import fits, silicon
-from infercost.kernels.tables import CELLS, SYSTEMS
+from infercost.kernels.tables import CELLS, EXPERT_SHAPE, SYSTEMS, Cell, fastest_experts
 from infercost.network import Message
 from infercost.operators.base import Kind, Operator
 from infercost.passes import (
@@ -24,7 +25,7 @@ from infercost.passes import (
 from infercost.paths import config_dirs
 from infercost.question import option_names
 from infercost.reached import specialised
-from infercost.specs.calibration import NUMBERS
+from infercost.specs.calibration import NUMBERS, ExpertNumbers
 
 ROOT = Path(__file__).parents[1]
 REPORT = json.loads((ROOT / "data" / "reference" / "kernel_report.json").read_text())
@@ -180,6 +181,60 @@ def test_the_report_speaks_of_known_cells_and_systems() -> None:
         assert 0 <= row["left_out_percent"] <= row["p90_left_out_percent"]
 
 
+def test_experts_have_numbers_by_their_own_format_and_tiles_of_their_own() -> None:
+    """bf16 beside MXFP4: 1e9 x (1 + 3 / 4) FLOPs at 1e15 x 0.5 FLOP/s for 4 rows of an expert;
+    products of the dense layers keep their 12 rows, 1e9 x (1 + 12 / 4) at the whole peak."""
+    own = {"expert_efficiency": 0.5, "expert_streaming": 0.0, "half_rate_group": 3.0}
+    changed = {"half_rate_rows": 12.0, "experts": {"mxfp4": ExpertNumbers(**own)}}
+    stack = calibration("ideal").model_copy(update=changed)
+    found = specialised(stack, "", "bf16", "mxfp4")
+    routed = operator_time(found, operator("experts", rows=4.0), 1e15, True)
+    assert routed.compute == pytest.approx(1.75e9 / 0.5e15)
+    dense = operator_time(found, operator("matmul", rows=4.0), 1e15, True)
+    assert dense.compute == pytest.approx(4e9 / 1e15)
+    assert specialised(stack, "", "mxfp4", "bf16").expert_efficiency == 1.0
+
+
+def test_a_collective_of_a_cell_takes_the_way_that_is_fastest_as_reached() -> None:
+    """Ideally 3 + 1 = 4 us against 1 + 2.5 = 3.5 us; at half of the link 3 + 2 = 5 against 6 us."""
+    ways = (
+        Message("", 1.0, np.array([3e-6]), np.array([1e-6]), 0.0, 0.0, 1.0),
+        Message("", 1.0, np.array([1e-6]), np.array([2.5e-6]), 0.0, 0.0, 1.0),
+    )
+    cell = Cell("all-reduce", (), ways, np.ones(1), ("x",), np.zeros(1), np.ones(1))
+    for efficiency, time in ((1.0, 3.5e-6), (0.5, 5e-6)):
+        stack = calibration("ideal").model_copy(update={"network_efficiency": efficiency})
+        assert fits.predicted(stack, cell) == pytest.approx([time])
+
+
+def _experts(*rows: tuple[str, str, str, float]) -> list[float]:
+    """Times that are kept of rows of one shape: system, format, kernel, seconds."""
+    shape = dict.fromkeys(EXPERT_SHAPE, 1)
+    names = ("system", "moe_dtype", "kernel_source", "seconds")
+    frame = pd.DataFrame([{**shape, **dict(zip(names, row, strict=True))} for row in rows])
+    return sorted(fastest_experts(frame)["seconds"])
+
+
+def test_of_kernels_for_one_shape_of_experts_the_fastest_counts() -> None:
+    assert _experts(("x", "fp8", "a", 2.0), ("x", "fp8", "b", 1.0), ("y", "fp8", "a", 3.0)) == [
+        *(1.0, 3.0)
+    ]
+
+
+def test_mxfp4_experts_take_narrow_inputs_where_a_device_can() -> None:
+    """Device x has both kernels, of which the narrow one is slower here; y has one that widens."""
+    rows = (("x", "w4a16_mxfp4", "a", 1.0), ("x", "w4a8_mxfp4_mxfp8", "a", 2.0))
+    assert _experts(*rows, ("y", "w4a16_mxfp4", "a", 3.0)) == [2.0, 3.0]
+
+
+def test_nvfp4_experts_without_the_kernel_for_few_tokens_are_of_another_stack() -> None:
+    rows = (("x", "nvfp4", "min_latency", 1.0), ("x", "nvfp4", "cutlass", 2.0))
+    assert _experts(*rows, ("y", "nvfp4", "cutlass", 3.0), ("y", "fp8", "cutlass", 4.0)) == [
+        *(1.0, 4.0)
+    ]
+    assert _experts(("y", "nvfp4", "cutlass", 3.0)) == [3.0], "where nobody has it"
+
+
 def test_every_fitted_parameter_has_a_start_and_a_place() -> None:
     names = {name for _, parameters in fits.GROUPS.values() for name in parameters}
     assert names | set(fits.EXPERTS) == set(fits.START)
@@ -228,6 +283,7 @@ def test_an_end_to_end_row_comes_in_our_columns() -> None:
         ({"moe_ep_size": "4"}, "moe tp x moe ep"),
         ({"pp_size": "2"}, "pipeline"),
         ({"silicon_data_source": "a"}, "version"),
+        ({"silicon_data_source": "a; image=b/release:1.2.0rc6.post3"}, "speculative"),
     ],
 )
 def test_an_incomplete_row_has_a_reason(changed: dict[str, str], reason: str) -> None:

@@ -368,6 +368,9 @@ def test_all_tokens_of_a_request_are_its_prompt_and_its_output() -> None:
         ("TensorRT-LLM v1.2.0rc6", "trt-llm-2026"),
         ("vLLM 0.6.6 / ROCm 6.3.1", "vllm-2025"),
         ("vLLM 0.19.0", "vllm-2026"),
+        ("SGLang 0.5.2", "sglang-2025"),
+        ("SGLang 0.5.9", "sglang-2026"),
+        ("SGLang v0.5.14", "sglang-2026"),
         ("vLLM 0.5.2", "vllm-2024"),
         ("llama.cpp (May 2024) Metal", "llama-cpp-metal"),
         ("TensorRT 9.3.0, CUDA 12.2", "trt-mlperf-2024"),
@@ -379,8 +382,16 @@ def test_all_tokens_of_a_request_are_its_prompt_and_its_output() -> None:
         ("a stack of my own", "other"),
     ],
 )
-def test_versions_belong_to_eras(framework: str, era: str) -> None:
-    assert era_of(framework) == era
+def test_versions_belong_to_eras_at_full_load(framework: str, era: str) -> None:
+    assert era_of(framework, filled=True) == era
+
+
+def test_of_some_versions_full_load_tells_nothing_of_launches() -> None:
+    """TensorRT-LLM 1.0 and 1.1 take the numbers of their operators where the batch is stated."""
+    for version in ("1.0.0rc3", "v1.1.0rc2.post2"):
+        assert era_of(f"TensorRT-LLM {version}") == "trt-llm-2026"
+        assert era_of(f"TensorRT-LLM {version}", filled=True) == "trt-llm-2025"
+    assert era_of("TensorRT-LLM v0.20") == era_of("TensorRT-LLM v1") == "trt-llm-2025"
 
 
 def test_a_table_without_a_column_is_refused(tmp_path: Path) -> None:
@@ -477,7 +488,7 @@ def test_thousands_may_be_parted_and_a_decimal_comma_is_not_guessed() -> None:
         ({"n_devices": "2.5"}, "n_devices '2.5' is not stated as a number"),
         ({"n_devices": "inf"}, "n_devices 'inf' is not stated as a number"),
         ({"batch": "inf"}, "batch 'inf' is not stated as a number"),
-        ({"hardware": "h100_sxm"}, "no hardware option 'h100_sxm'. Did you mean 'h100-sxm'?"),
+        ({"hardware": "h100-sxn"}, "no hardware option 'h100-sxn'. Did you mean 'h100-sxm'?"),
     ],
 )
 def test_what_contradicts_itself_is_not_read(changes: dict[str, str], said: str) -> None:

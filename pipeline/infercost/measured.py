@@ -107,6 +107,7 @@ def measured_rows(study: Measurements, dirs: tuple[str, ...] = ()) -> list[Row]:
     return [
         _as_stated(row)
         | _as_predicted(known.get(row["id"]), readings.get(row["id"]))
+        | ({"era": readings[row["id"]].era} if row["id"] in readings else {})
         | {"family": family.get(row["id"], ""), "weights_b": weights.get(row["id"], np.nan)}
         | _examined(record, places.get(row["id"]))
         | {"unmapped": reasons.get(row["id"], "")}

@@ -148,7 +148,9 @@ def reached_rates(calibration: Calibration, operator: Operator, decode: bool) ->
         streaming = calibration.expert_efficiency**calibration.expert_streaming
         reached["weights"] = reached["weights"] * streaming
     if operator.kind in ("matmul", "experts"):
-        half = calibration.half_rate_rows + (0.0 if decode else calibration.half_rate_tokens)
+        grouped = operator.kind == "experts"
+        half = calibration.half_rate_group if grouped else calibration.half_rate_rows
+        half = half + (0.0 if decode else calibration.half_rate_tokens)
         flops = roofline.half_rate_flops(flops, operator.rows, half)
         flops = flops + (calibration.unpacking_flops if decode else 0.0) * operator.packed
     ramp = (calibration.kv_ramp, calibration.kv_ramp_half + INSTANT)

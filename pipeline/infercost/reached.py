@@ -11,14 +11,18 @@ from infercost.specs.case import Case, stored_format
 
 
 def calibration_of(case: Case) -> Calibration:
-    """The case's calibration for its device's architecture and its weights' format."""
-    return specialised(case.calibration, case.hardware.architecture, stored_format(case, "weights"))
+    """The case's calibration for its device's architecture and its weights' formats."""
+    weights, experts = stored_format(case, "weights"), stored_format(case, "experts")
+    return specialised(case.calibration, case.hardware.architecture, weights, experts)
 
 
-def specialised(calibration: Calibration, architecture: str, weights: str) -> Calibration:
-    """A calibration with a format's own numbers, and the factors of an architecture on all."""
-    own = calibration.formats.get(weights)
-    changed: dict[str, Array] = own.model_dump(exclude_none=True) if own else {}
+def specialised(
+    calibration: Calibration, architecture: str, weights: str, experts: str = ""
+) -> Calibration:
+    """A calibration with the numbers of formats, and the factors of an architecture on all."""
+    changed: dict[str, Array] = {}
+    for own in (calibration.formats.get(weights), calibration.experts.get(experts)):
+        changed |= own.model_dump(exclude_none=True) if own else {}
     chosen = calibration.model_copy(update=changed) if changed else calibration
     return factored(chosen, calibration.architectures.get(architecture, {}))
 

@@ -102,6 +102,7 @@ def _predicted(public: Public, names: list[str], specs: Mapping[str, Calibration
     """Time of each row under the calibration of that name."""
     of_rows = public.examination.groups.of_rows
     levels = [of_rows(level) for level in ("architecture", "format", "software")]
+    levels.append(list(public.experts))
     kinds = list(zip(names, *levels, strict=True))
     found = {kind: _chosen(specs, *kind) for kind in dict.fromkeys(kinds)}
     values = {
@@ -113,10 +114,15 @@ def _predicted(public: Public, names: list[str], specs: Mapping[str, Calibration
 
 
 def _chosen(
-    specs: Mapping[str, Calibration], name: str, architecture: str, of_format: str, era: str
+    specs: Mapping[str, Calibration],
+    name: str,
+    architecture: str,
+    of_format: str,
+    era: str,
+    experts: str,
 ) -> Calibration:
-    """A calibration for an architecture and a format; of a family, also for its software."""
-    spec = specialised(specs[name], architecture, of_format.split(OF_FORMAT)[1])
+    """A calibration for an architecture and formats; of a family, also for its software."""
+    spec = specialised(specs[name], architecture, of_format.split(OF_FORMAT)[1], experts)
     return factored(spec, taken_over(name, era, specs[COMMON_NAME]))
 
 

@@ -29,6 +29,8 @@ class Public:
     examination: Examination
     rows: tuple[Mapping[str, str], ...]
     unread: tuple[Unread, ...]
+    experts: tuple[str, ...] = ()
+    """The format of each row's routed experts."""
 
     @property
     def readings(self) -> tuple[Reading, ...]:
@@ -81,7 +83,8 @@ def load(
     base = calibration("ideal", dirs)
     # The host's part cannot be told from launches in any table; it is stated, not fitted.
     base = base.model_copy(update={"step_overhead": STEP_OVERHEAD})
-    return Public(Examination(stacked, base, groups, weights), rows, (*unread, *refused))
+    experts = tuple(stored_format(case_of(cases, r), "experts") for r in kept)
+    return Public(Examination(stacked, base, groups, weights), rows, (*unread, *refused), experts)
 
 
 def _labels(readings: Sequence[Reading], cases: Cases, own: str) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -10,7 +11,7 @@ from scipy.optimize import least_squares
 from infercost.arrays import Array, BoolArray, FloatArray
 from infercost.kernels.tables import Cell
 from infercost.passes import launch_overhead, message_terms, operator_time
-from infercost.specs.calibration import Calibration
+from infercost.specs.calibration import EXPERT_NUMBERS, Calibration
 
 LAUNCH = 1.5e-6
 """Gap between two kernels of a CUDA graph, in s; assumed. Fixed times beyond it are fitted."""
@@ -21,6 +22,7 @@ SHARES = (
     "attention_memory_efficiency",
     "attention_compute_efficiency",
     "expert_efficiency",
+    "expert_streaming",
     "network_efficiency",
     "group_rereads",
 )
@@ -43,7 +45,9 @@ START = {
     "half_rate_prompt": 300.0,
     "half_rate_head": 35.0,
     "expert_efficiency": 0.7,
+    "expert_streaming": 0.5,
     "expert_overhead": 10e-6,
+    "half_rate_group": 10.0,
     "network_efficiency": 0.77,
     "rank_overhead": 0.1e-6,
     "collective_overhead": 0.5e-6,
@@ -68,7 +72,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "all-reduce": (("all-reduce in one node",), (*LINK, "collective_ramp_half")),
 }
 """Parameters that are fitted together, and the cells that tell them."""
-EXPERTS = ("expert_efficiency", "expert_overhead")
+EXPERTS = EXPERT_NUMBERS
 
 _SPREAD, _KNEE = 1.0, 0.1
 """Deviation of a transformed parameter from its start; log error that counts linearly."""
@@ -81,8 +85,9 @@ def predicted(calibration: Calibration, cell: Cell) -> FloatArray:
         time = operator_time(calibration, operator, cell.bandwidth, cell.decode)
         launch = launch_overhead(calibration, operator, cell.bandwidth, cell.decode)
         total = total + time.terms.total + launch
-    if cell.message is not None:
-        total = total + message_terms(calibration, cell.message).total
+    if cell.messages:
+        ways = (message_terms(calibration, way).total for way in cell.messages)
+        total = total + reduce(np.minimum, ways)
     return np.asarray(total)
 
 

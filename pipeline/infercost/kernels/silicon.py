@@ -42,6 +42,12 @@ NODE = 8
 RACKS = ("gb200", "gb300")
 
 
+SPECULATIVE = "1.2.0rc6.post3"
+"""TensorRT-LLM's image of DeepSeek-R1's runs with multi-token prediction alone: InferenceX's
+`perf-changelog.yaml` moves `dsr1-fp4-b200-trt-mtp` to it (pull request 642), and the runs without
+to post2 (594, 620). The sample does not say which is which."""
+
+
 class Incomplete(ValueError):
     """Why a row does not state all that a prediction needs."""
 
@@ -71,6 +77,8 @@ def converted(row: Mapping[str, str]) -> dict[str, str]:
     batch = _count(row, "batch_size")
     if not batch:
         raise Incomplete("batch_size is not stated")
+    if "DeepSeek" in name and row["silicon_data_source"].endswith(SPECULATIVE):
+        raise Incomplete("speculative decoding, with an acceptance that is not stated")
     value = float(row["silicon_tpot_ms"] or 0.0) * 1e-3
     if not value > 0:
         raise Incomplete("silicon_tpot_ms is not stated")

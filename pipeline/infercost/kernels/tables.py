@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pyarrow import parquet
 
-from infercost.arrays import FloatArray
+from infercost.arrays import BoolArray, FloatArray, Seconds
 from infercost.compose import Options
 from infercost.equations.moe import expected_distinct_experts
 from infercost.network import Message, Network
@@ -50,6 +50,13 @@ EXPERT_SHAPE = (
     "distribution",
 )
 
+SMALL = "min_latency"
+"""In the name of TensorRT-LLM's kernel for few tokens, which the tables of B300 and GB300 lack: at
+the same shapes they are 1.3 times slower than B200's at the median, and equal by the other kernel.
+"""
+MXFP4 = ["w4a16_mxfp4", "w4a8_mxfp4_mxfp8"]
+"""What the tables call experts in MXFP4, by the format of their inputs."""
+
 REFUSED = ("a100_sxm", "trtllm", "generation_attention_perf.parquet")
 """A table with hundreds of rows that are faster than memory allows."""
 
@@ -59,8 +66,10 @@ WHOLE = 0.5
 ROWS = 500
 """Rows drawn from each system's part of a cell."""
 
-BYTES = {"bfloat16": 2.0, "fp8": 1.0, "nvfp4": 0.5625}
-PEAK = {"bfloat16": "bf16", "fp8": "fp8", "nvfp4": "fp4"}
+BYTES = {"bfloat16": 2.0, "fp8": 1.0, "nvfp4": 0.5625, "mxfp4": 0.53125}
+PEAK = {"bfloat16": "bf16", "fp8": "fp8", "nvfp4": "fp4", "mxfp4": "bf16"}
+"""Of MXFP4 experts what published checkpoints state: Hopper widens them, Blackwell multiplies them
+by inputs in MXFP8, where the efficiency says by how much that is faster."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,8 @@ class Cell:
 
     name: str
     operators: tuple[Operator, ...]
-    message: Message | None
+    messages: tuple[Message, ...]
+    """One message by each choice of algorithms, of which a stack takes the fastest."""
     bandwidth: FloatArray
     system: tuple[str, ...]
     generation: FloatArray
@@ -136,13 +146,26 @@ def _table(
     if not frames:
         return pd.DataFrame({"system": []})
     frame = pd.concat(frames, ignore_index=True)
-    return _fastest(frame.assign(seconds=frame["latency"] * 1e-3))
+    return fastest_experts(frame.assign(seconds=frame["latency"] * 1e-3))
 
 
-def _fastest(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row for each shape of experts: of several kernels for it, a stack takes the fastest."""
+def fastest_experts(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row for each shape of experts: of several kernels for it, a stack takes the fastest.
+
+    Inputs of MXFP4 experts are narrow too where the device has such a kernel for their width. A
+    table of NVFP4 experts without the kernel for few tokens that the stack has on devices alike is
+    of another stack.
+    """
     if "moe_dtype" not in frame:
         return frame
+    fast = (frame["moe_dtype"] == "nvfp4") & frame["kernel_source"].str.contains(SMALL)
+    if fast.any():
+        lacking = ~frame["system"].isin(frame["system"][fast])
+        frame = frame[~((frame["moe_dtype"] == "nvfp4") & lacking)]
+    own = frame["system"] + frame["hidden_size"].astype(str)
+    widened, narrow = (frame["moe_dtype"] == name for name in MXFP4)
+    frame = frame[~(widened & own.isin(own[narrow]))]
+    frame = frame.assign(moe_dtype=frame["moe_dtype"].replace(MXFP4, "mxfp4"))
     nongated = frame["kernel_source"].str.contains("nongated")
     shape = [frame[name] for name in EXPERT_SHAPE] + [nongated]
     return frame.loc[frame.groupby(shape)["seconds"].idxmin()]
@@ -178,14 +201,14 @@ def _cell(
     frame: pd.DataFrame,
     hardware: Any,
     operators: tuple[Operator, ...],
-    message: Message | None = None,
+    messages: tuple[Message, ...] = (),
     decode: bool = True,
 ) -> Cell:
     bandwidth = _of(frame, lambda spec: spec.tier.bandwidth, hardware)
     system, seconds = tuple(frame["system"]), frame["seconds"].to_numpy(dtype=np.float64)
     fabrics = sorted({spec.scale_up.technology for spec in hardware.values()})
     generation = _of(frame, lambda spec: fabrics.index(spec.scale_up.technology), hardware)
-    return Cell(name, operators, message, bandwidth, system, generation, seconds, decode)
+    return Cell(name, operators, messages, bandwidth, system, generation, seconds, decode)
 
 
 def _operator(
@@ -270,13 +293,18 @@ def _experts(name: str, frame: pd.DataFrame, hardware: Any) -> Cell:
 
 def _all_reduce(name: str, frame: pd.DataFrame, hardware: Any) -> Cell:
     n, elements = _numbers(frame, "num_gpus", "message_size")
-    latency, moving = np.empty(n.size), np.empty(n.size)
+    found: list[tuple[BoolArray, tuple[tuple[Seconds, Seconds], ...]]] = []
     for system in frame["system"].unique():
         mine = (frame["system"] == system).to_numpy()
         sent = Network(hardware[system]).all_reduce("", 1.0, 2.0 * elements[mine], n[mine])
-        latency[mine], moving[mine] = sent.latency, sent.bandwidth
-    message = Message("", 1.0, latency, moving, 0.0, 0.0, n)
-    return _cell(name, frame, hardware, (), message)
+        found.append((mine, sent.ways))
+    messages = []
+    for k in range(max(len(ways) for _, ways in found)):
+        latency, moving = np.empty(n.size), np.empty(n.size)
+        for mine, ways in found:
+            latency[mine], moving[mine] = ways[min(k, len(ways) - 1)]
+        messages.append(Message("", 1.0, latency, moving, 0.0, 0.0, n))
+    return _cell(name, frame, hardware, (), tuple(messages))
 
 
 def _gemm(kind: str, keep: Callable[[Any], Any] = lambda f: f["m"] > 0) -> tuple[Any, ...]:
@@ -340,5 +368,6 @@ CELLS: dict[str, tuple[Any, ...]] = {
     "experts bfloat16": _moe("bfloat16"),
     "experts fp8": _moe("fp8"),
     "experts nvfp4": _moe("nvfp4"),
+    "experts mxfp4": _moe("mxfp4"),
 }
 """Name of each cell, its table, how rows become operators, and which rows belong to it."""

@@ -112,6 +112,8 @@ class Numbers(Spec):
     """Time per entry of the inner dimension, which the blocks of a product walk one by one."""
     half_rate_rows: NonNegativeField = 0.0
     """Rows at which a product of either phase reaches half of its efficiency (height of a tile)."""
+    half_rate_group: NonNegativeField = 0.0
+    """The same of one expert's rows in a grouped product, whose tiles are lower."""
     input_passes: NonNegativeField = 0.0
     """How often quantising moves a product's input: one pass reads 16 bits, writes 8."""
     context_tile: NonNegativeField = 0.0
@@ -147,6 +149,18 @@ _OPTIONAL: dict[str, Any] = {
 FormatNumbers: Any = create_model("FormatNumbers", __base__=Spec, **_OPTIONAL)
 """Those of `Numbers` that differ with a number format of the weights."""
 
+EXPERT_NUMBERS = (
+    "expert_efficiency",
+    "expert_streaming",
+    "expert_overhead",
+    "half_rate_group",
+)
+"""Numbers that routed experts have for themselves."""
+ExpertNumbers: Any = create_model(
+    "ExpertNumbers", __base__=Spec, **{name: _OPTIONAL[name] for name in EXPERT_NUMBERS}
+)
+"""Those that differ with a number format of the experts' weights."""
+
 
 class Calibration(Numbers, SourcedSpec):
     """Efficiencies and fixed times of one class of system and era of software.
@@ -163,3 +177,5 @@ class Calibration(Numbers, SourcedSpec):
     measured on a family of devices takes over from the same software on others."""
     formats: dict[Annotated[str, AfterValidator(known_format)], FormatNumbers] = {}
     """Numbers that differ with the number format of the weights: kernels and dequantisation."""
+    experts: dict[Annotated[str, AfterValidator(known_format)], ExpertNumbers] = {}
+    """Those of routed experts by the format of their own weights, above `formats`."""

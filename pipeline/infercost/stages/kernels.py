@@ -19,6 +19,7 @@ from infercost.specs.calibration import Calibration
 FAMILIES = ("nvidia-datacentre", "nvidia-workstation")
 STACKS = {"trtllm": "trt-llm-2026", "vllm": "vllm-2026", "sglang": "sglang-2026"}
 FORMATS = ("fp8", "nvfp4")
+EXPERT_FORMATS = ("bfloat16", "fp8", "nvfp4", "mxfp4")
 HOST = "nvidia-datacentre-trt-llm-2025"
 """The newest stack in the public table: its work per sequence stands for that of newer ones."""
 ELEMENTWISE = 3.5e-6
@@ -85,23 +86,27 @@ def _fitted(found: dict[str, Cell], kept: Masks, left_out: frozenset[str]) -> di
     calibrations = {"bfloat16": base().model_copy(update=common)}
     for group, values in special.items():
         calibrations[group] = calibrations["bfloat16"].model_copy(update=values)
-    experts = [
-        found[f"experts {name}"]
-        for name in calibrations
-        if f"experts {name}" in found and use[f"experts {name}"].any()
-    ]
-    if experts:
-        bases = [calibrations[cell.name.split()[1]] for cell in experts]
-        values = fits.fit(bases, fits.EXPERTS, experts, [use[c.name] for c in experts])
-        common |= values
-        calibrations = {n: c.model_copy(update=values) for n, c in calibrations.items()}
-    return {"calibrations": calibrations, "common": common, "special": special}
+    experts: dict[str, dict[str, float]] = {}
+    for name in EXPERT_FORMATS:
+        cell = found.get(f"experts {name}")
+        if cell is not None and use[cell.name].any():
+            own = calibrations.get(name, calibrations["bfloat16"])
+            experts[name] = fits.fit([own], fits.EXPERTS, [cell], [use[cell.name]])
+            calibrations[cell.name] = own.model_copy(update=experts[name])
+    common |= experts.get("bfloat16", {})
+    return {
+        "calibrations": calibrations,
+        "common": common,
+        "special": special,
+        "experts": {name: values for name, values in experts.items() if name != "bfloat16"},
+    }
 
 
 def _of_cell(fitted: dict[str, Any], cell: Cell) -> Calibration:
-    kind = cell.name.split()[1]
     found: dict[str, Calibration] = fitted["calibrations"]
-    return found.get(kind, found["bfloat16"])
+    if cell.name in found:
+        return found[cell.name]
+    return found.get(cell.name.split()[1], found["bfloat16"])
 
 
 def three_constants() -> Calibration:
@@ -172,11 +177,12 @@ def _text(
         "memory_utilisation": 0.9,
     }
     content |= {name: _plain(name, value) for name, value in plain.items()}
-    if fitted["special"]:
-        content["formats"] = {
-            group: {name: _plain(name, value) for name, value in values.items()}
-            for group, values in fitted["special"].items()
-        }
+    for field, numbers in (("formats", fitted["special"]), ("experts", fitted["experts"])):
+        if numbers:
+            content[field] = {
+                group: {name: _plain(name, value) for name, value in values.items()}
+                for group, values in numbers.items()
+            }
     rows = sum(cell.seconds.size for cell in found.values())
     errors = [row["left_out_percent"] for row in examined]
     content["sources"] = {
