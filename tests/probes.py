@@ -12,8 +12,8 @@ from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.evaluation import typed_axis
 from infercost.grid import Grid
-from infercost.question import ask
-from infercost.trace_nodes import Node
+from infercost.options.question import ask
+from infercost.tracing.nodes import Node
 
 
 def point(*overrides: str, dirs: Sequence[str] = ()) -> Evaluation:

@@ -16,8 +16,8 @@ from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.operators.base import Operator
 from infercost.operators.stack import blocks, state_bytes_per_sequence
+from infercost.options.question import ask
 from infercost.placement import kv_bytes_per_sequence
-from infercost.question import ask
 from probes import number
 
 FLOOR = ("calibration=ideal", "plan=single-device")

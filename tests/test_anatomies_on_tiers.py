@@ -14,8 +14,8 @@ from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.operators.base import Operator
 from infercost.operators.stack import blocks
-from infercost.phases import encoder_passes
-from infercost.question import ask
+from infercost.options.question import ask
+from infercost.passes.phases import encoder_passes
 from probes import number
 
 FLOOR = ("calibration=ideal", "plan=single-device", "hardware=h200-sxm")

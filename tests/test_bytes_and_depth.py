@@ -10,13 +10,13 @@ import infercost
 from infercost.breakdown import operator_rows
 from infercost.compose import Options
 from infercost.errors import SpecError
-from infercost.lengths import lengths_of
 from infercost.operators.base import Operator
+from infercost.options.question import ask
+from infercost.passes.positions import in_positions
 from infercost.placement import kv_bytes_per_sequence
-from infercost.positions import in_positions
-from infercost.question import ask
 from infercost.serving.ask import serving_of
 from infercost.serving.tables import Passes
+from infercost.workloads.lengths import lengths_of
 from probes import number, point
 
 BYTES = ("model=blt-8b", "plan=base", "hardware=h100-sxm", "calibration=ideal", "batch=1")

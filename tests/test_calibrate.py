@@ -18,10 +18,10 @@ from infercost.calibrate.features import calibration_at
 from infercost.calibrate.fit import FASTER, LEVELS, PRIOR, restored, transformed
 from infercost.calibrate.options import option_of, taken_over
 from infercost.calibrate.public import MEASURED, Public, load
-from infercost.question import ask
-from infercost.reached import specialised
+from infercost.measurements.validation import validate
+from infercost.options.question import ask
+from infercost.passes.reached import specialised
 from infercost.specs.calibration import PARAMETERS, SHARES, FormatNumbers
-from infercost.validation import validate
 
 
 @pytest.fixture(scope="module")

@@ -31,8 +31,8 @@ from infercost.claims import (
 )
 from infercost.datasets import point_to, publish
 from infercost.errors import SpecError
+from infercost.options.question import option_names
 from infercost.paths import CONF
-from infercost.question import option_names
 from infercost.specs.claim import Claim
 from infercost.studies import load_study
 

@@ -13,10 +13,10 @@ from infercost import evaluate
 from infercost.compose import ComposedCase, Options
 from infercost.evaluation import typed_axis
 from infercost.grid import Grid
+from infercost.options.question import Question, ask
+from infercost.options.witnesses import adapter
 from infercost.paths import CONF
-from infercost.question import Question, ask
 from infercost.specs.case import GROUPS
-from infercost.witnesses import adapter
 
 PRODUCT = [
     "hardware=h100-sxm,mi300x,tpu-v5e",

@@ -27,12 +27,12 @@ from infercost.datasets import (
     verify,
     versions,
 )
-from infercost.digests import DamagedPart, logical_digest
 from infercost.errors import SpecError
-from infercost.export import export_archive, export_csv, export_parquet
 from infercost.parts import write_rows
-from infercost.recompute import rebuild, recompute
 from infercost.stages import part, publish
+from infercost.versions.digests import DamagedPart, logical_digest
+from infercost.versions.export import export_archive, export_csv, export_parquet
+from infercost.versions.recompute import rebuild, recompute
 from infercost.workplan import prepare
 
 STUDY = """\

@@ -21,12 +21,12 @@ from infercost.datasets import (
     verify,
     versions,
 )
-from infercost.differences import diff
 from infercost.errors import SpecError
 from infercost.evaluation import evaluate_arrow
-from infercost.export import export_csv
 from infercost.parts import parquet_options
 from infercost.stages.aggregate import connect
+from infercost.versions.differences import diff
+from infercost.versions.export import export_csv
 
 ABOUT = {
     "question": "?",

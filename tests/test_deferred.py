@@ -9,19 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infercost import program, taped
-from infercost.actions import FUSED
 from infercost.arrays import as_array, cuts, surely
-from infercost.bounds import Bounds, bounds_after, bounds_of, settled
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
-from infercost.deferred import Deferred, Tape
 from infercost.evaluation import evaluated, evaluated_blocks, typed_axis
 from infercost.grid import Grid, GridAxis
 from infercost.optimise import Search, least, search
-from infercost.program import Program
-from infercost.question import ask
-from infercost.taped import Sliced, tape_over
+from infercost.options.question import ask
+from infercost.tape import program
+from infercost.tape import sliced as taped
+from infercost.tape.actions import FUSED
+from infercost.tape.bounds import Bounds, bounds_after, bounds_of, settled
+from infercost.tape.deferred import Deferred, Tape
+from infercost.tape.program import Program
+from infercost.tape.sliced import Sliced, tape_over
 
 ODD = np.array([0.0, -0.0, 1.0, -1.0, 1.5, -2.5, 1e308, -1e308, 1e-320, np.inf, -np.inf, np.nan])
 """Numbers for which sloppy arithmetic gives other bits."""

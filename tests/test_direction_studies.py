@@ -16,9 +16,9 @@ from infercost.compose import Options
 from infercost.directions import directed
 from infercost.grid import Grid, GridAxis
 from infercost.optimise import Search, search
+from infercost.options.question import ask, option_names
 from infercost.parts import chosen_rows
 from infercost.paths import CONF
-from infercost.question import ask, option_names
 from infercost.stages.aggregate import query
 from infercost.studies import load_study
 from studied import aggregates, computed, draws_every_figure, fills_every_sentence, told

@@ -16,14 +16,14 @@ import infercost
 from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.errors import SpecError
-from infercost.fabric import Fabric
+from infercost.network.fabric import Fabric
+from infercost.options.question import ask, option_names
 from infercost.parts import Part
 from infercost.paths import CONF
-from infercost.question import ask, option_names
 from infercost.registry import metrics
 from infercost.specs.case import Case
 from infercost.studies import plan_study
-from infercost.tiering import power_limit
+from infercost.tiers.tiering import power_limit
 from probes import number, point
 
 GB, TB, YEAR = 1e9, 1e12, 365.25 * 86400

@@ -20,8 +20,8 @@ import infercost
 from chromium import offline_page
 from infercost.__main__ import COMMANDS, parser
 from infercost.lookup import field_meaning
+from infercost.options.question import option_names
 from infercost.paths import CONF, ROOT, option_groups
-from infercost.question import option_names
 from infercost.specs.case import GROUPS
 from infercost.specs.claim import Claim
 

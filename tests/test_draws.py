@@ -14,14 +14,14 @@ import yaml
 
 from infercost import SpecError, evaluate, intervals
 from infercost.__main__ import main
-from infercost.draws import SALTELLI, quantile, shares
 from infercost.parts import Part, write_part
 from infercost.plots.probability_of_best import NOTHING, probabilities
 from infercost.plots.tornado import swings
-from infercost.sensitivity import indices, sensitivity
 from infercost.specs.draws import Distribution
 from infercost.stages.report import drawn
 from infercost.studies import load_study, plan_study
+from infercost.uncertainty.draws import SALTELLI, quantile, shares
+from infercost.uncertainty.sensitivity import indices, sensitivity
 
 PRICE = "hardware.price={uniform: [20000 USD, 30000 USD]}"
 

@@ -18,8 +18,8 @@ from infercost.evaluation import evaluate
 from infercost.fleet.abilities import abilities, question_of
 from infercost.fleet.scenario import load_fleet
 from infercost.operating import best_point, usual_search
+from infercost.options.question import ask, winning
 from infercost.paths import CONF
-from infercost.question import ask, winning
 from infercost.registry import metrics
 from infercost.studies import plan_study
 from probes import number

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from infercost.arrays import FloatArray
 from infercost.equations import collectives as eq
-from infercost.fabric import Fabric, Parts, fastest
-from infercost.network import Network
-from infercost.passes import message_terms
+from infercost.network.fabric import Fabric, Parts, fastest
+from infercost.network.messages import Network
+from infercost.passes.forward import message_terms
 from infercost.paths import CONF
 from infercost.specs.hardware import Hardware
 from infercost.specs.link import Endpoint, Link, Straggling, Topology

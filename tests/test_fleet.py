@@ -26,7 +26,7 @@ from infercost.fleet.solve import solve
 from infercost.fleet.tracing import FleetTracer
 from infercost.fleet.worth import cut_needed
 from infercost.specs.fleet import Fleet
-from infercost.trace_nodes import Node
+from infercost.tracing.nodes import Node
 from probes import examples
 
 SITE = {

@@ -12,10 +12,10 @@ import pytest
 from infercost import parts
 from infercost.datasets import Version, open_version
 from infercost.errors import SpecError
-from infercost.recompute import recompute
-from infercost.samples import unit_points
 from infercost.stages import part, publish
 from infercost.stages.aggregate import best_rows
+from infercost.uncertainty.samples import unit_points
+from infercost.versions.recompute import recompute
 from infercost.workplan import WorkPlan, prepare
 
 SAMPLED = """\

@@ -135,7 +135,7 @@ STAND_INS: dict[str, dict[str, Callable[[dict[str, Path]], Any]]] = {
     },
     "explorer": {"infercost.explorer.render": lambda _: lambda _version: "<html>"},
     "datasets rebuild": {
-        "infercost.recompute.rebuild": lambda places: (
+        "infercost.versions.recompute.rebuild": lambda places: (
             lambda _manifest, root: next(iter(_versions(root)))
         )
     },

@@ -14,17 +14,17 @@ from infercost.calibrate.cases import calibration
 from infercost.equations import roofline
 from infercost.kernels import fits, silicon
 from infercost.kernels.tables import CELLS, EXPERT_SHAPE, SYSTEMS, Cell, fastest_experts
-from infercost.network import Message
+from infercost.network.messages import Message
 from infercost.operators.base import Kind, Operator
-from infercost.passes import (
+from infercost.options.question import option_names
+from infercost.passes.forward import (
     launch_overhead,
     message_terms,
     operator_time,
     reached_rates,
 )
+from infercost.passes.reached import specialised
 from infercost.paths import config_dirs
-from infercost.question import option_names
-from infercost.reached import specialised
 from infercost.specs.calibration import NUMBERS, ExpertNumbers
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ from infercost.cost import Evaluation
 from infercost.equations import clocking
 from infercost.evaluation import evaluate
 from infercost.grid import Grid
-from infercost.question import ask
+from infercost.options.question import ask
 from infercost.registry import metrics
 from probes import examples
 

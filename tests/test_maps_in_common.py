@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import infercost
-from infercost.brackets import Bracket
-from infercost.passes import pass_cost
-from infercost.routes import Routes
+from infercost.passes.forward import pass_cost
+from infercost.tiers.brackets import Bracket
+from infercost.tiers.routes import Routes
 from probes import number, point
 
 DESIGNS = {

@@ -17,20 +17,20 @@ from infercost.calibrate.public import MEASURED
 from infercost.calibrate.record import read_record
 from infercost.compose import compose_study
 from infercost.datasets import Version, logical_digest, publish, verify
-from infercost.differences import diff
 from infercost.errors import SpecError
 from infercost.measured import LABEL, described, measured_rows, to_arrow, write_measured
-from infercost.measurements import read_table
+from infercost.measurements.published import read_table
+from infercost.measurements.readings import Reading, read
+from infercost.measurements.validation import REPORT
 from infercost.paths import config_dirs
 from infercost.plots.base import FigureData, draw
-from infercost.readings import Reading, read
 from infercost.specs.study import Measurements
 from infercost.stages.aggregate import connect, query
 from infercost.stages.answer import sentences
 from infercost.stages.publish import about
 from infercost.stages.trust import trust
 from infercost.studies import plan_study
-from infercost.validation import REPORT
+from infercost.versions.differences import diff
 from infercost.workplan import prepare
 
 FIGURES = (

@@ -7,7 +7,7 @@ import pytest
 
 import infercost
 from infercost.compose import Options
-from infercost.question import ask
+from infercost.options.question import ask
 from infercost.specs.hardware import Hardware
 from studied import aggregates, draws_every_figure, fills_every_sentence, told
 

@@ -19,10 +19,10 @@ from infercost.errors import SpecError
 from infercost.mitigations.apply import mitigated
 from infercost.operators.base import HEAD
 from infercost.operators.stack import blocks, weight_bytes_per_device
+from infercost.options.question import ask, option_names
+from infercost.options.resolve import content_of
 from infercost.paths import CONF
-from infercost.question import ask, option_names
 from infercost.registry import metrics
-from infercost.resolve import content_of
 from infercost.serving.ask import serving_of
 from infercost.serving.tables import Passes
 from infercost.specs.case import Case
@@ -188,7 +188,7 @@ def test_the_drafter_is_paid_for_through_the_model() -> None:
     alone = point(*IDEAL[:0], "model=llama-3.2-3b", *IDEAL[1:])
     verify = Evaluation(drafting.case)
     assert verify.drafter is not None
-    from infercost.passes import pass_cost
+    from infercost.passes.forward import pass_cost
 
     one = pass_cost(verify.layout, verify.decode_pass).time.total
     step = number(one) + 4 * number(alone.step_time)

@@ -19,7 +19,7 @@ from infercost.equations import carbon, silicon
 from infercost.errors import SpecError
 from infercost.evaluation import evaluate
 from infercost.grid import Grid
-from infercost.question import ask
+from infercost.options.question import ask
 from infercost.units import parse
 
 CM2, KWH, YEAR = 1e-4, 3.6e6, 365 * 24

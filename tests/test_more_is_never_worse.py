@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import infercost
 from infercost.cost import Evaluation
 from infercost.equations.money import SECONDS_PER_YEAR
-from infercost.wear import written_by_decode, written_by_prefill
+from infercost.tiers.wear import written_by_decode, written_by_prefill
 from probes import examples, number, point
 
 MODELS: dict[str, list[str]] = {

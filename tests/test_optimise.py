@@ -10,8 +10,8 @@ import infercost
 from infercost.compose import Options
 from infercost.grid import GridAxis
 from infercost.optimise import Search, joint_axis, search
+from infercost.options.question import ask
 from infercost.parts import chosen_rows
-from infercost.question import ask
 
 BATCHES = [1, 8, 64, 512]
 TPS = [1, 2, 4, 8]

@@ -15,15 +15,15 @@ from pydantic import BaseModel
 from infercost.compose import ComposedCase, Options
 from infercost.operators.base import Layout
 from infercost.operators.stack import kv_bytes_per_token, parameters
+from infercost.options.question import Question, ask, option_names
+from infercost.options.witnesses import missing_witnesses
 from infercost.paths import CONF, ROOT
-from infercost.question import Question, ask, option_names
 from infercost.specs.case import GROUPS
 from infercost.specs.fields import SourcedSpec
 from infercost.specs.link import Link, Topology
 from infercost.specs.memory import Memory
 from infercost.specs.workload import TraceLengths
 from infercost.studies import plan_study
-from infercost.witnesses import missing_witnesses
 
 MODELS = option_names((CONF,), "model")
 HARDWARE = option_names((CONF,), "hardware")

@@ -29,8 +29,8 @@ from infercost.equations import money, serving
 from infercost.grid import Grid, GridAxis, replaced
 from infercost.operators.base import stored_format
 from infercost.operators.stack import parameters
+from infercost.options.question import ask
 from infercost.paths import data_file
-from infercost.question import ask
 from infercost.registry import metrics
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership

@@ -15,12 +15,12 @@ import infercost
 from infercost.equations.caching import blocks_held, exposed_load_time, load_time
 from infercost.errors import SpecError
 from infercost.paths import ROOT
-from infercost.prefix_cache import (
+from infercost.workloads.prefix_cache import (
     Policy,
     cached_tokens,
     found_blocks,
 )
-from infercost.traces import Trace, lognormal_trace, read_trace
+from infercost.workloads.traces import Trace, lognormal_trace, read_trace
 
 FLOOR = ("calibration=ideal", "model=llama-3.1-70b", "plan.tp=8")
 MOONCAKE = "workload=mooncake-conversation"

@@ -17,7 +17,7 @@ from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.equations import collectives, moe, roofline, sharding
 from infercost.operators.stack import blocks
-from infercost.question import ask
+from infercost.options.question import ask
 
 
 def evaluated(*overrides: str) -> Any:

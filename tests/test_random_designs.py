@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from infercost import SpecError
 from infercost.evaluation import evaluate
+from infercost.options.question import option_names
 from infercost.paths import CONF
-from infercost.question import option_names
 from probes import examples
 
 LARGE = ("b200-sxm", "gb300-nvl72", "mi355x", "tpu-v7")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from infercost.errors import SpecError
-from infercost.loads import MOST_IN_FLIGHT
-from infercost.measurements import COLUMNS, era_of, read_table
-from infercost.readings import Reading, Unread, read
+from infercost.measurements.loads import MOST_IN_FLIGHT
+from infercost.measurements.published import COLUMNS, era_of, read_table
+from infercost.measurements.readings import Reading, Unread, read
 
 ROW = {
     "id": "x1",

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from infercost import compose, question
+from infercost import compose
 from infercost.compose import Options
 from infercost.errors import SpecError
+from infercost.options import question
+from infercost.options.question import Question, ask, option_names
+from infercost.options.resolve import content_of
 from infercost.paths import config_dirs
-from infercost.question import Question, ask, option_names
-from infercost.resolve import content_of
 from infercost.specs.case import GROUPS
 
 EVERY = {

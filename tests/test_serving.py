@@ -15,9 +15,10 @@ from infercost.cost import Evaluation
 from infercost.equations import queueing
 from infercost.errors import SpecError
 from infercost.grid import replaced
+from infercost.options.question import ask
+from infercost.options.resolve import content_of
+from infercost.options.witnesses import adapter
 from infercost.paths import CONF
-from infercost.question import ask
-from infercost.resolve import content_of
 from infercost.serving import summary
 from infercost.serving.ask import asked_service
 from infercost.serving.closed import bilinear, steady_state
@@ -30,7 +31,6 @@ from infercost.serving.tables import Passes, StepTables, axis, step_tables
 from infercost.specs.case import Case
 from infercost.specs.serving import Serving
 from infercost.specs.workload import FixedLengths
-from infercost.witnesses import adapter
 from probes import examples
 
 FIXED = FixedLengths(

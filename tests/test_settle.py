@@ -9,7 +9,7 @@ import pytest
 
 from infercost.calibrate.cases import calibration, cases_of
 from infercost.calibrate.features import Features, features
-from infercost.readings import Reading, Unread
+from infercost.measurements.readings import Reading, Unread
 
 GPU = Reading(
     id="r",

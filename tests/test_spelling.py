@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from infercost.measurements import COLUMNS, Fault, read_table
-from infercost.readings import Reading, Unread, read
-from infercost.spelling import option_of, tidied
+from infercost.measurements.published import COLUMNS, Fault, read_table
+from infercost.measurements.readings import Reading, Unread, read
+from infercost.measurements.spelling import option_of, tidied
 
 ROW = {
     **dict.fromkeys(COLUMNS, ""),

@@ -8,7 +8,7 @@ import infercost
 from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.operators.stack import blocks
-from infercost.question import ask
+from infercost.options.question import ask
 
 POINT = [
     "hardware=a100-sxm-80gb",

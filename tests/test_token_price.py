@@ -12,7 +12,7 @@ import pytest
 
 from infercost.calibrate.record import read_record
 from infercost.evaluation import evaluate
-from infercost.readings import Reading, read
+from infercost.measurements.readings import Reading, read
 
 TABLE = Path(__file__).parents[1] / "data/reference/measured.csv"
 RENT = {"h100-sxm": 2.95, "a100-sxm-80gb": 1.5}

@@ -14,8 +14,8 @@ from infercost.__main__ import main
 from infercost.commands.explain import asked
 from infercost.errors import SpecError
 from infercost.registry import metrics
-from infercost.trace import Tracer
-from infercost.trace_columns import columns
+from infercost.tracing.columns import columns
+from infercost.tracing.trees import Tracer
 from probes import nodes
 
 UNITS = ("USD", "J", "kgCO2e")

@@ -27,8 +27,8 @@ from infercost.serving.study import rows_of, to_arrow
 from infercost.specs.study import Replays, Study
 from infercost.stages.traced import FLEET, UNITS, row_words, traced, untraced, used
 from infercost.studies import load_study
-from infercost.trace import Tracer
-from infercost.trace_columns import SEARCHED
+from infercost.tracing.columns import SEARCHED
+from infercost.tracing.trees import Tracer
 from studied import ABOUT, computed
 
 STUDIES = sorted(file.stem for file in (CONF / "study").glob("*.yaml"))

@@ -13,7 +13,7 @@ import pytest
 from infercost import evaluate
 from infercost.errors import SpecError
 from infercost.paths import ROOT
-from infercost.traces import Trace, read_trace
+from infercost.workloads.traces import Trace, read_trace
 from probes import point
 
 TRACES = ROOT / "data/traces"

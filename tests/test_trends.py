@@ -13,10 +13,10 @@ from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.errors import SpecError
 from infercost.grid import Grid, GridAxis
-from infercost.media import unserved
 from infercost.operators.stack import weight_bytes_per_device
+from infercost.options.question import ask, option_names
 from infercost.paths import CONF
-from infercost.question import ask, option_names
+from infercost.workloads.media import unserved
 from probes import point
 
 FLOOR = ("calibration=ideal", "workload=fixed-lengths")

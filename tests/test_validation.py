@@ -14,10 +14,10 @@ from infercost.__main__ import main
 from infercost.calibrate.public import MEASURED
 from infercost.calibrate.record import ERRORS, EXAMINATION, LEFT_OUT, read_record, write_record
 from infercost.errors import SpecError
-from infercost.measurements import COLUMNS, read_table
-from infercost.readings import Unread, read
+from infercost.measurements.published import COLUMNS, read_table
+from infercost.measurements.readings import Unread, read
+from infercost.measurements.validation import REPORT, batch_range, errors_of, validate
 from infercost.stages.calibrate import told
-from infercost.validation import REPORT, batch_range, errors_of, validate
 
 
 @pytest.fixture(scope="module")

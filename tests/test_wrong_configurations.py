@@ -820,7 +820,7 @@ def test_a_glob_finds_own_options_too(own_chip: Path) -> None:
 def test_an_own_chip_inherits_a_memory_of_the_project(own_chip: Path) -> None:
     """3.4 kgCO2e/GB of HBM3 x 1000 GB: stated in conf/memory alone."""
     from infercost.compose import Options
-    from infercost.question import ask
+    from infercost.options.question import ask
 
     (case,) = Options(ask(["hardware=mine"], (str(own_chip),))).cases()
     tier = case.case.hardware.tier

@@ -23,8 +23,8 @@ import infercost.equations
 from infercost.arrays import Unit
 from infercost.claim_options import load_claim
 from infercost.lookup import entries
+from infercost.options.question import option_names
 from infercost.paths import option_groups
-from infercost.question import option_names
 from infercost.registry import metrics
 from infercost.specs.case import GROUPS
 from infercost.stages.readme import accuracy

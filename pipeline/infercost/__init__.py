@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from infercost.effects import evaluate
     from infercost.errors import NoEffect, SpecError
     from infercost.evaluation import evaluate_arrow
-    from infercost.over_draws import intervals
+    from infercost.uncertainty.intervals import intervals
 
 __version__ = "0.1.0"
 __all__ = ["NoEffect", "SpecError", "__version__", "evaluate", "evaluate_arrow", "intervals"]
@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Any:
 
         return evaluate_arrow
     if name == "intervals":
-        from infercost.over_draws import intervals
+        from infercost.uncertainty.intervals import intervals
 
         return intervals
     if name in ("NoEffect", "SpecError"):

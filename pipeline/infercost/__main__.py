@@ -136,7 +136,7 @@ def _note_repeats(chosen: argparse.Namespace) -> None:
     given = getattr(chosen, "overrides", None)
     if given:
         from infercost.commands.output import print_notes
-        from infercost.question import replaced
+        from infercost.options.question import replaced
 
         print_notes(replaced(given))
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from infercost.deferred import Deferred
+from infercost.tape.deferred import Deferred
 
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -31,7 +31,7 @@ def as_array(value: Array) -> FloatArray: ...
 @overload
 def as_array(value: Any, dtype: type[np.float64]) -> FloatArray: ...
 def as_array(value: Any, dtype: Any = None) -> Any:
-    """As `numpy.asarray`, but what may be computed later stays so (see `infercost.deferred`)."""
+    """As `numpy.asarray`, but what may be computed later stays so (`infercost.tape.deferred`)."""
     if isinstance(value, Deferred):
         return value if dtype is None else value.astype(dtype)
     return np.asarray(value, dtype=dtype)

@@ -19,19 +19,19 @@ import numpy as np
 
 from infercost.arrays import BoolArray, FloatArray
 from infercost.compose import ComposedCase, Options
-from infercost.draws import DRAW, draw_axis, full_path
-from infercost.draws import described as describe_draws
 from infercost.effects import refuse_chosen
 from infercost.errors import SpecError
 from infercost.evaluation import typed_axis
 from infercost.grid import Grid, GridAxis
 from infercost.operating import usual_grid
 from infercost.optimise import Search, least
+from infercost.options.places import COMBINING
+from infercost.options.question import Axis, ask
 from infercost.parts import Part, inner_axes, write_table
-from infercost.places import COMBINING
-from infercost.question import Axis, ask
 from infercost.specs.break_even import Tie
 from infercost.specs.case import GROUPS
+from infercost.uncertainty.draws import DRAW, draw_axis, full_path
+from infercost.uncertainty.draws import described as describe_draws
 from infercost.units import unit
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ import numpy as np
 
 from infercost.arrays import Array
 from infercost.cost import Evaluation
-from infercost.drafting import draft_pass
-from infercost.network import Message
+from infercost.network.messages import Message
 from infercost.operators.base import Block, Layout, Operator, Pass
 from infercost.operators.stack import blocks
-from infercost.passes import (
+from infercost.passes.drafting import draft_pass
+from infercost.passes.forward import (
     launch_overhead,
     message_terms,
     operator_time,
 )
-from infercost.phases import encoder_passes, step_pass
+from infercost.passes.phases import encoder_passes, step_pass
 
 Row = dict[str, Any]
 

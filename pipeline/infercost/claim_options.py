@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 
 from infercost.errors import SpecError, nearest
-from infercost.faults import file_fault, spec_faults
+from infercost.options.faults import file_fault, spec_faults
+from infercost.options.places import place_of
+from infercost.options.question import option_names
+from infercost.options.resolve import content_of
 from infercost.paths import config_dirs
-from infercost.places import place_of
-from infercost.question import option_names
-from infercost.resolve import content_of
 from infercost.specs.claim import Claim
 
 GROUP = "claim"

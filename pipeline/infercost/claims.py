@@ -21,8 +21,8 @@ import numpy as np
 from infercost.arrays import BoolArray, FloatArray
 from infercost.claim_options import GROUP, load_claim
 from infercost.errors import SpecError
+from infercost.options.question import option_names
 from infercost.paths import ROOT, config_dirs
-from infercost.question import option_names
 from infercost.specs.claim import Claim
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from infercost.options.question import option_names
 from infercost.paths import config_dirs, option_groups
-from infercost.question import option_names
 
 GROUPS = (
     *("hardware", "model", "workload", "trend", "plan", "economics", "calibration", "direction"),

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from infercost.errors import SpecError, SpecErrors, as_written, nearest
-from infercost.faults import Explained, Raw, file_fault, not_yaml, spec_faults
-from infercost.patches import (
+from infercost.options.faults import Explained, Raw, file_fault, not_yaml, spec_faults
+from infercost.options.patches import (
     combinations_of,
     combined,
     concerning,
@@ -26,17 +26,17 @@ from infercost.patches import (
     with_cases_apart,
     with_values,
 )
+from infercost.options.places import COMBINED, COMBINING, option_file, place_of
+from infercost.options.question import ROOT_KEYS, Axis, Question
+from infercost.options.resolve import content_of, told_options
+from infercost.options.uncertain import of_ranges, settled, settled_axes
+from infercost.options.witnesses import adapter, fields_at, missing_witnesses, value_at
 from infercost.paths import CONF, shown
-from infercost.places import COMBINED, COMBINING, option_file, place_of
-from infercost.question import ROOT_KEYS, Axis, Question
-from infercost.resolve import content_of, told_options
 from infercost.specs.case import GROUPS, Case
 from infercost.specs.draws import Distribution
 from infercost.specs.fields import MOST
 from infercost.specs.fleet import Fleet
 from infercost.specs.study import Study
-from infercost.uncertain import of_ranges, settled, settled_axes
-from infercost.witnesses import adapter, fields_at, missing_witnesses, value_at
 
 
 @dataclass(frozen=True)

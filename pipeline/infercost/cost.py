@@ -1,7 +1,7 @@
 """The cost model: from a case to latency, energy, money and carbon, each as terms by resource.
 
-The story in order: what a batch and a prompt ask of the devices (`infercost.passes`), how long a
-replica is busy per output token, what that time and energy cost.
+The story in order: what a batch and a prompt ask of the devices (`infercost.passes.forward`), how
+long a replica is busy per output token, what that time and energy cost.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import numpy as np
 from infercost.arrays import Array, Bytes, Count, Ratio, Seconds, Usd, UsdPerSecond, as_array
 from infercost.bill import priced
 from infercost.directions import directed
-from infercost.drafting import draft_layout, draft_pass, riding, together, verification, with_drafts
 from infercost.equations import availability, carbon, energy, money, serving
-from infercost.lengths import Lengths
 from infercost.mitigations.apply import mitigated
 from infercost.operators.base import Block, Layout, Pass
 from infercost.operators.stack import blocks
-from infercost.passes import PassCost, pass_cost
-from infercost.patching import LocalLayers, local_layers
-from infercost.phases import encoder_passes, paced_lengths, prefill_pass, step_pass
-from infercost.placed import Placed
+from infercost.passes import drafting as drafts
+from infercost.passes.forward import PassCost, pass_cost
+from infercost.passes.patching import LocalLayers, local_layers
+from infercost.passes.phases import encoder_passes, paced_lengths, prefill_pass, step_pass
+from infercost.passes.reuse import hand_over_time, load_time, pool_rate
+from infercost.passes.shares import PerToken, mixed, summed
 from infercost.placement import (
     LIMITS,
     Footprint,
@@ -31,17 +31,17 @@ from infercost.placement import (
     kv_bytes_per_sequence,
     shares_context,
 )
-from infercost.reuse import hand_over_time, load_time, pool_rate
-from infercost.routes import Routes
-from infercost.searches import Search, search_of
-from infercost.shares import PerToken, mixed, summed
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership
 from infercost.specs.mechanisms import Beside, Drafting
 from infercost.terms import Terms
-from infercost.tier_map import place
-from infercost.trials import judge_of
-from infercost.wear import lives_of_tiers, paced, paced_prefill, worn_out
+from infercost.tiers.placed import Placed
+from infercost.tiers.routes import Routes
+from infercost.tiers.tier_map import place
+from infercost.tiers.trials import judge_of
+from infercost.tiers.wear import lives_of_tiers, paced, paced_prefill, worn_out
+from infercost.workloads.lengths import Lengths
+from infercost.workloads.searches import Search, search_of
 
 
 class Evaluation:
@@ -134,7 +134,7 @@ class Evaluation:
         """A decode or denoising pass of the busiest data-parallel group."""
         step = step_pass(self.layout, self.lengths, self.sequences)
         drafting = self.case.mechanisms.drafting
-        return step if drafting is None else verification(step, self.lengths, drafting)
+        return step if drafting is None else drafts.verification(step, self.lengths, drafting)
 
     @cached_property
     def decode_blocks(self) -> tuple[Block, ...]:
@@ -144,7 +144,7 @@ class Evaluation:
     @cached_property
     def drafter(self) -> Layout | None:
         """The model that drafts tokens; none where none does."""
-        return draft_layout(self.layout)
+        return drafts.draft_layout(self.layout)
 
     @cached_property
     def local(self) -> LocalLayers:
@@ -173,9 +173,9 @@ class Evaluation:
         step = self.local.step(own, self.sequences, self.routes)
         mechanisms = self.case.mechanisms
         if (drafting := mechanisms.drafting) is not None:
-            step = with_drafts(step, self._draft(drafting), drafting, self.sequences)
+            step = drafts.with_drafts(step, self._draft(drafting), drafting, self.sequences)
         if np.any(as_array(mechanisms.fused) > 0):
-            step = riding(self.layout, step, mechanisms.fused * self._chunks_per_step)
+            step = drafts.riding(self.layout, step, mechanisms.fused * self._chunks_per_step)
         return step
 
     def _draft(self, drafting: Drafting) -> PassCost | None:
@@ -183,7 +183,7 @@ class Evaluation:
         if self.drafter is None:
             return None
         step = step_pass(self.drafter, self.lengths, self.sequences)
-        step = draft_pass(step, drafting)
+        step = drafts.draft_pass(step, drafting)
         return pass_cost(self.drafter, step, self.routes)
 
     @property
@@ -229,7 +229,7 @@ class Evaluation:
         if self.drafter is None or (drafting is not None and drafting.at_once):
             return own
         step = prefill_pass(self.drafter, self.lengths, self.prefilled, self._prompt_chunks)
-        return together(own, pass_cost(self.drafter, step, self.prefill_routes), 1.0)
+        return drafts.together(own, pass_cost(self.drafter, step, self.prefill_routes), 1.0)
 
     @cached_property
     def step_time(self) -> Seconds:

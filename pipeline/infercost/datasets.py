@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infercost.digests import logical_digest
 from infercost.errors import SpecError, nearest
+from infercost.versions.digests import logical_digest
 
 if TYPE_CHECKING:
     import pandas as pd

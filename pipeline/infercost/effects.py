@@ -22,14 +22,14 @@ from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
 from infercost.errors import NoEffect, SpecError, SpecErrors
 from infercost.evaluation import typed_axis
-from infercost.faults import Raw, spec_faults
 from infercost.grid import Grid, GridAxis
-from infercost.places import COMBINING
-from infercost.question import Axis, Question, ask, key_of, replaced
+from infercost.options.faults import Raw, spec_faults
+from infercost.options.places import COMBINING
+from infercost.options.question import Axis, Question, ask, key_of, replaced
+from infercost.options.witnesses import adapter, value_at
 from infercost.specs.case import GROUPS
 from infercost.specs.study import Sample
 from infercost.table import columns
-from infercost.witnesses import adapter, value_at
 
 if TYPE_CHECKING:
     import pandas as pd

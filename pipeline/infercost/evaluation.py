@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from infercost import taped
 from infercost.allocation import keep_memory
 from infercost.arrays import Array, cuts
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
-from infercost.draws import described, draw_axis
 from infercost.errors import SpecError
 from infercost.grid import Grid, GridAxis, replaced
-from infercost.lengths import has_requests
-from infercost.places import COMBINING
-from infercost.question import Axis, Question, ask
+from infercost.options.places import COMBINING
+from infercost.options.question import Axis, Question, ask
 from infercost.table import Columns, columns, to_arrow
-from infercost.taped import Sliced, tape_over, worth_a_tape
+from infercost.tape import sliced as taped
+from infercost.tape.sliced import Sliced, tape_over, worth_a_tape
+from infercost.uncertainty.draws import described, draw_axis
 from infercost.units import is_number
+from infercost.workloads.lengths import has_requests
 
 if TYPE_CHECKING:
     import pandas as pd

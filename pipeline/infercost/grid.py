@@ -1,7 +1,8 @@
 """Numeric axes as broadcastable arrays: one dimension each, bound into a case at their paths.
 
 Arrays of a grid with n axes have n + 1 dimensions. The last has length one and belongs to the
-requests of a workload (see `infercost.lengths`), so that a prompt distribution broadcasts too.
+requests of a workload (see `infercost.workloads.lengths`), so that a prompt distribution
+broadcasts too.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import numpy as np
 from pydantic import BaseModel
 
 from infercost.arrays import FloatArray, cuts
-from infercost.deferred import Tape
 from infercost.directions import directed
 from infercost.mitigations.apply import mitigated
-from infercost.places import COMBINING
+from infercost.options.places import COMBINING
 from infercost.specs.case import Case
+from infercost.tape.deferred import Tape
 from infercost.trends import suited
 
 

@@ -18,12 +18,12 @@ from pydantic import BaseModel
 
 from infercost.compose import Options
 from infercost.errors import SpecError, nearest
-from infercost.places import COMBINING, option_file, place_of
-from infercost.question import ask, option_names
-from infercost.resolve import content_of
+from infercost.options.places import COMBINING, option_file, place_of
+from infercost.options.question import ask, option_names
+from infercost.options.resolve import content_of
+from infercost.options.witnesses import annotation_of, covering, field_unit, is_unchecked, witness
 from infercost.specs.annotations import members
 from infercost.specs.case import GROUPS
-from infercost.witnesses import annotation_of, covering, field_unit, is_unchecked, witness
 
 _BARE = ("sources", "name")
 

@@ -18,13 +18,13 @@ from infercost.calibrate.record import LEFT_OUT, Record, read_record
 from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.errors import SpecError
-from infercost.measurements import era_of, read_table
+from infercost.measurements.published import era_of, read_table
+from infercost.measurements.readings import Reading, read
+from infercost.measurements.validation import REPORT, Row, chosen_calibrations, predictions
+from infercost.options.question import Question
 from infercost.parts import write_table
 from infercost.paths import ROOT, config_dirs, data_file, shown
-from infercost.question import Question
-from infercost.readings import Reading, read
 from infercost.specs.study import Measurements
-from infercost.validation import REPORT, Row, chosen_calibrations, predictions
 
 if TYPE_CHECKING:
     import pyarrow as pa

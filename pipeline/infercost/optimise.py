@@ -13,18 +13,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from infercost import taped
 from infercost.allocation import keep_memory
 from infercost.arrays import Array, BoolArray, FloatArray, cuts
 from infercost.compose import ComposedCase
 from infercost.cost import Evaluation
-from infercost.deferred import Tape
 from infercost.grid import Grid, GridAxis
-from infercost.lengths import has_requests
 from infercost.operators.base import Layout
 from infercost.placement import LIMITS, is_whole, reaches
 from infercost.registry import metrics
-from infercost.taped import Sliced, tape_over, worth_a_tape
+from infercost.tape import sliced as taped
+from infercost.tape.deferred import Tape
+from infercost.tape.sliced import Sliced, tape_over, worth_a_tape
+from infercost.workloads.lengths import has_requests
 
 BLOCK = 2**16
 """Points searched at once without a tape, whole inner grids at least."""

@@ -16,16 +16,16 @@ import numpy as np
 from infercost.arrays import FloatArray
 from infercost.compose import ComposedCase, Options
 from infercost.cost import Evaluation
-from infercost.draws import draw_axis
 from infercost.evaluation import evaluated_blocks, typed_axis
 from infercost.grid import Grid, GridAxis
-from infercost.landing import landing
 from infercost.optimise import Chosen, Search, joint_axis, search
+from infercost.options.question import Axis, Question
 from infercost.paths import CONF
-from infercost.question import Axis, Question
-from infercost.samples import sampled_axis
 from infercost.specs.study import Optimise, Sample
 from infercost.table import columns, to_arrow
+from infercost.uncertainty.draws import draw_axis
+from infercost.uncertainty.samples import sampled_axis
+from infercost.versions.landing import landing
 
 if TYPE_CHECKING:
     import pyarrow as pa

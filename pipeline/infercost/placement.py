@@ -11,15 +11,15 @@ from infercost.arrays import Array, BoolArray, Bytes, Count, as_array
 from infercost.equations.memory import admitted_context
 from infercost.equations.serving import chunk_tokens
 from infercost.equations.transformer import activation_bytes
-from infercost.lengths import UNLIMITED, Lengths
-from infercost.media import is_served
 from infercost.operators.attention import mixer_heads
 from infercost.operators.base import Cache, Layout, is_sparse
 from infercost.operators.stack import cache_bytes, weight_bytes_per_device, widest_rows
-from infercost.reuse import pool_bytes
+from infercost.passes.reuse import pool_bytes
+from infercost.workloads.lengths import UNLIMITED, Lengths
+from infercost.workloads.media import is_served
 
 if TYPE_CHECKING:
-    from infercost.placed import Placed
+    from infercost.tiers.placed import Placed
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infercost.landing import land_text
+from infercost.versions.landing import land_text
 
 _PACKAGE = Path(__file__).resolve().parent
 PACKAGES = (

@@ -119,7 +119,7 @@ def quantity(column: str) -> Quantity:
 
 def unit_of_path(path: str) -> str:
     """SI unit of the numeric field at a dotted path of a case."""
-    from infercost.witnesses import field_unit
+    from infercost.options.witnesses import field_unit
 
     group, _, key = path.partition(".")
     return field_unit(group, key.split(".")) if group in GROUPS and key else "1"

@@ -18,9 +18,9 @@ from infercost.compose import Options
 from infercost.effects import idle
 from infercost.errors import NoEffect, SpecError, SpecErrors, nearest
 from infercost.evaluation import distinct_axis, typed_axis
+from infercost.options.places import place_of
+from infercost.options.question import Axis, key_of
 from infercost.parts import Part
-from infercost.places import place_of
-from infercost.question import Axis, key_of
 from infercost.specs.study import Optimise, Study
 from infercost.studies import Plain, StudyPlan
 

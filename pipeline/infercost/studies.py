@@ -13,15 +13,10 @@ from typing import Any
 from infercost import break_even
 from infercost.compose import Options, compose_study
 from infercost.cuts import cut
-from infercost.draws import described, draws_of, full_path
 from infercost.effects import refuse_chosen
 from infercost.errors import SpecError, nearest
-from infercost.landing import land_text
-from infercost.parts import inner_axes
-from infercost.paths import config_dirs
-from infercost.places import place_of
-from infercost.provenance import canonical, code_digest, digest
-from infercost.question import (
+from infercost.options.places import place_of
+from infercost.options.question import (
     Axis,
     Question,
     ask,
@@ -32,12 +27,17 @@ from infercost.question import (
     refuse_repeats,
     winning,
 )
+from infercost.parts import inner_axes
+from infercost.paths import config_dirs
+from infercost.provenance import canonical, code_digest, digest
 from infercost.registry import metrics
-from infercost.samples import check
 from infercost.specs.break_even import BreakEven
 from infercost.specs.case import GROUPS
 from infercost.specs.draws import Draws
 from infercost.specs.study import OTHER_POINTS, Fleets, Measurements, Replays, Study
+from infercost.uncertainty.draws import described, draws_of, full_path
+from infercost.uncertainty.samples import check
+from infercost.versions.landing import land_text
 
 Plain = dict[str, Any]
 

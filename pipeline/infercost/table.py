@@ -10,12 +10,12 @@ import numpy as np
 
 from infercost.arrays import Array, FloatArray, as_array
 from infercost.cost import Evaluation
-from infercost.draws import DRAW
 from infercost.grid import Grid
 from infercost.placement import LIMITS
 from infercost.registry import metrics
 from infercost.specs.case import GROUPS
 from infercost.terms import RESOURCES
+from infercost.uncertainty.draws import DRAW
 from infercost.units import is_number
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from infercost.landing import land_text
 from infercost.paths import config_dirs
 from infercost.provenance import canonical, code_digest, digest
+from infercost.versions.landing import land_text
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from infercost.compose import ComposedCase, Options
-from infercost.draws import described
 from infercost.evaluation import evaluated_blocks, typed_axis
 from infercost.grid import Grid, GridAxis
+from infercost.options.question import ask
 from infercost.parts import write_part
-from infercost.question import ask
 from infercost.specs.draws import Draws
+from infercost.uncertainty.draws import described
 
 CONTEXTS = ",".join(str(1000 * i) for i in range(1, 101))
 BANDWIDTHS = ",".join(f"{i} TB/s" for i in range(1, 21))

@@ -9,9 +9,9 @@ import numpy as np
 
 from infercost.arrays import FloatArray
 from infercost.compose import Options
+from infercost.measurements.readings import Reading
+from infercost.options.question import Question
 from infercost.paths import config_dirs
-from infercost.question import Question
-from infercost.readings import Reading
 from infercost.specs.calibration import Calibration
 from infercost.specs.case import Case
 

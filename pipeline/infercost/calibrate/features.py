@@ -19,11 +19,11 @@ from infercost.calibrate.cases import Cases, bound, case_of, formats_of, with_ca
 from infercost.calibrate.settle import Bind, settled
 from infercost.cost import Evaluation
 from infercost.equations.serving import pipelined_share
-from infercost.network import Message
+from infercost.measurements.readings import Reading, Unread
+from infercost.network.messages import Message
 from infercost.operators.base import Operator, Pass
 from infercost.operators.stack import blocks
-from infercost.passes import launch_overhead, message_terms, operator_time
-from infercost.readings import Reading, Unread
+from infercost.passes.forward import launch_overhead, message_terms, operator_time
 from infercost.specs.calibration import Calibration
 from infercost.specs.case import Case
 

@@ -13,7 +13,7 @@ from infercost.calibrate.examine import COMMON, FAMILY, KNOWN
 from infercost.calibrate.fit import Fit, restored
 from infercost.calibrate.public import OF_FORMAT, OWN, STEP_OVERHEAD, Public, load, stack_name
 from infercost.errors import SpecError
-from infercost.measurements import UNKNOWN_ERA
+from infercost.measurements.published import UNKNOWN_ERA
 from infercost.specs.calibration import PARAMETERS, Calibration
 
 COMMON_NAME = "common"

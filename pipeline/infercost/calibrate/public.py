@@ -14,9 +14,9 @@ from infercost.calibrate.examine import Examination, block_weight, own_weight
 from infercost.calibrate.features import features
 from infercost.calibrate.fit import LEVELS, Groups
 from infercost.errors import SpecError
-from infercost.measurements import read_table
+from infercost.measurements.published import read_table
+from infercost.measurements.readings import Reading, Unread, read
 from infercost.paths import ROOT
-from infercost.readings import Reading, Unread, read
 from infercost.specs.case import Case, stored_format
 
 MEASURED = ROOT / "data" / "reference" / "measured.csv"

@@ -15,9 +15,9 @@ import numpy as np
 
 from infercost.arrays import FloatArray
 from infercost.cost import Evaluation
-from infercost.loads import DEFAULT_IN_FLIGHT
+from infercost.measurements.loads import DEFAULT_IN_FLIGHT
+from infercost.measurements.readings import Reading, Unread
 from infercost.operators.stack import cache_bytes
-from infercost.readings import Reading, Unread
 from infercost.specs.case import Case
 
 FILL = 0.9

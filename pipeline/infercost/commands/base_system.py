@@ -28,7 +28,7 @@ def served_base(
     """
     from infercost.compose import Options
     from infercost.operating import best_point
-    from infercost.question import ask
+    from infercost.options.question import ask
 
     options = Options(ask([o for o in overrides if not _of_directions(o)], dirs))
     composed = next(iter(options.cases()))

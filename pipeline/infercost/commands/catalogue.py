@@ -65,8 +65,8 @@ def run_metrics(arguments: argparse.Namespace) -> int:
 
 def run_options(arguments: argparse.Namespace) -> int:
     """Print the options of a group, or of all."""
+    from infercost.options.question import option_names
     from infercost.paths import config_dirs, option_groups
-    from infercost.question import option_names
 
     dirs = config_dirs(tuple(arguments.config_dir))
     groups = option_groups()

@@ -95,9 +95,9 @@ def _check(verdicts: list[Verdict], arguments: argparse.Namespace) -> int:
 
 def _write_page(target: Path, verdicts: list[Verdict], root: Path, dirs: tuple[str, ...]) -> None:
     from infercost.errors import SpecError
-    from infercost.landing import land_text
     from infercost.report import render_ledger
     from infercost.stages.ledger import cards
+    from infercost.versions.landing import land_text
 
     if not target.absolute().parent.is_dir():
         raise SpecError(f"--html {target}", "", "its folder is not there", "Make it first")
@@ -108,8 +108,8 @@ def _write_page(target: Path, verdicts: list[Verdict], root: Path, dirs: tuple[s
 
 def _print_studies(dirs: tuple[str, ...], as_json: bool) -> int:
     from infercost.claim_options import GROUP, load_claim
+    from infercost.options.question import option_names
     from infercost.paths import config_dirs
-    from infercost.question import option_names
 
     names = option_names(config_dirs(dirs), GROUP)
     studies = sorted({load_claim(name, dirs).study for name in names})

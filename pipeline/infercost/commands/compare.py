@@ -74,7 +74,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print both designs; infeasible ones are shown as such, with what ran out."""
-    from infercost.question import winning
+    from infercost.options.question import winning
 
     dirs = tuple(arguments.config_dir)
     designs = [
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _overrides(text: str) -> list[str]:
     """The overrides in a text; a word without '=' goes with the value before it: `3 TB/s`."""
-    from infercost.question import refuse_repeats
+    from infercost.options.question import refuse_repeats
 
     found: list[str] = []
     try:

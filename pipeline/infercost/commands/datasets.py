@@ -139,7 +139,7 @@ def _type(stored: str) -> str:
 def run_diff(arguments: argparse.Namespace) -> int:
     """Print what changed between two versions."""
     from infercost.datasets import open_version
-    from infercost.differences import diff
+    from infercost.versions.differences import diff
 
     _check_count("--most", arguments.most)
     found = diff(
@@ -236,7 +236,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
 
 
 def _recomputed(version: Version, count: int, seed: int) -> list[str]:
-    from infercost.recompute import recompute
+    from infercost.versions.recompute import recompute
 
     rows, moved = recompute(version, count, seed)
     print(f"{version.study}/{version.name}: {rows} rows evaluated again", file=sys.stderr)
@@ -247,7 +247,7 @@ def run_export(arguments: argparse.Namespace) -> int:
     """Write a version as the one file that the target's name asks for."""
     from infercost.datasets import open_version
     from infercost.errors import SpecError
-    from infercost.export import export_archive, export_csv, export_parquet
+    from infercost.versions.export import export_archive, export_csv, export_parquet
 
     kinds = {".csv": export_csv, ".parquet": export_parquet, ".zip": export_archive}
     suffix = arguments.target.suffix
@@ -308,7 +308,7 @@ def run_gc(arguments: argparse.Namespace) -> int:
 
 def run_rebuild(arguments: argparse.Namespace) -> int:
     """Compute a version again, to the byte."""
-    from infercost.recompute import rebuild
+    from infercost.versions.recompute import rebuild
 
     version = rebuild(arguments.manifest, arguments.root)
     if arguments.json:

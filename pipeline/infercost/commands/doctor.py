@@ -105,8 +105,8 @@ def _disk(_: tuple[str, ...]) -> Iterator[Finding]:
 def _options(dirs: tuple[str, ...]) -> Iterator[Finding]:
     """Every option composes, and is sourced."""
     from infercost.lookup import sources
+    from infercost.options.question import option_names
     from infercost.paths import config_dirs
-    from infercost.question import option_names
     from infercost.specs.case import GROUPS
     from infercost.studies import load_study
 
@@ -132,7 +132,7 @@ def _composed(
 ) -> tuple[dict[str, Any], list[Finding]]:
     """The options of a group that compose, all at once; those at fault are found one by one."""
     from infercost.compose import Options
-    from infercost.question import ask
+    from infercost.options.question import ask
 
     def content(chosen: list[str]) -> dict[str, Any]:
         options = Options(ask([f"{group}={','.join(chosen)}"], dirs))

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write all columns to a file, or print the main ones."""
     from infercost.effects import idle
     from infercost.evaluation import evaluate_arrow
-    from infercost.question import ask
+    from infercost.options.question import ask
 
     out: Path | None = arguments.out
     if out is not None and out.suffix not in (".parquet", ".csv"):
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _records(frame: Any) -> list[dict[str, Any]]:
     """Rows with all columns; of draws, a row per design."""
     if "draw" in frame:
-        from infercost.over_draws import intervals
+        from infercost.uncertainty.intervals import intervals
 
         frame = intervals(frame, [name for name in _measures(frame) if name in frame])
     found: list[dict[str, Any]] = frame.to_dict("records")
@@ -92,7 +92,7 @@ def _print(frame: Any) -> None:
 
 def _print_intervals(frame: Any) -> None:
     """Median and 80 % interval over the draws, a row per design."""
-    from infercost.over_draws import intervals, keys_of
+    from infercost.uncertainty.intervals import intervals, keys_of
 
     measures = [name for name in _measures(frame) if name in frame]
     found = intervals(frame, measures)

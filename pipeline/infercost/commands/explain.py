@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check_traceable(column: str, composed: ComposedCase, content: dict[str, Any]) -> None:
     """Refuse the tree of a figure that one point does not have."""
-    from infercost.trace_columns import SEARCHED
+    from infercost.tracing.columns import SEARCHED
 
     if not content["feasible"]:
         why = _why(composed.case, content)
@@ -106,7 +106,7 @@ def _check_traceable(column: str, composed: ComposedCase, content: dict[str, Any
 
 def _trace(arguments: argparse.Namespace, composed: ComposedCase, point: Evaluation) -> int:
     from infercost.commands.trace import print_tree
-    from infercost.trace import Tracer
+    from infercost.tracing.trees import Tracer
 
     tracer = Tracer(composed, point, arguments.overrides, arguments.config_dir)
     print_tree(tracer.trace(arguments.trace), arguments.json)
@@ -121,7 +121,7 @@ def asked(
     from infercost.cost import Evaluation
     from infercost.evaluation import typed_axis
     from infercost.grid import Grid
-    from infercost.question import ask
+    from infercost.options.question import ask
 
     question = ask(overrides, dirs)
     if question.draws is not None:
@@ -203,7 +203,7 @@ def explained(
 
 
 def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
-    from infercost.question import NO_DIRECTION
+    from infercost.options.question import NO_DIRECTION
 
     case, plan, metrics = composed.case, content["plan"], content["metrics"]
     out = console()
@@ -239,7 +239,7 @@ def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
 
 
 def _why(case: Case, content: dict[str, Any]) -> str:
-    from infercost.media import unserved
+    from infercost.workloads.media import unserved
 
     needed, room = (
         sum(content["memory"][f"{k}_b"] for k in ("weights", "kv", "activations", "context")),

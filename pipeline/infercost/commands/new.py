@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the option unless its name is taken, and print the next command."""
     from importlib import resources
 
+    from infercost.options.question import option_names
     from infercost.paths import CONF, shown
-    from infercost.question import option_names
 
     kind, name, folder = arguments.kind, arguments.name, arguments.config_dir
     group, usage = KINDS[kind]

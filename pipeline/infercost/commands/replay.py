@@ -107,7 +107,7 @@ def _print_life(service: Service | EdgeAndCloud, told: list[dict[str, float]]) -
     """How long memory that wears out lives, and whether that is as long as it must."""
     from infercost.cost import Evaluation
     from infercost.equations.money import SECONDS_PER_YEAR
-    from infercost.wear import least_life
+    from infercost.tiers.wear import least_life
 
     lives = [(row["memory_life_s"], row["rate_per_s"]) for row in told]
     worn = [(life / SECONDS_PER_YEAR, rate) for life, rate in lives if not isnan(life)]

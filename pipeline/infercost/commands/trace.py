@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from infercost.commands.output import print_json
 
 if TYPE_CHECKING:
-    from infercost.trace_nodes import Node
+    from infercost.tracing.nodes import Node
 
 
 def print_tree(tree: Node, as_json: bool) -> None:

@@ -17,7 +17,7 @@ def nominal_inputs(options: Options, composed: ComposedCase) -> list[Row]:
 
     An input that an override of one value settles is not among them.
     """
-    from infercost.witnesses import field_unit, value_at
+    from infercost.options.witnesses import field_unit, value_at
 
     settled = {path for axis in options.question.axes for path in axis.values}
     return [

@@ -55,7 +55,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print errors by kind, and why rows could not be read."""
-    from infercost.validation import validate
+    from infercost.measurements.validation import validate
 
     found = validate(arguments.measurements, tuple(arguments.config_dir))
     if arguments.json:

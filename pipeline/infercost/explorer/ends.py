@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from infercost.explorer.cube import Cube
 from infercost.explorer.error import overrides_at
-from infercost.question import ENDS, winning
+from infercost.options.question import ENDS, winning
 
 if TYPE_CHECKING:
     from infercost.datasets import Version

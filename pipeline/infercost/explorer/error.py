@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infercost.explorer.cube import Axis, Cube
-from infercost.question import winning
+from infercost.options.question import winning
 
 if TYPE_CHECKING:
     from infercost.datasets import Version

@@ -16,8 +16,8 @@ from infercost.effects import refuse_chosen
 from infercost.errors import SpecError
 from infercost.evaluation import pinned
 from infercost.operating import best_point, usual_grid, usual_search
+from infercost.options.question import Question, ask, checked_options
 from infercost.placement import LIMITS
-from infercost.question import Question, ask, checked_options
 from infercost.registry import metrics
 from infercost.specs.fleet import Fleet, Kind, Served
 

@@ -11,9 +11,9 @@ from infercost.compose import Options
 from infercost.fleet.abilities import Abilities, abilities, question_of
 from infercost.fleet.explain import Plan, planned, rows
 from infercost.fleet.scenario import content_of, load_fleet
+from infercost.options.question import Question
 from infercost.parts import write_table
 from infercost.paths import CONF
-from infercost.question import Question
 from infercost.specs.fleet import Fleet
 
 if TYPE_CHECKING:

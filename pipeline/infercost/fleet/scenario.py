@@ -8,9 +8,9 @@ from typing import Any
 
 from infercost.compose import compose_fleet
 from infercost.errors import SpecError, nearest
-from infercost.faults import spec_faults
+from infercost.options.faults import spec_faults
+from infercost.options.question import checked_options, read_value
 from infercost.paths import config_dirs
-from infercost.question import checked_options, read_value
 from infercost.specs.fleet import Fleet
 
 Plain = dict[str, Any]

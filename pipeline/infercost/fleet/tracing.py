@@ -19,10 +19,10 @@ from infercost.fleet.model import (
     price,
     unit_of,
 )
+from infercost.options.places import place_of
+from infercost.options.witnesses import witness
 from infercost.paths import config_dirs
-from infercost.places import place_of
-from infercost.trace_nodes import Node, formula_of, total
-from infercost.witnesses import witness
+from infercost.tracing.nodes import Node, formula_of, total
 
 SOLVED = "the cheapest plan (HiGHS)"
 

@@ -10,7 +10,7 @@ from scipy.optimize import least_squares
 
 from infercost.arrays import Array, BoolArray, FloatArray
 from infercost.kernels.tables import Cell
-from infercost.passes import launch_overhead, message_terms, operator_time
+from infercost.passes.forward import launch_overhead, message_terms, operator_time
 from infercost.specs.calibration import EXPERT_NUMBERS, Calibration
 
 LAUNCH = 1.5e-6

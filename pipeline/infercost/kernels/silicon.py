@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from infercost.kernels.tables import SYSTEMS
-from infercost.measurements import COLUMNS
+from infercost.measurements.published import COLUMNS
 
 MODELS = {
     "DeepSeek-R1": "deepseek-r1",

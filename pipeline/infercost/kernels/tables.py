@@ -17,10 +17,10 @@ from pyarrow import parquet
 from infercost.arrays import BoolArray, FloatArray, Seconds
 from infercost.compose import Options
 from infercost.equations.moe import expected_distinct_experts
-from infercost.network import Message, Network
+from infercost.network.messages import Message, Network
 from infercost.operators.base import Kind, Operator
+from infercost.options.question import Question
 from infercost.paths import config_dirs
-from infercost.question import Question
 from infercost.specs.hardware import Hardware
 
 SYSTEMS = {

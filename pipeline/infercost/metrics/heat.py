@@ -5,7 +5,7 @@ from __future__ import annotations
 from infercost.arrays import Array
 from infercost.cost import Evaluation
 from infercost.registry import metric
-from infercost.tiering import clock_of, power_limit
+from infercost.tiers.tiering import clock_of, power_limit
 
 
 @metric("1", "s", always=True)

@@ -7,7 +7,6 @@ import numpy as np
 from infercost.arrays import Array, as_array
 from infercost.cost import Evaluation
 from infercost.equations.memory import devices_for_capacity, smallest_system
-from infercost.lengths import UNLIMITED
 from infercost.operators.stack import (
     draft_parameters,
     kv_bytes_per_token,
@@ -15,6 +14,7 @@ from infercost.operators.stack import (
     state_bytes_per_sequence,
 )
 from infercost.registry import metric
+from infercost.workloads.lengths import UNLIMITED
 
 
 @metric("1", "n", always=True)

@@ -8,8 +8,8 @@ from infercost.arrays import Array, as_array
 from infercost.cost import Evaluation
 from infercost.equations.collectives import domains_spanned, ranks_inside
 from infercost.equations.topology import hierarchical_mean_hops
-from infercost.fabric import Shape
-from infercost.passes import message_terms
+from infercost.network.fabric import Shape
+from infercost.passes.forward import message_terms
 from infercost.registry import metric
 
 

@@ -7,11 +7,11 @@ import numpy as np
 from infercost.arrays import Array, Bytes, Count, as_array
 from infercost.equations import attention as eq
 from infercost.equations.transformer import activation_bytes, shard
-from infercost.lengths import UNLIMITED
-from infercost.network import Message
+from infercost.network.messages import Message
 from infercost.operators import compressed, cross, eva, joint, linear_attention, sparse, state_space
 from infercost.operators.base import Cache, Layout, MixerKind, Operator, Pass, core_kind
 from infercost.specs.mixers import GroupedQueryAttention, LatentAttention, Mixer, NoMixer
+from infercost.workloads.lengths import UNLIMITED
 
 
 def mixer_elements(layout: Layout, mixer: Mixer) -> Count:

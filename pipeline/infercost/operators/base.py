@@ -18,14 +18,14 @@ from infercost.equations.transformer import (
     spilled_bytes,
 )
 from infercost.errors import SpecError
-from infercost.media import cross_positions
-from infercost.network import Message, Network
+from infercost.network.messages import Message, Network
 from infercost.operators.dose import dosed
 from infercost.operators.scaling import scaled
-from infercost.reached import calibration_of
+from infercost.passes.reached import calibration_of
 from infercost.specs.case import Case, stored_format
 from infercost.specs.formats import WIDER, bytes_per_element
 from infercost.specs.plan import NATIVE
+from infercost.workloads.media import cross_positions
 
 Kind = Literal["matmul", "experts", "decode_attention", "prefill_attention", "elementwise"]
 """What a kernel does, as far as a calibration tells kernels apart."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from infercost.arrays import Array, Count
 from infercost.equations import attention as eq
 from infercost.equations.attention import heads_per_device
-from infercost.lengths import UNLIMITED
 from infercost.operators import sparse
 from infercost.operators.base import Cache, Layout, MixerKind, Operator, Pass, core_kind
 from infercost.specs.mixers import CompressedAttention
+from infercost.workloads.lengths import UNLIMITED
 
 
 def _compresses(mixer: CompressedAttention) -> bool:

@@ -8,9 +8,9 @@ from infercost.arrays import Count, as_array
 from infercost.equations import attention as eq
 from infercost.equations import vision
 from infercost.equations.transformer import activation_bytes, shard
-from infercost.lengths import UNLIMITED
 from infercost.operators.base import Block, Layout, Operator, Pass
 from infercost.specs.encoders import AudioEncoder, Encoder
+from infercost.workloads.lengths import UNLIMITED
 
 
 def _matrices(encoder: Encoder) -> float:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from infercost.arrays import Array, Count
 from infercost.equations import attention as eq
-from infercost.lengths import UNLIMITED
 from infercost.operators.base import Cache, Layout, MixerKind, Operator, Pass, core_kind
 from infercost.specs.mixers import EvaAttention
+from infercost.workloads.lengths import UNLIMITED
 
 
 def _projections(layout: Layout, mixer: EvaAttention, tp: Count) -> tuple[Count, Count]:

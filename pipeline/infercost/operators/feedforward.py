@@ -13,7 +13,7 @@ from infercost.equations.transformer import (
     matmul_flops,
     shard,
 )
-from infercost.network import Message
+from infercost.network.messages import Message
 from infercost.operators.base import Layout, Operator, Pass
 from infercost.specs.feedforward import (
     DenseFeedForward,

@@ -6,9 +6,9 @@ from infercost.arrays import Array, Count
 from infercost.equations import attention as eq
 from infercost.equations import diffusion
 from infercost.equations.transformer import shard
-from infercost.lengths import UNLIMITED
 from infercost.operators.base import Cache, Layout, MixerKind, Operator, Pass, core_kind
 from infercost.specs.mixers import JointAttention
+from infercost.workloads.lengths import UNLIMITED
 
 
 def _projections(layout: Layout, mixer: JointAttention, tp: Count) -> tuple[Count, Count]:

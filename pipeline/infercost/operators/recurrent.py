@@ -8,7 +8,6 @@ from typing import Any
 
 from infercost.arrays import Array, Bytes, Count, Flops
 from infercost.equations.attention import heads_per_device
-from infercost.lengths import UNLIMITED
 from infercost.operators.base import (
     Cache,
     Layout,
@@ -18,6 +17,7 @@ from infercost.operators.base import (
     core_kind,
     fixed_cache,
 )
+from infercost.workloads.lengths import UNLIMITED
 
 
 @dataclass(frozen=True)

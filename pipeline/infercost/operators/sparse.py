@@ -8,9 +8,9 @@ import numpy as np
 
 from infercost.arrays import Array, Bytes, Count, Ratio, as_array
 from infercost.equations import attention as eq
-from infercost.lengths import UNLIMITED
 from infercost.operators.base import Cache, Layout, Operator, Pass, core_kind
 from infercost.specs.mixers import GroupedQueryAttention, Indexer, LatentAttention
+from infercost.workloads.lengths import UNLIMITED
 
 Sparse = GroupedQueryAttention | LatentAttention
 

@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from infercost.compose import ComposedCase, Options
-from infercost.draws import full_path
 from infercost.errors import SpecError, SpecErrors
 from infercost.evaluation import pinned
-from infercost.faults import spec_faults, unplain
+from infercost.options.faults import spec_faults, unplain
+from infercost.options.places import place_of
+from infercost.options.question import ask, key_of, read_value, winning
+from infercost.options.resolve import content_of
+from infercost.options.witnesses import adapter, missing_witnesses
 from infercost.paths import config_dirs
-from infercost.places import place_of
-from infercost.question import ask, key_of, read_value, winning
-from infercost.resolve import content_of
 from infercost.serving.edge import EdgeAndCloud, edge_of
 from infercost.serving.requests import Arrivals, of_workload
 from infercost.serving.service import Service, service_of
 from infercost.specs.case import Case
 from infercost.specs.serving import Serving
-from infercost.witnesses import adapter, missing_witnesses
+from infercost.uncertainty.draws import full_path
 
 DEFAULT = "chunked"
 

@@ -27,10 +27,17 @@ import numpy as np
 from infercost.calibrate.cases import bound, case_of, cases_of, with_calibration
 from infercost.calibrate.settle import BINARY, spread
 from infercost.grid import replaced
-from infercost.loads import devices_of, is_mlperf
-from infercost.measurements import Row, lengths, number, read_table, service_limits, stated
+from infercost.measurements.loads import devices_of, is_mlperf
+from infercost.measurements.published import (
+    Row,
+    lengths,
+    number,
+    read_table,
+    service_limits,
+    stated,
+)
+from infercost.measurements.readings import Reading, Unread, read
 from infercost.paths import data_file
-from infercost.readings import Reading, Unread, read
 from infercost.serving import summary
 from infercost.serving.replay import Outcome
 from infercost.serving.requests import Arrivals, arrivals, poisson
@@ -39,7 +46,7 @@ from infercost.serving.service import Service, service_of
 from infercost.specs.calibration import Calibration
 from infercost.specs.case import Case
 from infercost.specs.serving import Serving
-from infercost.traces import read_trace
+from infercost.workloads.traces import read_trace
 
 SHAREGPT = "data/traces/sharegpt_300req_llama31_10rps.parquet"
 METRICS = {"ttft_s": "ttft_mean_s", "tpot_s": "tpot_mean_s", "e2e_latency_s": "e2e_mean_s",

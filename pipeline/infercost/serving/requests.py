@@ -11,7 +11,7 @@ from infercost.arrays import FloatArray
 from infercost.errors import SpecError
 from infercost.paths import data_file
 from infercost.specs.workload import FixedLengths, Snapshot, TraceLengths, Workload
-from infercost.traces import read_trace
+from infercost.workloads.traces import read_trace
 
 IntArray = NDArray[np.int64]
 

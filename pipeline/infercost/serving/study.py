@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from infercost.compose import Options
 from infercost.errors import SpecError
+from infercost.options.question import ask, winning
 from infercost.parts import write_table
-from infercost.question import ask, winning
 from infercost.serving.ask import asked_service, sorted_words
 from infercost.serving.ask import serving_of as _serving_of
 from infercost.serving.closed import capacity, steady_state

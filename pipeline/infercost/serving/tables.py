@@ -25,7 +25,7 @@ from infercost.cost import Evaluation
 from infercost.errors import SpecError
 from infercost.operators.base import Pass
 from infercost.operators.stack import cache_bytes
-from infercost.passes import pass_cost
+from infercost.passes.forward import pass_cost
 from infercost.specs.case import Case
 from infercost.specs.generation import BlockDiffusion, MediaDiffusion, SequenceDiffusion
 from infercost.specs.serving import Serving

@@ -15,17 +15,17 @@ from functools import cached_property
 from infercost.cost import Evaluation
 from infercost.equations import availability, energy, money
 from infercost.errors import SpecError, closest
-from infercost.places import place_of
-from infercost.question import ask, winning
+from infercost.options.places import place_of
+from infercost.options.question import ask, winning
+from infercost.options.witnesses import witness
 from infercost.serving.ask import DEFAULT, one_composed, sorted_words
 from infercost.serving.edge import EdgeAndCloud
 from infercost.serving.requests import Arrivals
 from infercost.serving.service import Service
 from infercost.serving.study import MEANINGS, unit_of
 from infercost.specs.economics import Ownership
-from infercost.trace import Tracer
-from infercost.trace_nodes import Node, formula_of, number, total
-from infercost.witnesses import witness
+from infercost.tracing.nodes import Node, formula_of, number, total
+from infercost.tracing.trees import Tracer
 
 UNITS = ("USD", "J", "kgCO2e")
 

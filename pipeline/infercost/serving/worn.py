@@ -2,7 +2,7 @@
 
 Cells bear a number of writes, whenever those come: passes of a replay run at full rate, and what
 the whole horizon writes, idle time included, sets the life. Bytes written per token are those of
-the design's tier map (`infercost.wear`), tokens those that the replay counted.
+the design's tier map (`infercost.tiers.wear`), tokens those that the replay counted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from infercost.cost import Evaluation
 from infercost.equations import endurance
 from infercost.specs.case import Case
-from infercost.wear import wears, written_by_decode, written_by_prefill
+from infercost.tiers.wear import wears, written_by_decode, written_by_prefill
 
 
 def memory_life(

@@ -14,14 +14,14 @@ from infercost.datasets import Version, open_version
 from infercost.directions import directed
 from infercost.errors import SpecError
 from infercost.grid import replaced
-from infercost.landing import landing
+from infercost.options.places import COMBINING
 from infercost.parts import Part
-from infercost.places import COMBINING
-from infercost.sensitivity import sensitivity
 from infercost.specs.case import GROUPS, Case
 from infercost.specs.study import Study
 from infercost.studies import load_study
 from infercost.table import PLAN_COLUMNS
+from infercost.uncertainty.sensitivity import sensitivity
+from infercost.versions.landing import landing
 from infercost.workplan import WorkPlan, read_plan
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ OPERATORS = "operators"
 """The aggregate that every study which chooses operating points has."""
 
 SENSITIVITY = "sensitivity"
-"""The aggregate of every study that splits variances: see `infercost.sensitivity`."""
+"""The aggregate of every study that splits variances: see `infercost.uncertainty.sensitivity`."""
 
 
 def published(file: Path, root: Path) -> Version:

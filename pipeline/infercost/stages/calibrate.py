@@ -17,7 +17,7 @@ from infercost.calibrate.fit import Fit
 from infercost.calibrate.options import write_options
 from infercost.calibrate.public import Public, load
 from infercost.calibrate.record import LEFT_OUT, Record, rounded, write_record
-from infercost.measurements import UNKNOWN_ERA
+from infercost.measurements.published import UNKNOWN_ERA
 
 FEWEST = 20
 """Units left out that an interval of a phase needs, so that no end hangs on a single one. With

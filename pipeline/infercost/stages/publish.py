@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from infercost.datasets import publish
-from infercost.digests import DamagedPart
 from infercost.errors import SpecError
-from infercost.landing import land_text
 from infercost.lookup import cited, sources
+from infercost.options.question import winning
 from infercost.paths import config_dirs
 from infercost.provenance import canonical, code_digest, digest, package_versions
-from infercost.question import winning
 from infercost.specs.study import Study
 from infercost.studies import code_of, load_study
+from infercost.versions.digests import DamagedPart
+from infercost.versions.landing import land_text
 from infercost.workplan import WorkPlan, read_plan
 
 

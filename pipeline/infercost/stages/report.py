@@ -12,8 +12,8 @@ import pandas as pd
 from infercost.calibrate.public import MEASURED
 from infercost.calibrate.record import read_record
 from infercost.datasets import point_to
-from infercost.landing import land_text
-from infercost.measurements import read_table
+from infercost.measurements.published import read_table
+from infercost.options.witnesses import is_unchecked
 from infercost.report import Assumption, ReportData, render
 from infercost.report.figures import ReportFigure
 from infercost.specs.study import Study
@@ -24,7 +24,7 @@ from infercost.stages.publish import drawn_sources
 from infercost.stages.traced import traced, untraced
 from infercost.stages.trust import Trust, trust
 from infercost.studies import load_study
-from infercost.witnesses import is_unchecked
+from infercost.versions.landing import land_text
 from infercost.workplan import WorkPlan, read_plan
 
 FACTS = ("rows", "version", "logical_digest", "digests", "chosen", "packages", "sources")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from infercost.kernels import silicon
-from infercost.validation import validate
+from infercost.measurements.validation import validate
 
 
 def run(sample: Path, work: Path) -> None:

@@ -15,15 +15,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infercost.datasets import Version
-from infercost.places import COMBINING, combination
+from infercost.options.places import COMBINING, combination
+from infercost.options.question import NO_DIRECTION, winning
 from infercost.quantities import quantity
-from infercost.question import NO_DIRECTION, winning
 from infercost.report import Traced
 from infercost.specs.case import GROUPS
 from infercost.specs.study import Replays, Study
 from infercost.stages.aggregate import connect, query
 from infercost.table import PLAN_COLUMNS
-from infercost.trace_columns import SEARCHED
+from infercost.tracing.columns import SEARCHED
 
 UNITS = ("USD", "J", "kgCO2e")
 FLEET = {

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from infercost.arrays import BoolArray, FloatArray
 from infercost.calibrate.record import Record
-from infercost.validation import interval_of
+from infercost.measurements.validation import interval_of
 
 if TYPE_CHECKING:
     import pandas as pd

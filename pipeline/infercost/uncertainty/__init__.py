@@ -1,0 +1,1 @@
+"""Uncertain inputs: distributions, draws of them, and what draws say of results."""

@@ -1,0 +1,1 @@
+"""Versions of datasets: digests, differences, exports, and rows computed again."""

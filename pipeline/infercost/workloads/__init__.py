@@ -1,0 +1,1 @@
+"""What requests bring: lengths, media, prefixes found again, searches, and recorded traces."""
