@@ -59,7 +59,7 @@ keep: pareto
 """
 
 
-def computed(folder: Path, how: str = BEST, more: str = "batch=32") -> Version:
+def computed(folder: Path, how: str = BEST, more: str = "plan.overlap=0.25") -> Version:
     """The study's version, published below `folder`."""
     (folder / "mine" / "study").mkdir(parents=True, exist_ok=True)
     (folder / "mine" / "study" / "cared.yaml").write_text(STUDY.format(how=how, more=more))
@@ -100,7 +100,7 @@ def test_a_row_that_was_changed_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", [BEST, ""], ids=["pareto", "grid"])
 def test_a_version_is_rebuilt_to_the_byte_from_its_manifest(how: str, tmp_path: Path) -> None:
-    first = computed(tmp_path, how, "batch=16")
+    first = computed(tmp_path, how, "plan.overlap=0.5")
     second = computed(tmp_path, how, "hardware.price=30000 USD")
     assert first != second
     kept = tmp_path / "kept.json"
