@@ -488,7 +488,7 @@ def test_thousands_may_be_parted_and_a_decimal_comma_is_not_guessed() -> None:
         ({"n_devices": "2.5"}, "n_devices '2.5' is not stated as a number"),
         ({"n_devices": "inf"}, "n_devices 'inf' is not stated as a number"),
         ({"batch": "inf"}, "batch 'inf' is not stated as a number"),
-        ({"hardware": "h100_sxm"}, "no hardware option 'h100_sxm'. Did you mean 'h100-sxm'?"),
+        ({"hardware": "h100-sxn"}, "no hardware option 'h100-sxn'. Did you mean 'h100-sxm'?"),
     ],
 )
 def test_what_contradicts_itself_is_not_read(changes: dict[str, str], said: str) -> None:

@@ -35,7 +35,7 @@ def layout_of(row: Row, devices: int) -> Layout:
     layout = _by_words(words, devices) or _by_experts(row, words, devices)
     if layout is not None:
         return layout
-    if re.search(r"EP\d|ZeRO|weight-", words):
+    if re.search(r"EP\d|ZeRO|weight-", words, re.IGNORECASE):
         # Weights gathered at each step, or products and messages split along two dimensions: read
         # as one ring, the latter comes out at twice its time.
         raise Fault(f"parallelism '{words}' is outside what rows are read as")
@@ -55,13 +55,13 @@ def layout_of(row: Row, devices: int) -> Layout:
 
 def _by_words(words: str, devices: int) -> Layout | None:
     """Layouts that the words of a source name without degrees."""
-    if "split" in words:
+    if "split" in words.lower():
         return Layout(1, devices)
-    if re.search(r"\b1 instance per socket\b", words):
+    if re.search(r"\b1 instance per socket\b", words, re.IGNORECASE):
         return Layout(1)  # of each socket a model of its own, and each times its own requests
-    if "NeuronCores" in words:
+    if "neuroncores" in words.lower():
         return Layout(2 * devices, cores=2)
-    workers = re.match(r"(\d+) workers per socket", words)
+    workers = re.match(r"(\d+) workers per socket", words, re.IGNORECASE)
     if workers:  # each a replica on its share of the cores and of the memory's bandwidth
         return Layout(1, dp=int(workers[1]) * devices, cores=int(workers[1]))
     return None
@@ -72,9 +72,9 @@ def _by_experts(row: Row, words: str, devices: int) -> Layout | None:
     if not _is_sparse(row["model"]):
         return None
     pp, ep = max(_degree(row, "pp"), 1), _degree(row, "ep")
-    if re.match(r"DEP\d", words) or "attention-DP" in (row.get("notes") or ""):
+    if re.match(r"DEP\d", words, re.IGNORECASE) or "attention-DP" in (row.get("notes") or ""):
         return Layout(1, pp, devices // pp, devices // pp)
-    if re.fullmatch(r"\d+ GPUs", words):
+    if re.fullmatch(r"\d+ GPUs", words, re.IGNORECASE):
         ep = devices
     if ep < devices:
         return None

@@ -37,7 +37,7 @@ class Load:
 
 def load_of(row: Row, prompt: float) -> Load:
     """The load behind a row. Raises `Fault` where nothing says how much is in flight."""
-    words = row["load"].strip()
+    words = row["load"].strip().lower()
     if is_mlperf(row):
         return _mlperf(row)
     if "production" in words:
@@ -49,7 +49,7 @@ def load_of(row: Row, prompt: float) -> Load:
     if number(row, "batch") >= 1:
         return Load(batch=number(row, "batch"), steady=row["scenario"].startswith("server"))
     for pattern, meaning in _WORDS:
-        found = re.search(pattern, words)
+        found = re.search(pattern, words, re.IGNORECASE)
         if found:
             return meaning(float(found[1]), prompt)
     if words.startswith("max supported"):
@@ -101,7 +101,7 @@ def is_mlperf(row: Row) -> bool:
 def _mlperf(row: Row) -> Load:
     """Offline: all samples are queued. Server: the largest rate that keeps TTFT and TPOT."""
     engine = stated(row, "load", r"max (\d+) per engine")
-    default = is_cpu(row) or row["framework"].startswith("vLLM")
+    default = is_cpu(row) or row["framework"].lower().startswith("vllm")
     limit = DEFAULT_IN_FLIGHT if default else MOST_IN_FLIGHT
     if engine >= 1:
         limit = engine
@@ -125,7 +125,7 @@ def _mlperf(row: Row) -> Load:
 
 def is_cpu(row: Row) -> bool:
     """Whether a row counts a server's processors as its devices without saying how many."""
-    return row["n_devices"].strip() == "CPU"
+    return row["n_devices"].strip().upper() == "CPU"
 
 
 def devices_of(row: Row) -> int:

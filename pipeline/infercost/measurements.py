@@ -31,6 +31,9 @@ COLUMNS = (
 )
 """Columns that a table of measurements must have."""
 
+OPTIONAL = ("source", "date", "tp", "pp", "ep", "dp", "parallelism", "tier", "notes", "block")
+"""Columns that are read where a table has them."""
+
 Row = Mapping[str, str]
 
 
@@ -52,7 +55,7 @@ def read_table(file: Path) -> list[dict[str, str]]:
     except (UnicodeDecodeError, csv.Error) as error:
         fault = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
         raise SpecError(place, "", fault, "Save the table as CSV") from None
-    names = [name.strip() for name in lines[0]] if lines else []
+    names = _headings(lines[0]) if lines else []
     _check_header(place, names)
     rows: list[dict[str, str]] = []
     for number, cells in enumerate(lines[1:], start=2):
@@ -65,6 +68,21 @@ def read_table(file: Path) -> list[dict[str, str]]:
     if not rows:
         raise SpecError(place, "", "holds no row", "Write a line for each measurement")
     return _told_apart(rows)
+
+
+def squashed(name: str) -> str:
+    """A name's letters and digits, in small."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _headings(cells: list[str]) -> list[str]:
+    """Names of columns; one that nobody knows may spell a missing one: `Prompt tokens`."""
+    names = [cell.strip() for cell in cells]
+    missing = {squashed(name): name for name in (*COLUMNS, *OPTIONAL) if name not in names}
+    return [
+        name if name in (*COLUMNS, *OPTIONAL) else missing.pop(squashed(name), name)
+        for name in names
+    ]
 
 
 def _check_header(place: str, names: list[str]) -> None:
@@ -108,7 +126,7 @@ THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?")
 
 def stated(row: Row, column: str, pattern: str) -> float:
     """The number that `pattern` finds in the words of a column; NaN where it finds none."""
-    found = re.search(pattern, row.get(column) or "")
+    found = re.search(pattern, row.get(column) or "", re.IGNORECASE)
     return float(found[1].replace(",", "")) if found else math.nan
 
 
@@ -205,10 +223,10 @@ def _tokens(row: Row, column: str) -> float:
     What a number is followed by has to be words: `1 024`, `512-2048` and `1,5` are no count.
     """
     text = (row[column] or "").strip()
-    total = re.match(r"([\d,]+) total over (\d+)", text)
+    total = re.match(r"([\d,]+) total over (\d+)", text, re.IGNORECASE)
     if total:
         return float(total[1].replace(",", "")) / float(total[2])
-    if re.match(r"few\b", text):
+    if re.match(r"few\b", text, re.IGNORECASE):
         return FEW
     leading = re.match(rf"~?\s*({_COUNT}(?:\.\d+)?)(?:\s+\(?[A-Za-z]|$)", text)
     return float(leading[1].replace(",", "")) if leading else math.nan

@@ -18,6 +18,7 @@ from infercost.measurements import Fault, Row, beams, era_of, lengths, number, s
 from infercost.paths import config_dirs
 from infercost.question import option_names
 from infercost.specs.formats import BITS
+from infercost.spelling import tidied
 
 STATIC_CHUNK = 1e9
 """Static batching: a prefill is one pass, however long."""
@@ -112,6 +113,7 @@ def read(row: Row, dirs: tuple[str, ...] = ()) -> Reading | Unread:
 
 
 def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
+    row = tidied(row, dirs)
     row = {**row, **{name: format_of(row[name]) for name in ("weight_format", "kv_format")}}
     _check_options(row, dirs)
     devices, value = devices_of(row), number(row, "value")
@@ -244,7 +246,7 @@ def _exchange(row: Row, era: str) -> str:
 def _deep_ep(row: Row) -> bool:
     """Whether experts are reached through DeepEP: FP8 out, bf16 back (DeepSeek-V3 report)."""
     words = f"{row['framework']} {row.get('notes') or ''}"
-    return "DeepEP" in words or words.startswith("DeepSeek in-house")
+    return "deepep" in words.lower() or words.lower().startswith("deepseek in-house")
 
 
 def _unstated_kv(row: Row, era: str) -> str:
