@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from infercost.calibrate.cases import calibration
 from infercost.equations import roofline
 from infercost.kernels import fits, silicon
-from infercost.kernels.tables import CELLS, SYSTEMS, Cell
+from infercost.kernels.tables import CELLS, EXPERT_SHAPE, SYSTEMS, Cell, fastest_experts
 from infercost.network import Message
 from infercost.operators.base import Kind, Operator
 from infercost.passes import (
@@ -204,6 +205,34 @@ def test_a_collective_of_a_cell_takes_the_way_that_is_fastest_as_reached() -> No
     for efficiency, time in ((1.0, 3.5e-6), (0.5, 5e-6)):
         stack = calibration("ideal").model_copy(update={"network_efficiency": efficiency})
         assert fits.predicted(stack, cell) == pytest.approx([time])
+
+
+def _experts(*rows: tuple[str, str, str, float]) -> list[float]:
+    """Times that are kept of rows of one shape: system, format, kernel, seconds."""
+    shape = dict.fromkeys(EXPERT_SHAPE, 1)
+    names = ("system", "moe_dtype", "kernel_source", "seconds")
+    frame = pd.DataFrame([{**shape, **dict(zip(names, row, strict=True))} for row in rows])
+    return sorted(fastest_experts(frame)["seconds"])
+
+
+def test_of_kernels_for_one_shape_of_experts_the_fastest_counts() -> None:
+    assert _experts(("x", "fp8", "a", 2.0), ("x", "fp8", "b", 1.0), ("y", "fp8", "a", 3.0)) == [
+        *(1.0, 3.0)
+    ]
+
+
+def test_mxfp4_experts_take_narrow_inputs_where_a_device_can() -> None:
+    """Device x has both kernels, of which the narrow one is slower here; y has one that widens."""
+    rows = (("x", "w4a16_mxfp4", "a", 1.0), ("x", "w4a8_mxfp4_mxfp8", "a", 2.0))
+    assert _experts(*rows, ("y", "w4a16_mxfp4", "a", 3.0)) == [2.0, 3.0]
+
+
+def test_nvfp4_experts_without_the_kernel_for_few_tokens_are_of_another_stack() -> None:
+    rows = (("x", "nvfp4", "min_latency", 1.0), ("x", "nvfp4", "cutlass", 2.0))
+    assert _experts(*rows, ("y", "nvfp4", "cutlass", 3.0), ("y", "fp8", "cutlass", 4.0)) == [
+        *(1.0, 4.0)
+    ]
+    assert _experts(("y", "nvfp4", "cutlass", 3.0)) == [3.0], "where nobody has it"
 
 
 def test_every_fitted_parameter_has_a_start_and_a_place() -> None:

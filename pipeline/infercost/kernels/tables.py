@@ -146,10 +146,10 @@ def _table(
     if not frames:
         return pd.DataFrame({"system": []})
     frame = pd.concat(frames, ignore_index=True)
-    return _fastest(frame.assign(seconds=frame["latency"] * 1e-3))
+    return fastest_experts(frame.assign(seconds=frame["latency"] * 1e-3))
 
 
-def _fastest(frame: pd.DataFrame) -> pd.DataFrame:
+def fastest_experts(frame: pd.DataFrame) -> pd.DataFrame:
     """One row for each shape of experts: of several kernels for it, a stack takes the fastest.
 
     Inputs of MXFP4 experts are narrow too where the device has such a kernel for their width. A
