@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import hydra
@@ -16,6 +17,7 @@ from infercost.grid import Grid
 from infercost.options.question import Question, ask
 from infercost.options.witnesses import adapter
 from infercost.paths import CONF
+from infercost.provenance import canonical
 from infercost.specs.case import GROUPS
 
 PRODUCT = [
@@ -299,6 +301,16 @@ def test_options_survive_the_way_to_plain_data() -> None:
     options = Options(question)
     again = Options(question, options.to_plain())
     assert [c.case for c in again.cases()] == [c.case for c in options.cases()]
+
+
+def test_order_survives_data_sorted_by_name() -> None:
+    """Parts and manifests are JSON with sorted keys; options of one case apply as listed."""
+    words = ["mitigation=disaggregation+chunked-prefill", "direction=pnm+hbf"]
+    question = ask([*words, "model=llama-3.1-70b"])
+    options = Options(question)
+    (case,) = Options(question, json.loads(canonical(options.to_plain()))).cases()
+    assert list(case.case.mitigation) == ["disaggregation", "chunked-prefill"]
+    assert list(case.case.direction) == ["pnm", "hbf"]
 
 
 def test_plain_data_can_hold_one_option_of_a_group() -> None:

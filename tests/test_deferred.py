@@ -58,6 +58,7 @@ TWO: list[Callable[[Any, Any], Any]] = [
     np.less_equal,
     np.equal,
     np.not_equal,
+    lambda x, y: np.where((x > y).astype(np.int64), x, y),
     lambda x, y: np.where(x > y, x, y),
     lambda x, y: np.where((x > 0) & ~(y > 0), x + y, y),
     lambda x, y: np.where((x > 0) | (y > 0), 2.0, y),

@@ -26,7 +26,7 @@ from infercost.options.patches import (
     with_cases_apart,
     with_values,
 )
-from infercost.options.places import COMBINED, COMBINING, option_file, place_of
+from infercost.options.places import COMBINED, COMBINING, in_order, option_file, place_of
 from infercost.options.question import ROOT_KEYS, Axis, Question
 from infercost.options.resolve import content_of, told_options
 from infercost.options.uncertain import of_ranges, settled, settled_axes
@@ -67,7 +67,8 @@ class Options:
             for key, drawn in found.items():
                 self.uncertain[key] = self.uncertain.get(key, {}) | drawn
         else:
-            self.raw = plain["options"]
+            given = plain["options"]
+            self.raw = given | {g: in_order(given[g]) for g in COMBINING if g in given}
             self.chosen = {group: tuple(names) for group, names in plain["chosen"].items()}
 
     def to_plain(self, group: str = "", names: tuple[str, ...] = ()) -> Raw:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,14 @@ def combination(option: str) -> dict[str, str]:
     """The options of a combination such as `hbf@worst+pnm`, each with its end or none."""
     named = (part.partition("@") for part in option.split(COMBINED))
     return {name: end for name, _, end in named}
+
+
+def in_order(options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The contents of combinations with their parts in listed order, which JSON does not keep."""
+    return {
+        option: {name: content[name] for name in combination(option) if name in content}
+        for option, content in options.items()
+    }
 
 
 def place_of(dirs: tuple[Path, ...], group: str, option: str, key: str) -> tuple[str, str]:

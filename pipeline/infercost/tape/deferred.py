@@ -340,6 +340,8 @@ def _choose(tape: Tape, condition: Any, *choices: Any) -> Any:
     if len(choices) != 2:
         return NotImplemented
     given = [tape._operand(each) for each in (condition, *choices)]
+    if isinstance(given[0], Deferred) and given[0].dtype != bool:
+        given[0] = np.not_equal(given[0], 0)
     if isinstance(given[0], bool):
         return choices[0] if given[0] else choices[1]
     shape: tuple[int, ...] = ()
