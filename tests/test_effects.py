@@ -133,7 +133,6 @@ def test_commands_note_what_a_later_override_replaces(capsys: pytest.CaptureFixt
     for words, said in (
         (["evaluate", "batch=4", "--json", "batch=8"], "'batch=4' sets nothing: 'batch=8'"),
         (["explain", "--json", "hardware=h100-sxm", "hardware=mi300x"], "'hardware=h100-sxm'"),
-        (["fleet", "steady", "horizon=3", "horizon=4"], "'horizon=3' sets nothing: 'horizon=4'"),
     ):
         assert main(words) == 0, words
         assert capsys.readouterr().err.count(f"note: override {said}") == 1, words

@@ -362,6 +362,17 @@ def test_prefixes_are_found_once(overrides: tuple[str, ...], key: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_prefix_cache_stands_in_front_of_a_pool_for_prefill() -> None:
+    """Behind it nothing would be found: the pool was sized without."""
+    with pytest.raises(SpecError, match="List it in front of"):
+        point(*TARGET, "+mitigation=[disaggregation,prefix-cache]")
+    alone, both = (
+        point(*TARGET, f"+mitigation=[{m}]")
+        for m in ("disaggregation", "prefix-cache,disaggregation")
+    )
+    assert price(both) < price(alone)
+
+
 def test_a_pool_on_the_devices_takes_their_memory() -> None:
     """A tenth of 80 GB beside weights and caches, once, with a drafter in the same memory too."""
     own = ("+mitigation=prefix-cache+speculation-model", "mitigation.prefix-cache.own_share=0.1")
