@@ -64,7 +64,7 @@ def test_a_mistake_is_one_line_with_file_key_and_fault(wrong: str, tmp_path: Pat
 
 
 def test_what_a_study_searches_is_no_axis_of_it(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="optimise.over.batch: is an axis of the study too"):
+    with pytest.raises(SpecError, match=r"optimise\.over\.batch: is an axis of the study too"):
         planned(tmp_path, AXES, "axes:\n  batch: [1, 2]\n")
 
 
