@@ -58,7 +58,7 @@ COMMANDS = (
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 """Pydantic would ask every installed package whether it is a plugin: 25 ms, and none is used."""
 
-SELDOM = 100_000
+SELDOM = 500_000
 """New objects after which garbage is looked for: start-up makes that many, and they all stay."""
 
 USAGE_ERROR = 2
