@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from infercost.options.places import COMBINING
 from infercost.options.question import Axis, Question, ask, key_of, replaced
 from infercost.options.witnesses import adapter, value_at
 from infercost.specs.case import GROUPS
-from infercost.specs.study import Sample
+from infercost.specs.study import by_path
 from infercost.table import columns
 
 if TYPE_CHECKING:
@@ -76,8 +76,9 @@ def evaluate(overrides: list[str], dirs: tuple[str, ...] = ()) -> pd.DataFrame:
     Columns are those of `infercost metrics`, after the keys. Raises `SpecError` with one line per
     fault, and warns (`infercost.NoEffect`) of overrides and axes that change nothing.
     """
-    frame = evaluation.evaluate(overrides, dirs)
-    for line in (*replaced(overrides), *idle(ask(overrides, dirs))):
+    options = Options(ask(overrides, dirs))
+    frame: pd.DataFrame = evaluation.table_of(options).to_pandas()
+    for line in (*replaced(overrides), *idle(options.question, options)):
         warnings.warn(line, NoEffect, stacklevel=2)
     return frame
 
@@ -153,13 +154,10 @@ class _Moved:
         return [name for name in self.columns if self.is_open(name)]
 
 
-def chosen_anyway(
-    question: Question, over: Mapping[str, Any], who: str, sample: Sample | None = None
-) -> list[SpecError]:
+def chosen_anyway(question: Question, over: Mapping[str, Any], who: str) -> list[SpecError]:
     """Faults of what a question sets although `who` searches over it."""
-    chosen = {path for name, values in over.items() for path in _paths(name, values)}
+    chosen = by_path(over)
     swept = [path for axis in (*question.axes, *question.labels) for path in axis.values]
-    swept += [] if sample is None else list(sample.over)
     found = []
     for name in (*question.fixed, *swept):
         key = key_of(name).rpartition("@")[2]
@@ -170,17 +168,11 @@ def chosen_anyway(
     return found
 
 
-def refuse_chosen(
-    question: Question, over: Mapping[str, Any], who: str, sample: Sample | None = None
-) -> None:
+def refuse_chosen(question: Question, over: Mapping[str, Any], who: str) -> None:
     """Raise `SpecErrors` where a question sets what a search over `over` chooses."""
-    found = chosen_anyway(question, over, who, sample)
+    found = chosen_anyway(question, over, who)
     if found:
         raise SpecErrors(found)
-
-
-def _paths(name: str, values: Any) -> Iterator[str]:
-    yield from values if isinstance(values, Mapping) else (name,)
 
 
 def _alone(axis: Axis) -> bool:

@@ -15,7 +15,7 @@ from infercost.cost import Evaluation
 from infercost.errors import SpecError
 from infercost.grid import Grid, GridAxis, replaced
 from infercost.options.places import COMBINING
-from infercost.options.question import Axis, Question, ask
+from infercost.options.question import Axis, ask
 from infercost.table import Columns, columns, to_arrow
 from infercost.tape import sliced as taped
 from infercost.tape.sliced import Sliced, tape_over, worth_a_tape
@@ -112,9 +112,9 @@ def _named(told: Columns) -> dict[str, Array]:
     return {**told.plan, **told.values}
 
 
-def parts(question: Question) -> Iterator[Columns]:
+def parts(options: Options) -> Iterator[Columns]:
     """Each combination of options in turn, evaluated over the question's axes block by block."""
-    options = Options(question)
+    question = options.question
     swept = [path for axis in options.question.axes for path in axis.values]
     cases = list(options.cases())  # every option is checked before its inputs are
     draws = None if question.draws is None else described(options, question.draws, swept)
@@ -128,9 +128,14 @@ def parts(question: Question) -> Iterator[Columns]:
 
 def evaluate_arrow(overrides: list[str], dirs: tuple[str, ...] = ()) -> pa.Table:
     """As `evaluate`, as an Arrow table with units and meanings in the columns' metadata."""
+    return table_of(Options(ask(overrides, dirs)))
+
+
+def table_of(options: Options) -> pa.Table:
+    """Every point that composed options span, as an Arrow table."""
     import pyarrow as pa
 
-    tables = [to_arrow(part) for part in parts(ask(overrides, dirs))]
+    tables = [to_arrow(part) for part in parts(options)]
     return pa.concat_tables(tables).unify_dictionaries()
 
 

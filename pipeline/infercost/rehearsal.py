@@ -7,7 +7,6 @@ other kinds, of which only figures are looked up.
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +20,7 @@ from infercost.evaluation import distinct_axis, typed_axis
 from infercost.options.places import place_of
 from infercost.options.question import Axis, key_of
 from infercost.parts import Part
-from infercost.specs.study import Optimise, Study
+from infercost.specs.study import Optimise, Study, by_path
 from infercost.studies import Plain, StudyPlan
 
 if TYPE_CHECKING:
@@ -78,9 +77,8 @@ def _stated(study: Study, axis: Axis) -> str:
 
 
 def _inner(optimise: Optimise) -> Iterator[Axis]:
-    for name, values in optimise.over.items():
-        for path, given in (values if isinstance(values, dict) else {name: values}).items():
-            yield Axis(path, {path: tuple(given)})
+    for path, given in by_path(optimise.over).items():
+        yield Axis(path, {path: tuple(given)})
 
 
 def _idle(options: Options, optimise: Optimise | None) -> list[str]:
@@ -100,19 +98,11 @@ def _idle(options: Options, optimise: Optimise | None) -> list[str]:
 def _figure_faults(study: Study) -> Iterator[Fault]:
     if not study.figures:
         return
-    from infercost.plots.base import figures
+    from infercost.plots.base import choice_faults
 
-    known = figures()
     for number, choice in enumerate(study.figures):
-        if choice.name not in known:
-            fault = f"no figure is named '{choice.name}'"
-            yield f"figures.{number}.name", fault, nearest(choice.name, known)
-            continue
-        taken = {key for key in inspect.signature(known[choice.name]).parameters if key != "data"}
-        for option in choice.options:
-            if option not in taken | {"where"}:
-                fault = f"{choice.name} takes no option '{option}'"
-                yield f"figures.{number}.options", fault, nearest(option, taken | {"where"})
+        for below, fault, remedy in choice_faults(choice.name, choice.options):
+            yield f"figures.{number}.{below}", fault, remedy
 
 
 def _one_point(part: Plain) -> pa.Table:

@@ -34,7 +34,7 @@ from infercost.registry import metrics
 from infercost.specs.break_even import BreakEven
 from infercost.specs.case import GROUPS
 from infercost.specs.draws import Draws
-from infercost.specs.study import OTHER_POINTS, Fleets, Measurements, Replays, Study
+from infercost.specs.study import OTHER_POINTS, Fleets, Measurements, Replays, Study, by_path
 from infercost.uncertainty.draws import described, draws_of, full_path
 from infercost.uncertainty.samples import check
 from infercost.versions.landing import land_text
@@ -155,13 +155,11 @@ def _keep_faults(study: Study) -> Iterator[tuple[str, str, str]]:
 
 def _searched_faults(study: Study) -> Iterator[tuple[str, str, str]]:
     """What is searched over and asked for: the search would replace what was asked."""
-    over = {} if study.optimise is None else study.optimise.over
     asked = {*study.axes, *(() if study.sample is None else study.sample.over)}
-    for name, values in over.items():
-        for path in values if isinstance(values, dict) else (name,):
-            if path in asked:
-                fault = "is an axis of the study too"
-                yield f"optimise.over.{path}", fault, "Take one of them out"
+    for path in () if study.optimise is None else by_path(study.optimise.over):
+        if path in asked:
+            fault = "is an axis of the study too"
+            yield f"optimise.over.{path}", fault, "Take one of them out"
 
 
 def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...] = ()) -> StudyPlan:
@@ -188,7 +186,7 @@ def plan_study(name: str, overrides: tuple[str, ...] = (), dirs: tuple[str, ...]
             raise SpecError(f"override '{text}'", "", fault, "Change the study's file")
     question = _with_ties(study, _with_axes(study, fixed))
     if study.optimise is not None:
-        refuse_chosen(question, study.optimise.over, f"study '{name}'", study.sample)
+        refuse_chosen(question, study.optimise.over, f"study '{name}'")
     options = Options(question)
     for composed in options.cases():  # every combination is typed and checked before any job starts
         assert composed.case is not None

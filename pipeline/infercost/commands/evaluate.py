@@ -38,8 +38,9 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write all columns to a file, or print the main ones."""
+    from infercost.compose import Options
     from infercost.effects import idle
-    from infercost.evaluation import evaluate_arrow
+    from infercost.evaluation import table_of
     from infercost.options.question import ask
 
     out: Path | None = arguments.out
@@ -49,8 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if out is not None and not out.absolute().parent.is_dir():
         raise SpecError(f"--out {out}", "", "its folder is not there", "Make it first")
-    table = evaluate_arrow(arguments.overrides, tuple(arguments.config_dir))
-    print_notes(idle(ask(arguments.overrides, tuple(arguments.config_dir))))
+    options = Options(ask(arguments.overrides, tuple(arguments.config_dir)))
+    table = table_of(options)
+    print_notes(idle(options.question, options))
     if out is None and arguments.json:
         print_json(_records(table.to_pandas()))
     elif out is None and "draw" in table.column_names:

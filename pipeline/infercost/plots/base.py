@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -78,20 +78,27 @@ def figures() -> dict[str, Draw]:
     return dict(sorted(_FIGURES.items()))
 
 
-def check(name: str, data: FigureData) -> None:
-    """Raise `SpecError` where there is no such figure, or its options are not those it takes."""
+def choice_faults(name: str, options: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with a chosen figure: at its `name` or `options`, the fault and the remedy."""
     known = figures()
     if name not in known:
-        raise data.fault("", f"no figure is named '{name}'", nearest(name, known))
-    taken = dict(inspect.signature(known[name]).parameters)
+        yield "name", f"no figure is named '{name}'", nearest(name, known)
+        return
+    given, taken = set(options), dict(inspect.signature(known[name]).parameters)
     taken.pop("data")
-    for option in data.options:
+    for option in options:
         if option not in taken and option != "where":
-            fault = f"the figure takes no option '{option}'"
-            raise data.fault(name, fault, nearest(option, [*taken, "where"]))
+            remedy = nearest(option, [*taken, "where"])
+            yield "options", f"{name} takes no option '{option}'", remedy
     for option, parameter in taken.items():
-        if parameter.default is parameter.empty and option not in data.options:
-            raise data.fault(name, f"option '{option}' is missing", f"Add '{option}:'")
+        if parameter.default is parameter.empty and option not in given:
+            yield "options", f"option '{option}' is missing", f"Add '{option}:'"
+
+
+def check(name: str, data: FigureData) -> None:
+    """Raise `SpecError` where there is no such figure, or its options are not those it takes."""
+    for below, fault, remedy in choice_faults(name, data.options):
+        raise data.fault("" if below == "name" else name, fault, remedy)
 
 
 def draw(name: str, data: FigureData) -> Figure:

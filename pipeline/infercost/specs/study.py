@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -24,6 +25,15 @@ OTHER_POINTS = ("measurements", "fleet", "replays")
 """Keys of a study whose points are no search over axes; one of them at most."""
 OWN_TABLES = ("rows", "operators", "sensitivity")
 """Tables made without asking: rows, operators of best points, indices of uncertain inputs."""
+
+
+def by_path(over: Mapping[str, Any]) -> dict[str, Any]:
+    """What is searched over by path, those that vary together too."""
+    return {
+        path: given
+        for name, values in over.items()
+        for path, given in (values if isinstance(values, Mapping) else {name: values}).items()
+    }
 
 
 class Optimise(Spec):
