@@ -37,6 +37,11 @@ def as_array(value: Any, dtype: Any = None) -> Any:
     return np.asarray(value, dtype=dtype)
 
 
+def number(value: Any) -> float:
+    """The one number of a point, or the first of an array."""
+    return float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
+
+
 def surely(condition: Any) -> bool:
     """Whether a condition holds everywhere; of what may be computed later, if that is known now."""
     known = not isinstance(condition, Deferred) or condition.value is not None

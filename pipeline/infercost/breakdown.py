@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from infercost.arrays import Array
+from infercost.arrays import Array, number
 from infercost.cost import Evaluation
 from infercost.network.messages import Message
 from infercost.operators.base import Block, Layout, Operator, Pass
@@ -70,9 +70,6 @@ def tier_rows(point: Evaluation) -> list[Row]:
     if placed is None:
         return []
 
-    def number(value: Array) -> float:
-        return float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
-
     waits = number(point.step_time - point.decode_at_full_rate.time.total)
     rows: list[Row] = []
     for i, (tier, use) in enumerate(zip(placed.tiers, point.decode.tiers, strict=True)):
@@ -109,32 +106,32 @@ def _phase(
     layout: Layout | None = None,
     prefix: str = "",
 ) -> list[Row]:
-    def number(value: Array, count: Array) -> float:
+    def median(value: Array, count: Array) -> float:
         scaled = np.asarray(value) * np.asarray(count) * passes
-        return float(np.asarray(point.lengths.quantile(scaled, 0.5)).reshape(-1)[0])
+        return number(point.lengths.quantile(scaled, 0.5))
 
     rows: list[Row] = []
     layout = layout or point.layout
     for block in blocks(layout, step):
         block = replace(block, name=prefix + block.name)
         for operator in block.operators:
-            rows.append(_operator_row(point, phase, step, block, operator, number))
+            rows.append(_operator_row(point, phase, step, block, operator, median))
         for message in block.messages:
-            rows.append(_message_row(layout, phase, block, message, number))
+            rows.append(_message_row(layout, phase, block, message, median))
     return [row for row in rows if row["time_s"] > 0]
 
 
 def _operator_row(
-    point: Evaluation, phase: str, step: Pass, block: Block, operator: Operator, number: Any
+    point: Evaluation, phase: str, step: Pass, block: Block, operator: Operator, median: Any
 ) -> Row:
     calibration, decode = point.layout.calibration, step.decode
     bandwidth = point.case.hardware.tier.bandwidth
     routes = point.routes if decode else point.prefill_routes
     time = operator_time(calibration, operator, bandwidth, decode, routes)
-    moved = {f"{s}_b": number(b, operator.count) for s, b in operator.traffic.items()}
-    terms = {r: number(t, operator.count) for r, t in time.terms.items()}
-    launch = number(launch_overhead(calibration, operator, bandwidth, decode), operator.count)
-    flops = number(operator.flops, operator.count)
+    moved = {f"{s}_b": median(b, operator.count) for s, b in operator.traffic.items()}
+    terms = {r: median(t, operator.count) for r, t in time.terms.items()}
+    launch = median(launch_overhead(calibration, operator, bandwidth, decode), operator.count)
+    flops = median(operator.flops, operator.count)
     total = sum(moved.values())
     return {
         "phase": phase,
@@ -149,13 +146,13 @@ def _operator_row(
         "time_s": sum(terms.values()) + launch,
         "overhead_s": launch,
         "bound": max({**terms, "overhead": launch}.items(), key=lambda item: item[1])[0],
-        "peak_per_s": float(np.asarray(operator.peak).reshape(-1)[0]),
+        "peak_per_s": number(operator.peak),
     }
 
 
-def _message_row(layout: Layout, phase: str, block: Block, message: Message, number: Any) -> Row:
+def _message_row(layout: Layout, phase: str, block: Block, message: Message, median: Any) -> Row:
     calibration = layout.calibration
-    terms = {r: number(t, message.count) for r, t in message_terms(calibration, message).items()}
+    terms = {r: median(t, message.count) for r, t in message_terms(calibration, message).items()}
     return {
         "phase": phase,
         "block": block.name,
@@ -164,7 +161,7 @@ def _message_row(layout: Layout, phase: str, block: Block, message: Message, num
         "weights_b": 0.0,
         "kv_b": 0.0,
         "activations_b": 0.0,
-        "sent_b": number(message.sent, message.count),
+        "sent_b": median(message.sent, message.count),
         "intensity": 0.0,
         "time_s": sum(terms.values()),
         "overhead_s": 0.0,

@@ -17,7 +17,7 @@ from infercost.grid import Grid, GridAxis, replaced
 from infercost.options.places import COMBINING
 from infercost.options.question import Axis, ask
 from infercost.table import Columns, columns, to_arrow
-from infercost.tape import sliced as taped
+from infercost.tape import sliced
 from infercost.tape.sliced import Sliced, tape_over, worth_a_tape
 from infercost.uncertainty.draws import described, draw_axis
 from infercost.units import is_number
@@ -84,7 +84,7 @@ def evaluated_blocks(
     """As `evaluated`, block by block: every metric, or `only` some, with the same bits."""
     keep_memory()
     requests = has_requests(composed.case.workload)
-    for whole in grid.blocks(taped.WHOLE):
+    for whole in grid.blocks(sliced.WHOLE):
         if worth_a_tape(whole.shape, requests):
             yield from _on_tape(composed, whole, only)
         else:
@@ -96,7 +96,7 @@ def _on_tape(composed: ComposedCase, grid: Grid, only: tuple[str, ...]) -> Itera
     point = Evaluation(grid.bind(composed.case, tape))
     told = columns(point, grid, composed.options, composed.labels, only=only)
     arrays = Sliced(tape, {"limit": told.limit, "bound": told.bound} | _named(told))
-    for block in cuts(grid.shape, taped.TAPE_BLOCK):
+    for block in cuts(grid.shape, sliced.TAPE_BLOCK):
         values = arrays.over(block)
         yield replace(
             told,

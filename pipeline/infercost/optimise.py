@@ -21,7 +21,7 @@ from infercost.grid import Grid, GridAxis
 from infercost.operators.base import Layout
 from infercost.placement import LIMITS, is_whole, reaches
 from infercost.registry import metrics
-from infercost.tape import sliced as taped
+from infercost.tape import sliced
 from infercost.tape.deferred import Tape
 from infercost.tape.sliced import Sliced, tape_over, worth_a_tape
 from infercost.workloads.lengths import has_requests
@@ -107,7 +107,7 @@ def joint_axis(
 def search(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> Iterator[Chosen]:
     """The points to keep, block by block of the outer axes."""
     choices, grid = Grid(how.inner).size, Grid((*outer, *how.inner))
-    for whole in grid.blocks(max(taped.WHOLE, choices)):
+    for whole in grid.blocks(max(sliced.WHOLE, choices)):
         kept: list[_Kept] = []
         first = start = 0
         for scores in _scored(composed, whole, choices, how):
@@ -123,7 +123,7 @@ def least(composed: ComposedCase, outer: tuple[GridAxis, ...], how: Search) -> F
     choices, grid = Grid(how.inner).size, Grid((*outer, *how.inner))
     found = [
         np.where(scores.limit == 0, scores.objectives[0], np.inf).min(axis=1)
-        for whole in grid.blocks(max(taped.WHOLE, choices))
+        for whole in grid.blocks(max(sliced.WHOLE, choices))
         for scores in _scored(composed, whole, choices, how)
     ]
     return np.concatenate(found)
@@ -179,7 +179,7 @@ def _scored(composed: ComposedCase, whole: Grid, choices: int, how: Search) -> I
         return
     tape = tape_over(whole.shape)
     arrays = Sliced(tape, _looked_at(composed, whole, how, tape))
-    for cut in cuts(whole.shape, max(taped.TAPE_BLOCK, choices)):
+    for cut in cuts(whole.shape, max(sliced.TAPE_BLOCK, choices)):
         yield _scores(whole.cut(cut), arrays.over(cut), choices)
 
 

@@ -20,7 +20,7 @@ def mitigation_rows(point: Evaluation) -> list[dict[str, Any]]:
     Changes are ratios minus one; a mitigation that does not stand alone, since another makes room
     for it, has none.
     """
-    import numpy as np
+    from infercost.arrays import number
 
     base = point.case.unmitigated
     if base is None:
@@ -28,11 +28,11 @@ def mitigation_rows(point: Evaluation) -> list[dict[str, Any]]:
     plain = _values(base)
     rows = []
     for name, mitigation in point.case.mitigation.items():
-        loss = float(np.asarray(mitigation.lost()).reshape(-1)[0])
+        loss = number(mitigation.lost())
         alone = _values(base.model_copy(update={"mitigation": {name: mitigation}}))
         measure = mitigation.quality.measure
         rows.append(_row(name, mitigation.name, alone, plain, loss, measure))
-    loss = float(np.asarray(point.case.mechanisms.quality_loss).reshape(-1)[0])
+    loss = number(point.case.mechanisms.quality_loss)
     rows.append(_row("all", "together", _values(point.case), plain, loss, "losses summed"))
     return rows
 
@@ -52,13 +52,14 @@ def _values(case: Any) -> list[float]:
     """The compared columns of a case; not a number where it cannot be."""
     import numpy as np
 
+    from infercost.arrays import number
     from infercost.cost import Evaluation
     from infercost.registry import metrics
 
     point = Evaluation(case)
     if np.any(np.asarray(point.broken) > 0):
         return [float("nan")] * len(COMPARED)
-    return [float(np.asarray(metrics()[name].evaluate(point)).reshape(-1)[0]) for name in COMPARED]
+    return [number(metrics()[name].evaluate(point)) for name in COMPARED]
 
 
 def print_mitigations(rows: list[dict[str, Any]]) -> None:

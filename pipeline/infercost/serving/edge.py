@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from infercost.arrays import FloatArray
+from infercost.arrays import FloatArray, number
 from infercost.cost import Evaluation
 from infercost.serving import summary
 from infercost.serving.closed import prompt_times
@@ -144,7 +144,7 @@ class EdgeAndCloud:
 
     def _rate(self) -> float:
         """USD per second of use of the machine, bought and idle the rest of its time."""
-        return float(np.asarray(Evaluation(self.case).device_rate, dtype=float).reshape(-1)[0])
+        return number(Evaluation(self.case).device_rate)
 
 
 def edge_of(cloud: Service, case: Case, serving: Serving, requests: Arrivals) -> EdgeAndCloud:

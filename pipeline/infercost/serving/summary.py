@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from infercost.arrays import FloatArray
+from infercost.arrays import FloatArray, number
 from infercost.cost import Evaluation
 from infercost.serving.replay import Outcome
 from infercost.serving.requests import IntArray
@@ -139,11 +139,7 @@ def costs(case: Case, devices: float, outcome: Outcome, horizon: float) -> tuple
     static = (hardware.idle_power + hardware.host_power) * devices * horizon
     joules = (outcome.totals["energy_j"] + static) * economics.pue
     provision = point.provision
-    rate = _number(point.device_rate)
+    rate = number(point.device_rate)
     electricity = getattr(economics, "electricity_price", 0.0)
-    usd = rate * devices * _number(provision) * horizon + joules * electricity
-    return _number(joules), _number(usd)
-
-
-def _number(value: object) -> float:
-    return float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
+    usd = rate * devices * number(provision) * horizon + joules * electricity
+    return number(joules), number(usd)

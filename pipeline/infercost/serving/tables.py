@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from infercost.arrays import Array, FloatArray
+from infercost.arrays import Array, FloatArray, number
 from infercost.cost import Evaluation
 from infercost.errors import SpecError
 from infercost.operators.base import Pass
@@ -202,8 +202,8 @@ def kv_room(case: Case, serving: Serving, context: float) -> tuple[int, float]:
     point = Evaluation(one)
     memory, layout = point.memory, point.layout
     held: Any = cache_bytes(layout, lambda cache: np.minimum(context, cache.window) / cache.ways)
-    per_token = _number(held) / context
-    free = _number(memory.room - memory.weights - memory.activations)
+    per_token = number(held) / context
+    free = number(memory.room - memory.weights - memory.activations)
     if per_token <= 0:
         raise SpecError(f"model '{case.model.name}'", "", "keeps no cache to be replayed")
     blocks = int(free / plan.pp / (per_token * serving.kv_block))
@@ -211,7 +211,3 @@ def kv_room(case: Case, serving: Serving, context: float) -> tuple[int, float]:
         fault = f"leaves {free / 1e9:.1f} GB per device for caches beside the weights"
         raise SpecError(f"plan '{plan.name}'", "plan.tp", fault, "Take more devices, or formats")
     return blocks, per_token * plan.tp * plan.pp
-
-
-def _number(value: Any) -> float:
-    return float(np.asarray(value, dtype=np.float64).reshape(-1)[0])

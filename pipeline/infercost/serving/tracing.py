@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from infercost.arrays import number
 from infercost.cost import Evaluation
 from infercost.equations import availability, energy, money
 from infercost.errors import SpecError, closest
@@ -24,7 +25,7 @@ from infercost.serving.requests import Arrivals
 from infercost.serving.service import Service
 from infercost.serving.study import MEANINGS, unit_of
 from infercost.specs.economics import Ownership
-from infercost.tracing.nodes import Node, formula_of, number, total
+from infercost.tracing.nodes import Node, formula_of, total
 from infercost.tracing.trees import Tracer
 
 UNITS = ("USD", "J", "kgCO2e")

@@ -7,8 +7,7 @@ the design's tier map (`infercost.tiers.wear`), tokens those that the replay cou
 
 from __future__ import annotations
 
-import numpy as np
-
+from infercost.arrays import number
 from infercost.cost import Evaluation
 from infercost.equations import endurance
 from infercost.specs.case import Case
@@ -31,20 +30,16 @@ def memory_life(
         return float("inf")
     prefill = written_by_prefill(point, point.prefill).per_tier
     both = written_by_decode(point, point.decode).per_tier
-    inputs = _number(point.inputs_per_output)
+    inputs = number(point.inputs_per_output)
     lives = []
     for i, tier in enumerate(point.placed.tiers):
         cycles = tier.memory.endurance
-        by_prefill = _number(prefill[i])
-        written = (_number(both[i]) - by_prefill) * decoded
+        by_prefill = number(prefill[i])
+        written = (number(both[i]) - by_prefill) * decoded
         written += by_prefill / max(inputs, 1e-300) * prompts
         if cycles is not None and written > 0:
             amplification = tier.memory.write_amplification
             bears = endurance.lifetime_writes(tier.capacity, cycles, amplification)
             rate = written / (devices * horizon)
-            lives.append(_number(endurance.life(bears, rate)))
+            lives.append(number(endurance.life(bears, rate)))
     return min(lives, default=float("inf"))
-
-
-def _number(value: object) -> float:
-    return float(np.asarray(value, dtype=np.float64).reshape(-1)[0])

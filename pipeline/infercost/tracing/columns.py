@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from infercost.arrays import number
 from infercost.equations import money, retrieval
 from infercost.equations.energy import movement_energy
 from infercost.equations.roofline import transfer_time
 from infercost.metrics.power import link_energy
 from infercost.registry import metrics
 from infercost.specs.economics import Ownership
-from infercost.tracing.nodes import Node, formula_of, number, total
+from infercost.tracing.nodes import Node, formula_of, total
 
 if TYPE_CHECKING:
     from infercost.tracing.trees import Phases, Tracer

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from infercost.arrays import Array
-
 TOLERANCE = 1e-9
 
 
@@ -44,11 +42,6 @@ class Node:
         if not np.isclose(made, self.value, rtol=TOLERANCE, atol=0.0, equal_nan=True):
             found.append(f"{self.name}: {self.value} is not {made}, the {self.how} of its terms")
         return found
-
-
-def number(value: Array) -> float:
-    """The one number of a point."""
-    return float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
 
 
 def formula_of(equation: Callable[..., Any]) -> str:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from infercost.arrays import number
 from infercost.bill import bill_terms, carbon_terms
 from infercost.compose import ComposedCase
 from infercost.cost import Evaluation
@@ -26,7 +27,7 @@ from infercost.paths import shown
 from infercost.specs.economics import Ownership
 from infercost.terms import Terms
 from infercost.tracing.columns import columns
-from infercost.tracing.nodes import TOLERANCE, Node, formula_of, number, total
+from infercost.tracing.nodes import TOLERANCE, Node, formula_of, total
 
 Phases = dict[str, PerToken]
 """What one output token takes, by name of the phase."""
