@@ -41,6 +41,7 @@ DOSED = {
     "speculation-eagle": "3",
     "speculation-eagle-tree": "3",
     "speculation-heads": "5",
+    "speculation-layers": "6",
     "speculation-lookup": "3",
     "speculation-model": "3",
     "speculation-model-qwen": "3",

@@ -9,53 +9,30 @@ attention alone. Nothing is fitted to any of them. Speculative decoding has a ta
 
 from __future__ import annotations
 
-import csv
-
 import pytest
 import yaml
 
-from infercost.cost import Evaluation
-from infercost.paths import CONF, ROOT
-from probes import number, point
+from infercost.paths import CONF
+from speed_ups import SOFTWARE, Row, of_software
 
-with (ROOT / "data" / "reference" / "software_speed_ups.csv").open() as file:
-    ROWS = list(csv.DictReader(file))
-STATED = [row for row in ROWS if not row["open"]]
-
-
-def taken(evaluation: Evaluation, what: str) -> float:
-    """Time of a step, or of what it reads of the cache."""
-    assert number(evaluation.broken) == 0
-    return number(evaluation.step_time if what == "step" else evaluation.decode.time["kv"])
-
-
-def predicted(row: dict[str, str]) -> float:
-    """Time without the mitigation over that with it."""
-    base, software = (
-        tuple(override.replace("GB/s", " GB/s") for override in row[key].split())
-        for key in ("base", "mitigation")
-    )
-    changed = {override.split("=")[0] for override in software}
-    kept = tuple(override for override in base if override.split("=")[0] not in changed)
-    alone = point("plan=base", *base)
-    return taken(alone, row["of"]) / taken(point("plan=base", *kept, *software), row["of"])
+STATED = [row for row in SOFTWARE if not row["open"]]
 
 
 @pytest.mark.parametrize("row", STATED, ids=lambda row: row["id"])
-def test_a_stated_speed_up_is_met_within_15_percent_or_said_why_not(row: dict[str, str]) -> None:
-    error = predicted(row) / float(row["measured"]) - 1
+def test_a_stated_speed_up_is_met_within_15_percent_or_said_why_not(row: Row) -> None:
+    error = of_software(row) / float(row["measured"]) - 1
     assert (abs(error) < 0.15) == (row["missed"] == ""), f"{error:.0%}"
 
 
 def test_what_is_open_is_said() -> None:
-    assert (len(STATED), len(ROWS) - len(STATED)) == (15, 37)
+    assert (len(STATED), len(SOFTWARE) - len(STATED)) == (15, 37)
     assert sum(row["missed"] == "" for row in STATED) == 13
-    assert all(row["base"] == row["missed"] == "" for row in ROWS if row["open"])
+    assert all(row["base"] == row["missed"] == "" for row in SOFTWARE if row["open"])
 
 
 def test_sources_are_known() -> None:
     keys = set(yaml.safe_load((CONF / "sources.yaml").read_text()))
-    assert {row["source"].partition(",")[0] for row in ROWS} <= keys
+    assert {row["source"].partition(",")[0] for row in SOFTWARE} <= keys
 
 
 def test_times_that_were_printed_give_the_ratio() -> None:

@@ -80,7 +80,10 @@ class Evaluation:
     def memory(self) -> Footprint:
         """Bytes that must fit on the busiest device."""
         own = self.local.memory(footprint(self.layout, self.lengths))
-        return own if self.drafter is None else own.beside(footprint(self.drafter, self.lengths))
+        drafting = self.case.mechanisms.drafting
+        if self.drafter is None or (drafting is not None and drafting.within):
+            return own
+        return own.beside(footprint(self.drafter, self.lengths))
 
     @cached_property
     def broken(self) -> Count:
@@ -226,7 +229,7 @@ class Evaluation:
         own = pass_cost(self.layout, self.prefill_pass, routes, stack)
         own = self.local.prefill(own, self.prefilled, self._prompt_chunks, routes)
         drafting = self.case.mechanisms.drafting
-        if self.drafter is None or (drafting is not None and drafting.at_once):
+        if self.drafter is None or drafting is None or not drafting.reads_prompts:
             return own
         step = prefill_pass(self.drafter, self.lengths, self.prefilled, self._prompt_chunks)
         return drafts.together(own, pass_cost(self.drafter, step, self.prefill_routes), 1.0)

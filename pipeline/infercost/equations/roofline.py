@@ -130,8 +130,11 @@ def exposed_launches(layers: Count, launch: Seconds, busy: Seconds) -> Seconds:
     `launch` (t) is the host's time for a layer, `busy` what devices need for the pass. The host
     runs ahead while they work, so that only what exceeds their work shows. Leaves out that it
     starts afresh with each pass, and that layers differ. Any layers, launches and work broadcast.
+    A draft is one such layer: between two of them the host sets up positions, slots of the cache
+    and tables of attention by operations of its own, outside any graph.
 
-    Source: pytorch-blog-gpt-fast, a decode step of 7 billion parameters in eager mode.
+    Source: pytorch-blog-gpt-fast, a decode step of 7 billion parameters in eager mode; of drafts
+    vllm-pr-20078, whose profile shows devices idle behind launches.
     """
     return np.maximum(layers * launch - busy, 0.0)
 

@@ -1,4 +1,4 @@
-"""Speculative decoding: a draft model, a head, the model's own prediction modules, or a look-up."""
+"""Speculative decoding: a draft model, a head, the model's own modules or layers, or a look-up."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ class Speculation(BaseMitigation):
 
     A `model` drafts token by token; a `head` is one layer of the model's own width on its last
     hidden state; `heads` draft all at once from it, each a square layer and a table; `mtp` runs the
-    module that the model was published with; `lookup` finds drafts in the text. Output keeps the
-    model's own distribution, so that quality does not change.
+    module that the model was published with; `layers` are the model's own first ones, under its own
+    table; `lookup` finds drafts in the text. Output keeps the model's own distribution, so that
+    quality does not change.
     """
 
     SWITCHES: ClassVar = {"drafted": (0.0,)}
 
     kind: Literal["speculation"]
-    method: Literal["model", "head", "heads", "mtp", "lookup"]
+    method: Literal["model", "head", "heads", "mtp", "layers", "lookup"]
     drafted: CountOrZeroField
     acceptance: FractionField
     """Probability that the first draft is accepted."""
@@ -47,6 +48,8 @@ class Speculation(BaseMitigation):
     """Drafted tokens of a tree, of which `drafted` are its depth; 0: a chain."""
     model: Model | None = None
     """The draft model."""
+    exit_at: FractionField | None = None
+    """Share of the model's layers that draft."""
     vocab: CountField | None = None
     """Entries of a head's own table of outputs; none stated: the model's."""
     joined: CountOrZeroField = 2
@@ -57,6 +60,8 @@ class Speculation(BaseMitigation):
     overhead_per_sequence: LatencyField = 0.0
     """The same for each sequence of a step: a host that settles its tokens one request after the
     other, while the device waits for what to draft next."""
+    draft_launch: LatencyField = 0.0
+    """Time in which the host launches one draft: the device waits for what exceeds its own work."""
 
     def applied(self, case: Case) -> Case:
         """The case with drafting; what a pass settles is expected from acceptance."""
@@ -83,7 +88,9 @@ class Speculation(BaseMitigation):
             self._drafter(case),
             self.overhead,
             self.overhead_per_sequence,
+            self.draft_launch,
             at_once=self.method == "heads",
+            within=self.method == "layers",
         )
         mechanisms = replace(case.mechanisms, drafting=drafting)
         return case.model_copy(update={"mechanisms": mechanisms})
@@ -99,6 +106,8 @@ class Speculation(BaseMitigation):
                 fault = f"'{self.model.name}' has another vocabulary"
                 raise self.refused(case, fault, "Mount a draft model of the same family")
             return self.model
+        if self.method == "layers":
+            return self._first_layers(case)
         own = self.joined * target.d_model**2
         vocab = target.vocab if self.vocab is None else self.vocab
         if self.method == "heads":
@@ -119,6 +128,23 @@ class Speculation(BaseMitigation):
             raise self.refused(case, fault, "Take speculation-model or speculation-lookup")
         block = DenseFeedForward(kind="dense", d_ff=_dense_width(target), gated=True)
         return _alone(target, mixer, block, own, vocab)
+
+    def _first_layers(self, case: Case) -> Model:
+        """The first layers under the model's own table: a share of each kind of them.
+
+        Verification runs through all layers again; reusing what drafts left of the first ones
+        would save arithmetic, and no reading of weights.
+        """
+        share = self.exit_at
+        if share is None:
+            raise self.refused(case, "no layer to draft at is named", "Set 'exit_at'")
+        target = case.model
+        layers = {
+            name: group.model_copy(update={"count": group.count * share})
+            for name, group in target.layers.items()
+        }
+        update = {"layers": layers, "encoders": {}, "multi_token_prediction": None}
+        return target.model_copy(update=update)
 
 
 def _alone(target: Model, mixer: Mixer, ffn: FeedForward, own: Count, vocab: Count) -> Model:

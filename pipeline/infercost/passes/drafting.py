@@ -75,9 +75,13 @@ def with_drafts(
 ) -> PassCost:
     """A whole step: the drafts one after another, then the pass that verifies them, then the host.
 
-    A step without drafts (`drafted` 0 on an axis) needs none of the host's time.
+    A draft waits for the host that launches it where that takes longer than the devices need. A
+    step without drafts (`drafted` 0 on an axis) needs none of the host's time.
     """
-    whole = verify if draft is None else together(verify, draft, drafting.passes)
+    whole = verify
+    if draft is not None:
+        waiting = roofline.exposed_launches(1.0, drafting.draft_launch, draft.time.total)
+        whole = together(verify, draft.longer(Terms(overhead=waiting)), drafting.passes)
     drafts: Array = as_array(as_array(drafting.drafted) > 0, dtype=np.float64)
     extra: Array = drafts * (drafting.overhead + sequences * drafting.overhead_per_sequence)
     return whole.longer(Terms(overhead=extra))

@@ -28,13 +28,22 @@ class Drafting:
     """Time of a step that drafting takes beside passes: look-up, sampling."""
     overhead_per_sequence: Seconds = 0.0
     """The same for each sequence of a step."""
+    draft_launch: Seconds = 0.0
+    """Time in which the host launches one pass of the drafter."""
     at_once: bool = False
     """Whether all are drafted in one pass from one hidden state, which has no past to keep."""
+    within: bool = False
+    """Whether the drafter is the model's own first layers, whose weights and caches are there."""
 
     @property
     def passes(self) -> Count:
         """Passes of the drafter in a step."""
         return np.minimum(self.drafted, 1.0) if self.at_once else self.drafted
+
+    @property
+    def reads_prompts(self) -> bool:
+        """Whether the drafter has to take prompts in beside the model."""
+        return self.drafter is not None and not self.at_once and not self.within
 
 
 @dataclass(frozen=True)
