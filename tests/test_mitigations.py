@@ -66,8 +66,8 @@ NEUTRAL = {
 SWITCHED = {
     "distillation": ["active=false"],
     "distillation-7b": ["active=false"],
-    "fp8": ["weights=native", "experts=native", "activations=native"],
-    "nvfp4": ["weights=native", "experts=native", "activations=native"],
+    "fp8": ["weights=native", "experts=native", "dispatch=native"],
+    "nvfp4": ["weights=native", "experts=native", "dispatch=native"],
     "kv2": ["kv=native"],
     "kv4": ["kv=native"],
     "kv8": ["kv=native"],
@@ -253,6 +253,32 @@ def test_a_head_that_stays_wide_is_multiplied_wide(name: str, peak: str) -> None
     assert number(head.conversion) == 0
 
 
+@pytest.mark.parametrize("name", ["fp8", "nvfp4"])
+def test_sums_over_devices_stay_in_16_bits(name: str) -> None:
+    """A row of 8192 x 2 B is added up over 8 devices: 7 x 16384 B in one step, twice a layer.
+
+    Tokens on their way to experts are narrow: 4096 x 1 B of fp8, 4096 x 0.5625 B of nvfp4, for
+    each of 2 experts, half of them on the other of two devices; results come back in 16 bits.
+    """
+    dense = point(*TARGET[:1], "hardware=b200-sxm", "plan.tp=8", f"+mitigation={name}", "batch=1")
+    (sum_,) = (m for b in dense.decode_blocks for m in b.messages if m.name == "all-reduce")
+    width = number(dense.case.model.d_model)
+    assert number(sum_.sent) == 7 * width * 2
+    experts = point(
+        "model=mixtral-8x7b",
+        "hardware=b200-sxm",
+        "plan.tp=1",
+        "plan.dp=2",
+        "plan.ep=2",
+        f"+mitigation={name}",
+        "batch=2",
+    )
+    (block,) = (b for b in experts.decode_blocks if b.name == "all")
+    sent = {m.name: number(m.sent) for m in block.messages if number(m.sent) > 0}
+    each = {"fp8": 1.0, "nvfp4": 0.5625}[name]
+    assert sent == {"dispatch": 4096 * each * 2 / 2, "combine": 4096 * 2 * 2 / 2}
+
+
 def test_tables_stay_as_wide_as_the_first_of_two_formats_found_them() -> None:
     both = point(*TARGET, "+mitigation=[fp8,w4]")
     assert both.case.mechanisms.tables == "bf16"
@@ -260,7 +286,7 @@ def test_tables_stay_as_wide_as_the_first_of_two_formats_found_them() -> None:
 
 @pytest.mark.parametrize("pair", ["w8,w4", "kv8,kv4", "kv4,kv2"])
 def test_a_format_that_another_replaces_whole_is_refused(pair: str) -> None:
-    """Of `fp8,w4` activations and products stay (W4A8)."""
+    """Of `fp8,w4` inputs and products stay (W4A8)."""
     with pytest.raises(SpecError, match="nothing is left of an earlier one"):
         point(*TARGET, f"+mitigation=[{pair}]")
 

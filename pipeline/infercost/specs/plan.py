@@ -47,6 +47,8 @@ class PlanFormats(Spec):
     experts: StoredFormat
     kv: StoredFormat
     activations: StoredFormat
+    """The residual stream, and what devices send one another. Narrow `compute` converts inputs of
+    products alone: sums over devices stay as wide as this."""
     compute: ComputeFormat
     dispatch: StoredFormat
     """Activations on their way to the experts; `native` is the activations' own."""
