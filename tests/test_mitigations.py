@@ -17,8 +17,8 @@ from infercost.cost import Evaluation
 from infercost.equations.speculation import expected_tokens, measured_tokens
 from infercost.errors import SpecError
 from infercost.mitigations.apply import mitigated
-from infercost.operators.base import HEAD
-from infercost.operators.stack import blocks, weight_bytes_per_device
+from infercost.operators.base import HEAD, ROUTER, WIDE
+from infercost.operators.stack import blocks, parameters, weight_bytes_per_device
 from infercost.options.question import ask, option_names
 from infercost.options.resolve import content_of
 from infercost.paths import CONF
@@ -277,6 +277,33 @@ def test_sums_over_devices_stay_in_16_bits(name: str) -> None:
     sent = {m.name: number(m.sent) for m in block.messages if number(m.sent) > 0}
     each = {"fp8": 1.0, "nvfp4": 0.5625}[name]
     assert sent == {"dispatch": 4096 * each * 2 / 2, "combine": 4096 * 2 * 2 / 2}
+
+
+def test_checkpoints_in_fp8_keep_embeddings_head_and_routers_in_16_bits() -> None:
+    """DeepSeek-V3: 2 x 129,280 x 7168 entries of tables and 58 x 256 x 7168 of routers have a byte
+
+    more than the others; a step reads the head and all routers. So they stay under `w4`, and go
+    along where the plan says what the weights are in.
+    """
+    base = ("model=deepseek-v3", "plan=base", "workload=snapshot", "calibration=ideal", "batch=1")
+    table, routers = 129280 * 7168, 58 * 256 * 7168
+    own, plain = point(*base), point(*base, "plan.formats.weights=fp8")
+    for at in (own, plain):  # the format that it is published in, chosen or not
+        stored = number(weight_bytes_per_device(at.layout))
+        assert stored == pytest.approx(number(parameters(at.layout)) + 2 * table + routers)
+    entries = {
+        operator.name: number(operator.count) * number(operator.traffic["weights"])
+        for block in own.decode_blocks
+        for operator in block.operators
+        if operator.name in WIDE
+    }
+    assert entries == {HEAD: 2 * table, ROUTER: 2 * routers}
+    narrow = point(*base, "+mitigation=w4")
+    assert narrow.case.mechanisms.tables == "bf16"
+    along = point(*base, "plan.formats.weights=int4", "plan.formats.experts=int4")
+    assert number(weight_bytes_per_device(along.layout)) == pytest.approx(
+        number(parameters(along.layout)) * 4.5 / 8
+    )
 
 
 def test_tables_stay_as_wide_as_the_first_of_two_formats_found_them() -> None:

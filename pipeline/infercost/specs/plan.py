@@ -44,6 +44,8 @@ class PlanFormats(Spec):
     """Number formats per tensor class; `native` is what the model was published in."""
 
     weights: StoredFormat
+    """Another format than the model's own is that of embeddings, head and routers too; mitigations
+    such as `fp8` and `w4` leave those as they were."""
     experts: StoredFormat
     kv: StoredFormat
     activations: StoredFormat
