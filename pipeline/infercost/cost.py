@@ -256,10 +256,7 @@ class Evaluation:
 
     @cached_property
     def prefill_time(self) -> Seconds:
-        """Time of one prefill, by prompt stratum: of a prompt alone, without queueing.
-
-        Where a pool takes a share of the prefills, on either.
-        """
+        """Time of one prefill, by prompt stratum: of a prompt alone, wherever it runs."""
         own, pool = self.local_prefill_time, self.case.mechanisms.pool
         if pool is None or self.pool is None:
             return own
