@@ -110,7 +110,8 @@ class Plan(SourcedSpec):
     prefill_chunk: TokensField
     """Most tokens in one pass of prefill; longer prompts take several, and re-read the weights."""
     phases: Literal["colocated", "disaggregated"]
-    """Whether prefill interrupts decode on the same devices, or runs on a pool of its own."""
+    """Whether prefill interrupts decode on the same devices, or runs on a pool of its own, from
+    which caches come for nothing: `mitigation=disaggregation` and pools of `serving` count that."""
     overlap: FractionField
     """Share of communication that runs behind computation where there is enough of it."""
     admission_sigma: NonNegativeField
