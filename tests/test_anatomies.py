@@ -391,6 +391,27 @@ def test_a_decoder_of_speech_reads_all_positions_each_step() -> None:
     assert number(core.traffic["kv"]) == 2 * 1500 * 2 * 20 * 64 * 2
 
 
+# --- windows side by side
+
+
+@pytest.mark.parametrize(
+    ("context", "seen"),
+    [(5000, 5000), (32768, (8192 + 1) / 2)],  # within the first chunk; anywhere in a later one
+)
+def test_chunked_attention_sees_its_own_chunk_as_far_as_itself(context: int, seen: float) -> None:
+    """Llama 4 Maverick: 24 dense layers see up to 8192 tokens, 8193 / 2 of them in the mean;
+
+    2 x 8 x 128 x 2 B each, one more written, and 4 x 40 x 128 FLOPs.
+    """
+    at = point(
+        "model=llama-4-maverick", "workload=snapshot", f"workload.context={context}", "batch=1"
+    )
+    core = operator(at, "window_dense", "attention core")
+    assert number(core.count) == 24
+    assert number(core.traffic["kv"]) == (seen + 1) * 2 * 8 * 128 * 2
+    assert number(core.flops) == seen * 4 * 40 * 128
+
+
 # --- diffusion of text
 
 
