@@ -580,6 +580,22 @@ def test_early_exit_saves_no_weights_of_large_batches() -> None:
     assert weights[1] >= weights[0] * (1 - 1e-6)
 
 
+@pytest.mark.parametrize("batch", [2, 3, 16])
+def test_tokens_that_left_read_no_cache_of_later_layers(batch: int) -> None:
+    """Half of the tokens read half of the layers: 3/4 of the cache, whatever the batch."""
+    base = ("model=llama-3.1-70b", "plan.tp=8", "workload=snapshot", f"batch={batch}")
+    read = [
+        sum(
+            number(o.count * o.traffic["kv"])
+            for b in at.decode_blocks
+            for o in b.operators
+            if o.name == "attention core"
+        )
+        for at in (point(*base), point(*base, "+mitigation=early-exit"))
+    ]
+    assert read[1] / read[0] == pytest.approx(0.75, rel=1e-12)
+
+
 def test_chunks_beside_decode_steps_save_the_weights_of_these() -> None:
     """One chunk per prompt and 8 x 1/(n - 1) prompts a step: that share of steps rides along."""
     plain, shared = point(*TARGET), point(*TARGET, "+mitigation=chunked-prefill")

@@ -132,9 +132,15 @@ class Cache:
     """Whether bytes are per token of context, up to the window; else per sequence."""
 
     def sequences(self, sequences: Count) -> Count:
-        """Sequences of the group whose cache the busiest device holds; parts of them add up."""
-        shared = sequences / as_array(self.ways)
-        return np.ceil(shared) if self.whole else shared
+        """Sequences of the group whose cache the busiest device holds; parts of them add up.
+
+        One device holds them all, be they expected ones such as those that have not left early.
+        """
+        ways = as_array(self.ways)
+        shared = sequences / ways
+        if not self.whole or not np.any(ways > 1.0):
+            return shared
+        return np.where(ways > 1.0, np.ceil(shared), shared)
 
 
 def fixed_cache(per_sequence: Bytes) -> Cache:
