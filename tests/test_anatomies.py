@@ -358,6 +358,23 @@ def test_no_image_costs_nothing() -> None:
             assert dosed[column] == plain[column], (model, column)
 
 
+def test_tiles_of_an_image_may_see_one_another() -> None:
+    """Llama-3.2-90B, one image of 4 tiles: in each of 40 layers n = 4 x 1601 positions see all of
+
+    them, 4 x 1280 x n^2 FLOPs beside 2 n x (4 x 1280^2 + 2 x 1280 x 5120); then stem and projector.
+    """
+    at = point(
+        "model=llama-3.2-90b-vision",
+        "workload=fixed-lengths",
+        "trend=multimodal",
+        "plan=tensor-parallel-8",
+    )
+    n, (cost,) = 4 * 1601, at.encoders
+    layer = 2 * n * (4 * 1280**2 + 2 * 1280 * 5120) + 4 * 1280 * n**2
+    ends = 2 * n * 3 * 14**2 * 1280 + 2 * n * 6 * 1280 * 8192
+    assert number(cost.flops) == pytest.approx((40 * layer + ends) / 8, rel=1e-12)
+
+
 def test_what_is_attended_across_is_kept_whole() -> None:
     """Llama-3.2-90B, one image of 4 tiles: 20 layers x 4 x 1601 positions x 2 x 8 x 128 x 2 B."""
     frame = first("model=llama-3.2-90b-vision", "workload=snapshot", "trend=multimodal")
@@ -372,6 +389,27 @@ def test_a_decoder_of_speech_reads_all_positions_each_step() -> None:
     core = operator(at, "cross", "cross-attention core")
     assert number(core.count) == 32
     assert number(core.traffic["kv"]) == 2 * 1500 * 2 * 20 * 64 * 2
+
+
+# --- windows side by side
+
+
+@pytest.mark.parametrize(
+    ("context", "seen"),
+    [(5000, 5000), (32768, (8192 + 1) / 2)],  # within the first chunk; anywhere in a later one
+)
+def test_chunked_attention_sees_its_own_chunk_as_far_as_itself(context: int, seen: float) -> None:
+    """Llama 4 Maverick: 24 dense layers see up to 8192 tokens, 8193 / 2 of them in the mean;
+
+    2 x 8 x 128 x 2 B each, one more written, and 4 x 40 x 128 FLOPs.
+    """
+    at = point(
+        "model=llama-4-maverick", "workload=snapshot", f"workload.context={context}", "batch=1"
+    )
+    core = operator(at, "window_dense", "attention core")
+    assert number(core.count) == 24
+    assert number(core.traffic["kv"]) == (seen + 1) * 2 * 8 * 128 * 2
+    assert number(core.flops) == seen * 4 * 40 * 128
 
 
 # --- diffusion of text

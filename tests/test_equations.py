@@ -535,11 +535,25 @@ def test_stages_and_groups_share_a_prefill() -> None:
     assert serving.prefill_occupancy(1.0, 2, 4, 8) == 1 / 64
 
 
-def test_prefill_interrupts_every_user() -> None:
-    """Outputs of 257 tokens, 32 in flight: every step 32 / 256 of a 100 ms prefill runs beside
-    20 ms of decode, hence 32.5 ms; on a pool of its own, 20 ms."""
-    assert serving.interrupted_tpot(0.020, 0.1, 32, 1 / 256, 1) == pytest.approx(0.0325)
-    assert serving.interrupted_tpot(0.020, 0.1, 32, 1 / 256, 0) == 0.020
+def test_prefills_of_others_interrupt_a_user() -> None:
+    """Outputs of 257 tokens, 32 in flight: in 256 steps of 20 ms each of the other 31 is replaced
+
+    once, by a prefill of 100 ms: 20 + 31 / 256 x 100 = 32.109375 ms. On a pool of its own 20 ms.
+    """
+    assert serving.interrupted_tpot(0.020, 0.1, 0.1, 32, 1 / 256, 1, 1) == pytest.approx(
+        0.032109375, rel=1e-12
+    )
+    assert serving.interrupted_tpot(0.020, 0.1, 0.1, 32, 1 / 256, 1, 0) == 0.020
+
+
+def test_a_user_alone_waits_for_nobody() -> None:
+    """One in flight: its own prefill lies before its first token. Two that start from one prefill
+
+    have nobody else either, nor has one of four stages, which a prefill takes a quarter of.
+    """
+    assert serving.interrupted_tpot(0.020, 0.1, 0.1, 1, 1 / 256, 1, 1) == 0.020
+    assert serving.interrupted_tpot(0.020, 0.1, 0.1, 2, 1 / 512, 2, 1) == 0.020
+    assert serving.interrupted_tpot(0.020, 0.025, 0.1, 1, 1 / 256, 1, 1) == 0.020
 
 
 def test_the_first_token_comes_from_prefill() -> None:

@@ -17,8 +17,8 @@ from infercost.cost import Evaluation
 from infercost.equations.speculation import expected_tokens, measured_tokens
 from infercost.errors import SpecError
 from infercost.mitigations.apply import mitigated
-from infercost.operators.base import HEAD
-from infercost.operators.stack import blocks, weight_bytes_per_device
+from infercost.operators.base import HEAD, ROUTER, WIDE
+from infercost.operators.stack import blocks, parameters, weight_bytes_per_device
 from infercost.options.question import ask, option_names
 from infercost.options.resolve import content_of
 from infercost.paths import CONF
@@ -68,8 +68,8 @@ NEUTRAL = {
 SWITCHED = {
     "distillation": ["active=false"],
     "distillation-7b": ["active=false"],
-    "fp8": ["weights=native", "experts=native", "activations=native"],
-    "nvfp4": ["weights=native", "experts=native", "activations=native"],
+    "fp8": ["weights=native", "experts=native", "dispatch=native"],
+    "nvfp4": ["weights=native", "experts=native", "dispatch=native"],
     "kv2": ["kv=native"],
     "kv4": ["kv=native"],
     "kv8": ["kv=native"],
@@ -285,6 +285,59 @@ def test_a_head_that_stays_wide_is_multiplied_wide(name: str, peak: str) -> None
     assert number(head.conversion) == 0
 
 
+@pytest.mark.parametrize("name", ["fp8", "nvfp4"])
+def test_sums_over_devices_stay_in_16_bits(name: str) -> None:
+    """A row of 8192 x 2 B is added up over 8 devices: 7 x 16384 B in one step, twice a layer.
+
+    Tokens on their way to experts are narrow: 4096 x 1 B of fp8, 4096 x 0.5625 B of nvfp4, for
+    each of 2 experts, half of them on the other of two devices; results come back in 16 bits.
+    """
+    dense = point(*TARGET[:1], "hardware=b200-sxm", "plan.tp=8", f"+mitigation={name}", "batch=1")
+    (sum_,) = (m for b in dense.decode_blocks for m in b.messages if m.name == "all-reduce")
+    width = number(dense.case.model.d_model)
+    assert number(sum_.sent) == 7 * width * 2
+    experts = point(
+        "model=mixtral-8x7b",
+        "hardware=b200-sxm",
+        "plan.tp=1",
+        "plan.dp=2",
+        "plan.ep=2",
+        f"+mitigation={name}",
+        "batch=2",
+    )
+    (block,) = (b for b in experts.decode_blocks if b.name == "all")
+    sent = {m.name: number(m.sent) for m in block.messages if number(m.sent) > 0}
+    each = {"fp8": 1.0, "nvfp4": 0.5625}[name]
+    assert sent == {"dispatch": 4096 * each * 2 / 2, "combine": 4096 * 2 * 2 / 2}
+
+
+def test_checkpoints_in_fp8_keep_embeddings_head_and_routers_in_16_bits() -> None:
+    """DeepSeek-V3: 2 x 129,280 x 7168 entries of tables and 58 x 256 x 7168 of routers have a byte
+
+    more than the others; a step reads the head and all routers. So they stay under `w4`, and go
+    along where the plan says what the weights are in.
+    """
+    base = ("model=deepseek-v3", "plan=base", "workload=snapshot", "calibration=ideal", "batch=1")
+    table, routers = 129280 * 7168, 58 * 256 * 7168
+    own, plain = point(*base), point(*base, "plan.formats.weights=fp8")
+    for at in (own, plain):  # the format that it is published in, chosen or not
+        stored = number(weight_bytes_per_device(at.layout))
+        assert stored == pytest.approx(number(parameters(at.layout)) + 2 * table + routers)
+    entries = {
+        operator.name: number(operator.count) * number(operator.traffic["weights"])
+        for block in own.decode_blocks
+        for operator in block.operators
+        if operator.name in WIDE
+    }
+    assert entries == {HEAD: 2 * table, ROUTER: 2 * routers}
+    narrow = point(*base, "+mitigation=w4")
+    assert narrow.case.mechanisms.tables == "bf16"
+    along = point(*base, "plan.formats.weights=int4", "plan.formats.experts=int4")
+    assert number(weight_bytes_per_device(along.layout)) == pytest.approx(
+        number(parameters(along.layout)) * 4.5 / 8
+    )
+
+
 def test_tables_stay_as_wide_as_the_first_of_two_formats_found_them() -> None:
     both = point(*TARGET, "+mitigation=[fp8,w4]")
     assert both.case.mechanisms.tables == "bf16"
@@ -292,7 +345,7 @@ def test_tables_stay_as_wide_as_the_first_of_two_formats_found_them() -> None:
 
 @pytest.mark.parametrize("pair", ["w8,w4", "kv8,kv4", "kv4,kv2"])
 def test_a_format_that_another_replaces_whole_is_refused(pair: str) -> None:
-    """Of `fp8,w4` activations and products stay (W4A8)."""
+    """Of `fp8,w4` inputs and products stay (W4A8)."""
     with pytest.raises(SpecError, match="nothing is left of an earlier one"):
         point(*TARGET, f"+mitigation=[{pair}]")
 
@@ -557,6 +610,22 @@ def test_early_exit_saves_no_weights_of_large_batches() -> None:
         for p in (plain, early)
     ]
     assert weights[1] >= weights[0] * (1 - 1e-6)
+
+
+@pytest.mark.parametrize("batch", [2, 3, 16])
+def test_tokens_that_left_read_no_cache_of_later_layers(batch: int) -> None:
+    """Half of the tokens read half of the layers: 3/4 of the cache, whatever the batch."""
+    base = ("model=llama-3.1-70b", "plan.tp=8", "workload=snapshot", f"batch={batch}")
+    read = [
+        sum(
+            number(o.count * o.traffic["kv"])
+            for b in at.decode_blocks
+            for o in b.operators
+            if o.name == "attention core"
+        )
+        for at in (point(*base), point(*base, "+mitigation=early-exit"))
+    ]
+    assert read[1] / read[0] == pytest.approx(0.75, rel=1e-12)
 
 
 def test_chunks_beside_decode_steps_save_the_weights_of_these() -> None:

@@ -211,6 +211,20 @@ def test_cached_token_by_hand() -> None:
     assert frame["cached_cost_per_minput_usd"][0] == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize(("tp", "pp", "dp"), [(8, 1, 1), (2, 1, 4), (1, 4, 2), (2, 2, 2)])
+def test_a_cached_token_takes_the_links_of_its_group_alone(tp: int, pp: int, dp: int) -> None:
+    """Llama-3.1-70B: 327,680 B a token over the links of tp x pp devices, 50 GB/s each, while
+
+    these wait: as many device-seconds however many they are, and other groups go on.
+    """
+    layout = [f"plan.tp={tp}", f"plan.pp={pp}", f"plan.dp={dp}", "batch=16"]
+    frame = evaluate(
+        ["model=llama-3.1-70b", "calibration=ideal", "economics=rental", "plan=base", *layout]
+    )
+    expected = 1e6 * 327_680 / 50e9 * 1.30 / 3600 / 0.6
+    assert frame["cached_cost_per_minput_usd"][0] == pytest.approx(expected, rel=1e-6)
+
+
 # --- Carbon ---------------------------------------------------------------------------------------
 
 

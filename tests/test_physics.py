@@ -27,6 +27,7 @@ from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.equations import money, serving
 from infercost.grid import Grid, GridAxis, replaced
+from infercost.metrics import latency
 from infercost.operators.base import stored_format
 from infercost.operators.stack import parameters
 from infercost.options.question import ask
@@ -1040,13 +1041,29 @@ def test_one_token_reads_the_experts_it_visits() -> None:
 
 
 def test_prefill_interrupts_decode_on_the_same_devices() -> None:
-    """Outputs of 257 tokens at batch 32: a step waits for 32 / 256 of a prefill, or for none."""
+    """Outputs of 257 tokens at batch 32: a step waits for 31 / 256 of a prefill, or for none."""
     case = case_of(batch=32, workload__prompt_tokens=4096.0, workload__output_tokens=257.0)
     point = Evaluation(case)
-    waited = value(point.step_time) + 32 / 256 * value(point.prefill_time)
+    waited = value(point.step_time) + 31 / 256 * value(point.prefill_time)
     assert value(point.tpot) == pytest.approx(waited, rel=1e-12)
     apart = Evaluation(changed(case, {"plan.phases": "disaggregated"}))
     assert value(apart.tpot) == value(point.step_time)
+
+
+@LAW
+@given(cases())
+def test_as_many_are_in_flight_as_the_batch_says(case: Case) -> None:
+    """Little's law: requests per second times time in flight is the batch, where phases share
+
+    devices and the batch holds at least the prompts that are prefilled at once.
+    """
+    plan = case.plan
+    assume(not isinstance(case.workload, Snapshot) and plan.phases == "colocated")
+    assume(case.batch >= plan.prefill_batch * plan.dp * plan.pp)
+    point = Evaluation(case)
+    requests = value(latency.throughput(point)) / value(point.lengths.output_mean)
+    in_flight = requests * value(latency.e2e_latency(point))
+    assert in_flight == pytest.approx(value(case.batch), rel=1e-9)
 
 
 @pytest.mark.parametrize(("hardware", "speed"), [("h100-sxm", 1979 / 989), ("a100-sxm-80gb", 1)])

@@ -81,6 +81,27 @@ def test_a_unit_of_another_quantity_is_a_reason(metric: str, value: str) -> None
     assert isinstance(found, Unread) and "unit" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [
+        ("output_tokens_per_s", "5000 tok/s/gpu"),
+        ("output_tokens_per_s_per_user", "80 tokens/s/GPU"),
+        ("output_tokens_per_s_per_device", "80 tok/s/user"),
+    ],
+)
+def test_a_rate_of_another_than_its_metric_is_refused(metric: str, value: str) -> None:
+    """5000 tokens/s for each of 8 devices are no 5000 tokens/s of all."""
+    with pytest.raises(Fault, match=f"'{value}' is per .*, which {metric} is not"):
+        tidied({**ROW, "metric": metric, "value": value})
+
+
+def test_a_count_that_reads_two_ways_is_refused() -> None:
+    """1.024 tokens are one, or a thousand and 24; a mean of 290.3 is a mean."""
+    with pytest.raises(Fault, match=r"prompt_tokens '1\.024' may be 1024"):
+        tidied({**ROW, "prompt_tokens": "1.024"})
+    assert tidied({**ROW, "output_tokens": "290.3"})["output_tokens"] == "290.3"
+
+
 def test_a_row_in_other_letters_is_the_same_reading() -> None:
     plain = read(ROW)
     assert isinstance(plain, Reading)

@@ -180,6 +180,27 @@ def test_ids_of_unread_rows_are_listed_when_asked_for(
     assert "Error by source" not in out
 
 
+def test_what_no_device_reaches_is_told(capsys: pytest.CaptureFixture[str], table: Path) -> None:
+    """A rate ten times as high, or a time taken for seconds that was in ms, beats the floor."""
+    _, out, _ = said(capsys, table)
+    assert "Faster than the physical floor" not in out
+    rows = read_table(table)
+    rows[0]["value"] = str(float(rows[0]["value"]) * 10.0)
+    with table.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    assert "per_s" in rows[0]["metric"]
+    _, out, _ = said(capsys, table)
+    assert f"devices and lengths: {rows[0]['id']}." in out
+    _, out, _ = said(capsys, table, "--json")
+    assert json.loads(out)["beyond_floor"] == [rows[0]["id"]]
+
+
+def test_of_the_public_table_nothing_beats_the_floor(public: dict[str, Any]) -> None:
+    assert public["beyond_floor"] == []
+
+
 def test_json_tells_every_row(capsys: pytest.CaptureFixture[str], table: Path) -> None:
     _, out, _ = said(capsys, table, "--json")
     found = json.loads(out)

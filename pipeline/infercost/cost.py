@@ -259,19 +259,20 @@ class Evaluation:
 
     @cached_property
     def prefill_time(self) -> Seconds:
-        """Time of one prefill, by prompt stratum: of a prompt alone, without queueing.
-
-        Its chunks may follow one another through the stages of a pipeline.
-        """
-        plan, overlap = self.case.plan, self.case.calibration.pipeline_overlap
-        share = serving.pipelined_share(self._prompt_chunks, plan.pp, overlap)
-        computed = self.prefill.time.total * self.prompt_passes * share
-        own = computed + self.encoder_time + self.prefix_load_time
-        pool = self.case.mechanisms.pool
+        """Time of one prefill, by prompt stratum: of a prompt alone, wherever it runs."""
+        own, pool = self.local_prefill_time, self.case.mechanisms.pool
         if pool is None or self.pool is None:
             return own
         handed = self.pool.prefill_time + hand_over_time(pool, self.pool.layout, self.lengths)
         return own + pool.share * (handed - own)
+
+    @cached_property
+    def local_prefill_time(self) -> Seconds:
+        """The same on the devices that decode: chunks may follow one another through stages."""
+        plan, overlap = self.case.plan, self.case.calibration.pipeline_overlap
+        share = serving.pipelined_share(self._prompt_chunks, plan.pp, overlap)
+        computed = self.prefill.time.total * self.prompt_passes * share
+        return computed + self.encoder_time + self.prefix_load_time
 
     @cached_property
     def prefix_load_time(self) -> Seconds:
@@ -327,8 +328,10 @@ class Evaluation:
         paced = serving.interrupted_tpot(
             self.step_time,
             self._occupancy(self.prefill_terms.total),
+            self.lengths.mean(self.local_prefill_time),
             self.case.batch,
             self.lengths.prefills_per_step,
+            self.lengths.branches,
             interrupts,
         )
         own = paced / self.lengths.pace

@@ -29,6 +29,10 @@ Errors are of time, predicted over stated less one: positive is predicted too sl
 median with its sign; median, mean and p90 are of absolute errors; 'in interval' is the share of
 stated values inside the 80 % interval; 'ideal' is the physical floor, without any calibration."""
 
+BEYOND = """\
+Faster than the physical floor by over 10 %, so look at their units, devices and lengths: {ids}.
+"""
+
 
 def add_parser(commands: Any) -> None:
     """Declare the command."""
@@ -63,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     summary = found["summary"]
     print(_told(summary))
+    if found["beyond_floor"]:
+        print(BEYOND.format(ids=", ".join(found["beyond_floor"])))
     if found["rows"]:
         _print_errors(summary, arguments.by or KINDS)
     _print_unmapped(found["unmapped"], summary["reasons"], arguments.unmapped)

@@ -49,16 +49,26 @@ def pipelined_share(chunks: Count, stages: Count, overlap: Ratio) -> Ratio:
 
 
 def interrupted_tpot(
-    step: Seconds, prefill: Seconds, batch: Count, prefills_per_step: Ratio, interrupts: Ratio
+    step: Seconds,
+    prefill: Seconds,
+    own: Seconds,
+    batch: Count,
+    prefills_per_step: Ratio,
+    branches: Count,
+    interrupts: Ratio,
 ) -> Seconds:
     """Mean time per output token where prefill runs on the same devices.
 
-        TPOT = t_step + B · prefills per sequence and step · replica time of a prefill
+        TPOT = t_step + q max(B t - b T, 0)
 
-    In steady state every finished sequence is replaced: B / (n_out - 1) prefills per step.
-    `interrupts` is 1 where phases share devices and 0 where prefill has a pool of its own.
+    In steady state every finished sequence is replaced: q prefills per step for each of B
+    sequences, b of which start from one, take t of the replica each. The prefills of others
+    interrupt a user; its own, of time T, lies before its first token. So a user alone waits for
+    nobody, and B sequences are in flight: rate times E2E is B (Little's law). `interrupts` is 1
+    where phases share devices and 0 where prefill has a pool of its own.
     """
-    return step + interrupts * batch * prefills_per_step * prefill
+    others = np.maximum(batch * prefill - branches * own, 0.0)
+    return step + interrupts * prefills_per_step * others
 
 
 def end_to_end_latency(

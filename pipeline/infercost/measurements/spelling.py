@@ -18,7 +18,11 @@ COUNTS = {
 SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6}
 """Units of a time, in s."""
 RATES = re.compile(r"(tokens?|toks?|t|tps)(/s|/sec|ps)?(/(gpu|device|chip|user))?", re.IGNORECASE)
-"""Units of a rate; whose it is the metric says."""
+"""Units of a rate; whose it is the metric says, and a unit may say again."""
+WHOSE = {"gpu": "_per_device", "device": "_per_device", "chip": "_per_device", "user": "_per_user"}
+"""How a metric ends whose unit says whose it is."""
+PARTED = re.compile(r"\d{1,3}\.\d{3}")
+"""A count of tokens that may have its thousands parted by a point."""
 VENDORS = ("nvidia", "amd", "intel", "google", "apple", "aws")
 
 
@@ -48,7 +52,7 @@ def option_of(group: str, name: str, dirs: tuple[str, ...] = ()) -> str:
 def tidied(row: Row, dirs: tuple[str, ...] = ()) -> dict[str, str]:
     """A row with names as options are called, words in small letters, and numbers in their units.
 
-    Raises `Fault` for a unit that its metric does not have.
+    Raises `Fault` for a unit that its metric does not have, and a count that reads two ways.
     """
     found = dict(row)
     for group in ("hardware", "model"):
@@ -59,6 +63,10 @@ def tidied(row: Row, dirs: tuple[str, ...] = ()) -> dict[str, str]:
         counted = re.fullmatch(rf"([\d.,]+)\s*(?:{words})", row.get(column) or "", re.IGNORECASE)
         if counted:
             found[column] = counted[1]
+    for column in ("prompt_tokens", "output_tokens"):
+        if PARTED.fullmatch((row.get(column) or "").strip()):
+            whole = row[column].replace(".", "")
+            raise Fault(f"{column} {row[column]!r} may be {whole}: write it without a point")
     found["value"] = _value(found)
     return found
 
@@ -69,9 +77,11 @@ def _value(row: Row) -> str:
     if parts is None:
         return row["value"]
     amount, unit = number({"value": parts[1]}, "value"), parts[2]
-    rate = "per_s" in row["metric"]
-    if rate and RATES.fullmatch(unit) and unit.lower() not in ("t", "tok", "token", "tokens"):
+    rate, metric = RATES.fullmatch(unit), row["metric"]
+    if rate and rate[4] and not metric.endswith(WHOSE[rate[4].lower()]):
+        raise Fault(f"value {row['value']!r} is per {rate[4]}, which {metric} is not")
+    if "per_s" in metric and rate and unit.lower() not in ("t", "tok", "token", "tokens"):
         return parts[1]
-    if not rate and unit.lower() in SECONDS and amount > 0:
+    if "per_s" not in metric and unit.lower() in SECONDS and amount > 0:
         return repr(amount * SECONDS[unit.lower()])
     raise Fault(f"value {row['value']!r} has a unit that {row['metric']} does not have")

@@ -15,7 +15,10 @@ MILLION = 1e6
 
 @metric("USD", "K_cached")
 def cached_cost_per_minput(point: Evaluation) -> Array:
-    """Cost per million prompt tokens whose cache another node sends: transfer time, no storage."""
+    """Cost per million prompt tokens whose cache another node sends: transfer time, no storage.
+
+    Devices of the group that takes the prompt wait, each for its share of heads and layers.
+    """
     lengths, hardware = point.lengths, point.case.hardware
     context = as_array(lengths.context(np.inf))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -25,7 +28,7 @@ def cached_cost_per_minput(point: Evaluation) -> Array:
         hardware.scale_out.bandwidth_out,
         point.case.calibration.network_efficiency,
     )
-    busy = time * point.devices * point.provision / point.case.plan.pp
+    busy = time * point.devices * point.provision / point.case.plan.dp
     power = (hardware.idle_power + hardware.host_power) * point.case.economics.pue
     rate = point.device_rate + money.energy_cost(power, _electricity(point))
     return MILLION * point.of_tokens(busy * rate)

@@ -133,9 +133,8 @@ def memory_life(point: Evaluation) -> Array:
 
 @metric("W", "P_memory")
 def decode_memory_power(point: Evaluation) -> Array:
-    """Mean power of a device's memory traffic in a decode step."""
-    moved = sum((point.decode.energy.get(s, 0.0) for s in ("weights", "kv", "activations")), 0.0)
-    return moved / point.step_time
+    """Mean power of a device's memory traffic in a decode step, its bits alone."""
+    return point.decode.memory_energy / point.step_time
 
 
 @metric("1", "B_max", always=True)

@@ -34,7 +34,7 @@ class Quantisation(BaseMitigation):
     combine: StoredFormat = NATIVE
     compute: ComputeFormat = NATIVE
     spares_tables: bool = False
-    """Whether embeddings and head stay as they are when weights get narrower."""
+    """Whether embeddings, head and routers stay as they are when weights get narrower."""
     weight_operations: NonNegativeField = 0.0
     """Vector operations that convert one stored weight."""
     kv_operations: NonNegativeField = 0.0
@@ -46,7 +46,7 @@ class Quantisation(BaseMitigation):
 
     def applied(self, case: Case) -> Case:
         """Formats of the plan, as far as they are narrower than what is there."""
-        from infercost.specs.case import stored_format
+        from infercost.specs.case import stored_format, tables_format
 
         asked = {c: getattr(self, c) for c in CLASSES if getattr(self, c) != NATIVE}
         if not asked:
@@ -72,7 +72,8 @@ class Quantisation(BaseMitigation):
         mechanisms = case.mechanisms
         mechanisms = replace(mechanisms, narrowed=(*mechanisms.narrowed, frozenset(narrower)))
         if "weights" in narrower and self.spares_tables and mechanisms.tables is None:
-            mechanisms = replace(mechanisms, tables=stored_format(case, "weights"))
+            wide = tables_format(case) or stored_format(case, "weights")
+            mechanisms = replace(mechanisms, tables=wide)
         if {"weights", "experts"} & set(narrower):
             cost = self.weight_operations / self.vector_share
             mechanisms = replace(mechanisms, weight_conversion=cost, conversion_rows=self.tile_rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from infercost.arrays import Array, Bytes, Count, as_array
@@ -114,6 +116,14 @@ def _gqa_caches(layout: Layout, mixer: GroupedQueryAttention, tp: Count) -> tupl
     return (_gqa_cache(layout, mixer, tp), *sparse.caches(mixer))
 
 
+def _in_sight(
+    mixer: GroupedQueryAttention, within: Callable[[float], Count], window: float
+) -> Count:
+    """What queries see of what `within` counts under a window that slides."""
+    slid = within(window)
+    return eq.own_window(slid, slid - within(window - 1.0), window) if mixer.chunked else slid
+
+
 def _gqa_operators(
     layout: Layout, mixer: GroupedQueryAttention, count: Array, step: Pass
 ) -> tuple[Operator, ...]:
@@ -126,12 +136,15 @@ def _gqa_operators(
     core_heads = n_q
     if step.decode:
         core_heads = eq.heads_per_device(mixer.n_q_heads, tp / as_array(cache.ways))
+    pairs, read = _in_sight(mixer, step.pairs, window), sparse.read(mixer, cache, step)
+    if mixer.chunked:
+        read = _in_sight(mixer, step.kv_read, window)
     core = Operator(
         "attention core",
         count,
-        eq.core_flops(step.pairs(window) * share, core_heads, d_head, d_head),
+        eq.core_flops(pairs * share, core_heads, d_head, d_head),
         {
-            "kv": (sparse.read(mixer, cache, step) + step.tokens) * share * cache.bytes_per_token,
+            "kv": (read + step.tokens) * share * cache.bytes_per_token,
             "activations": layout.spilled(step.tokens, 2.0 * n_q * d_head),
         },
         layout.peak_attention,
@@ -144,7 +157,7 @@ def _gqa_operators(
             step.tokens * share * core_heads * 2.0 * d_head,
             step.sequences * share * eq.heads_per_device(mixer.n_kv_heads, tp),
         ),
-        scores=step.pairs(window) * n_q,
+        scores=pairs * n_q,
         depth=d_head,
         context=step.kv_read(window) / step.sequences,
     )

@@ -22,7 +22,7 @@ from infercost.network.messages import Message, Network
 from infercost.operators.dose import dosed
 from infercost.operators.scaling import scaled
 from infercost.passes.reached import calibration_of
-from infercost.specs.case import Case, stored_format
+from infercost.specs.case import Case, stored_format, tables_format
 from infercost.specs.formats import WIDER, bytes_per_element
 from infercost.specs.plan import NATIVE
 from infercost.workloads.media import cross_positions
@@ -30,6 +30,9 @@ from infercost.workloads.media import cross_positions
 Kind = Literal["matmul", "experts", "decode_attention", "prefill_attention", "elementwise"]
 """What a kernel does, as far as a calibration tells kernels apart."""
 HEAD = "language model head"
+ROUTER = "router"
+WIDE = (HEAD, ROUTER)
+"""Products whose weights narrow checkpoints leave wide."""
 """The product that makes logits, from a table of its own or that of the embeddings."""
 
 
@@ -129,9 +132,15 @@ class Cache:
     """Whether bytes are per token of context, up to the window; else per sequence."""
 
     def sequences(self, sequences: Count) -> Count:
-        """Sequences of the group whose cache the busiest device holds; parts of them add up."""
-        shared = sequences / as_array(self.ways)
-        return np.ceil(shared) if self.whole else shared
+        """Sequences of the group whose cache the busiest device holds; parts of them add up.
+
+        One device holds them all, be they expected ones such as those that have not left early.
+        """
+        ways = as_array(self.ways)
+        shared = sequences / ways
+        if not self.whole or not np.any(ways > 1.0):
+            return shared
+        return np.where(ways > 1.0, np.ceil(shared), shared)
 
 
 def fixed_cache(per_sequence: Bytes) -> Cache:
@@ -171,8 +180,8 @@ class Layout:
 
     @cached_property
     def tables(self) -> float:
-        """Of embeddings and head, which narrow checkpoints often leave as they were."""
-        wide = self.case.mechanisms.tables
+        """Of embeddings, head and routers, which narrow checkpoints often leave as they were."""
+        wide = tables_format(self.case)
         return self.weights if wide is None else bytes_per_element(wide)
 
     @cached_property
@@ -212,8 +221,8 @@ class Layout:
 
     @cached_property
     def peak_tables(self) -> Array:
-        """Of the head, whose inputs stay as wide as it does where it is left as it was."""
-        wide = self.case.mechanisms.tables
+        """Of head and routers, whose inputs stay as wide as they do where they are left so."""
+        wide = tables_format(self.case)
         if wide is None:
             return self.peak
         own = _peak(self.case, _available(self.case, wide if wide in WIDER else "bf16"))
@@ -262,6 +271,13 @@ class Layout:
             packed=self.packed(elements, size),
             exchange=self.exchange(tokens, width, elements, 1.0),
         )
+
+    def wide_matmul(
+        self, name: str, count: Array, tokens: Count, elements: Count, width: Count, depth: Count
+    ) -> Operator:
+        """One of those products, head or router, in the format in which it was left."""
+        product = self.matmul(name, count, tokens, elements, width, depth, self.tables)
+        return replace(product, peak=self.peak_tables)
 
     def packed(self, elements: Count, size: Bytes) -> Count:
         """Weights of `size` bytes that are unpacked before they are multiplied."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from infercost.arrays import Array, Bytes, Flops, Ratio, as_array
-from infercost.operators.base import HEAD, Block, Layout, Operator, Pass, compute_format
+from infercost.operators.base import WIDE, Block, Layout, Operator, Pass, compute_format
 from infercost.specs.formats import bytes_per_element
 
 FILLING = ("qkv projection", "latent projection", "key and value projection")
@@ -79,7 +79,7 @@ def _stored(layout: Layout, operator: Operator) -> Bytes:
     """Bytes of one entry of a product's weights."""
     if operator.kind == "experts":
         return layout.experts
-    return layout.tables if operator.name == HEAD else layout.weights
+    return layout.tables if operator.name in WIDE else layout.weights
 
 
 def _conversion(layout: Layout, operator: Operator) -> Flops:
@@ -88,7 +88,7 @@ def _conversion(layout: Layout, operator: Operator) -> Flops:
     A tile of rows converts each weight once; a cache is converted whenever it is read.
     """
     mechanisms = layout.case.mechanisms
-    if operator.name == HEAD and mechanisms.tables is not None:
+    if operator.name in WIDE and mechanisms.tables is not None:
         return 0.0
     if operator.kind in ("matmul", "experts") and "weights" in operator.traffic:
         size = _stored(layout, operator)

@@ -14,7 +14,7 @@ from infercost.equations.transformer import (
     shard,
 )
 from infercost.network.messages import Message
-from infercost.operators.base import Layout, Operator, Pass
+from infercost.operators.base import ROUTER, Layout, Operator, Pass
 from infercost.specs.feedforward import (
     DenseFeedForward,
     FeedForward,
@@ -29,6 +29,13 @@ class Elements:
 
     weights: Count
     experts: Count
+    tables: Count = 0.0
+    """Of the router, kept as embeddings and head are."""
+
+    @property
+    def total(self) -> Count:
+        """All of them."""
+        return self.weights + self.experts + self.tables
 
 
 def matrices(ffn: DenseFeedForward | MixtureOfExperts) -> float:
@@ -46,8 +53,9 @@ def ffn_elements(layout: Layout, ffn: FeedForward, *, active: bool = False) -> E
         return Elements(one * ffn.streams, 0.0)
     expert = feed_forward_elements(expert_width(layout, ffn), ffn.d_ff, matrices(ffn))
     return Elements(
-        _router_and_shared(layout, ffn, 1),
+        _shared(layout, ffn, 1),
         expert * (ffn.n_active if active else ffn.n_experts),
+        d_model * ffn.n_experts,
     )
 
 
@@ -61,8 +69,9 @@ def ffn_elements_per_device(layout: Layout, ffn: FeedForward) -> Elements:
         return Elements(shard(whole, plan.tp), 0.0)
     expert = feed_forward_elements(expert_width(layout, ffn), ffn.d_ff, matrices(ffn))
     return Elements(
-        _router_and_shared(layout, ffn, plan.tp),
+        _shared(layout, ffn, plan.tp),
         shard(expert * ffn.n_experts, plan.tp * plan.dp),
+        d_model * ffn.n_experts,
     )
 
 
@@ -72,11 +81,12 @@ def expert_width(layout: Layout, ffn: MixtureOfExperts) -> Count:
     return ffn.d_latent if np.any(as_array(ffn.d_latent) > 0) else d_model
 
 
-def _router_and_shared(layout: Layout, ffn: MixtureOfExperts, tp: Count) -> Count:
+def _shared(layout: Layout, ffn: MixtureOfExperts, tp: Count) -> Count:
+    """Weight entries of shared experts, and of projections to a latent width."""
     d_model = layout.case.model.d_model
     shared = feed_forward_elements(d_model, ffn.d_ff_shared, matrices(ffn))
     latent = 2.0 * d_model * ffn.d_latent
-    return d_model * ffn.n_experts + shard(shared + latent, tp)
+    return shard(shared + latent, tp)
 
 
 def ffn_operators(
@@ -88,13 +98,9 @@ def ffn_operators(
     if isinstance(ffn, DenseFeedForward):
         pair = _gated_pair(layout, "feed-forward", ffn, ffn.d_ff, count, step)
         return pair if ffn.streams == 1 else tuple(o.of_copies(ffn.streams) for o in pair)
-    router = layout.matmul(
-        "router",
-        count,
-        step.tokens,
-        layout.case.model.d_model * ffn.n_experts,
-        layout.case.model.d_model + ffn.n_experts,
-        layout.case.model.d_model,
+    d_model = layout.case.model.d_model
+    router = layout.wide_matmul(
+        ROUTER, count, step.tokens, d_model * ffn.n_experts, d_model + ffn.n_experts, d_model
     )
     routed = _routed(layout, ffn, count, step)
     if np.any(as_array(ffn.d_latent) > 0):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial, reduce
 
 import numpy as np
@@ -93,16 +92,14 @@ def _head(layout: Layout, step: Pass) -> Block:
     rows = activation_bytes(step.tokens, model.d_model, layout.tables)
     lookup = Operator("embedding", 1.0, 0.0, {"weights": rows}, layout.peak, "elementwise")
     width = shard(model.vocab, tp)
-    head = layout.matmul(
+    head = layout.wide_matmul(
         HEAD,
         1.0,
         step.sequences * step.logits,
         width * model.d_model,
         width + model.d_model,
         model.d_model,
-        layout.tables,
     )
-    head = replace(head, peak=layout.peak_tables)
     return Block("head", (lookup, layout.normalisation("normalisation", 1.0, step.tokens), head))
 
 
@@ -128,7 +125,7 @@ def parameters(layout: Layout, *, active: bool = False) -> Count:
     for layer in model.layers.values():
         ffn = ffn_elements(layout, model.ffns[layer.ffn], active=active)
         mixer = mixer_elements(layout, model.mixers[layer.mixer])
-        total = total + stored_sets(layer) * (mixer + ffn.weights + ffn.experts)
+        total = total + stored_sets(layer) * (mixer + ffn.total)
         total = total + layer.count * layer.own
     if isinstance(model.generation, MediaDiffusion):
         total = (total + model.generation.embedding) * (1 if active else model.generation.experts)
@@ -168,7 +165,7 @@ def draft_parameters(layout: Layout) -> Count:
 def _module_elements(layout: Layout, module: MultiTokenPrediction) -> Count:
     ffn = ffn_elements(layout, layout.case.model.ffns[module.ffn])
     mixer = mixer_elements(layout, layout.case.model.mixers[module.mixer])
-    return mixer + ffn.weights + ffn.experts
+    return mixer + ffn.total
 
 
 def weight_bytes_per_device(layout: Layout) -> Bytes:
@@ -180,7 +177,7 @@ def weight_bytes_per_device(layout: Layout) -> Bytes:
     for layer in model.layers.values():
         ffn = ffn_elements_per_device(layout, model.ffns[layer.ffn])
         mixer = mixer_elements_per_device(layout, model.mixers[layer.mixer])
-        dense = (mixer + ffn.weights) * layout.weights
+        dense = (mixer + ffn.weights) * layout.weights + ffn.tables * layout.tables
         total = total + stored_sets(layer) * (dense + ffn.experts * layout.experts)
         if np.any(as_array(layer.own) > 0):
             total = total + layer.count * shard(layer.own, plan.tp) * layout.weights

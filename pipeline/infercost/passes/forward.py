@@ -67,6 +67,8 @@ class PassCost:
     """What it asks of each memory tier, where there are several."""
     clock: Array = 1.0
     """Clock over nominal that a power cap leaves."""
+    memory_energy: Joules = 0.0
+    """Of `energy`, what bits take to and from memory, without what the device draws meanwhile."""
 
     def longer(self, by: Terms) -> PassCost:
         """The pass with work added that messages neither hide nor hide behind."""
@@ -79,6 +81,9 @@ class PassCost:
             work=self.work + more,
         )
 
+
+STREAMS = ("weights", "kv", "activations")
+"""What operators move to and from memory."""
 
 OWN_OVERHEAD = {
     "matmul": "matmul_overhead",
@@ -320,6 +325,7 @@ def pass_cost(
         bytes_sent=_over_messages(stack, lambda message: message.sent),
         tiers=() if routes is None else tuple(_uses(stack, routes)),
         clock=drawn.clock,
+        memory_energy=sum((dynamic.get(stream, 0.0) for stream in STREAMS), 0.0),
     )
 
 
@@ -446,8 +452,7 @@ def _dynamic_energy(
     def movement(stream: str) -> Callable[[Operator], Joules]:
         return lambda operator: energy.movement_energy(operator.traffic.get(stream, 0.0), each)
 
-    streams = ("weights", "kv", "activations")
-    moving = Terms({stream: _over_operators(stack, movement(stream)) for stream in streams})
+    moving = Terms({stream: _over_operators(stack, movement(stream)) for stream in STREAMS})
     return _energy_beside(case, stack).plus(moving)
 
 

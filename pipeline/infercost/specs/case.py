@@ -54,6 +54,14 @@ def stored_format(case: Case, tensor: str) -> str:
     return native
 
 
+def tables_format(case: Case) -> str | None:
+    """The format of embeddings, head and routers where it is not that of the weights."""
+    left, native = case.mechanisms.tables, case.model.formats
+    if left is None and stored_format(case, "weights") == native.weights:
+        return native.tables
+    return left
+
+
 GROUPS = (
     "hardware",
     "model",

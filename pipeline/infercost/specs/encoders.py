@@ -39,6 +39,8 @@ class VisionEncoder(_Tower):
     """Tiles of one image at most; larger images are scaled down."""
     thumbnail: bool = False
     """One more tile that shows an image of several tiles whole."""
+    joined: bool = False
+    """Whether the tiles of one image see one another, so that they are one segment."""
     class_tokens: CountOrZeroField = 0
     """Positions beside the patches of a tile, which the language model reads too."""
     window: CountOrZeroField = 0

@@ -87,7 +87,7 @@ class Mechanisms:
     narrowed: tuple[frozenset[str], ...] = ()
     """Tensor classes that each earlier mitigation put into narrower formats."""
     tables: str | None = None
-    """Format of the embeddings and the head; none: that of the weights."""
+    """Format that embeddings, head and routers were left in; none: they went with the weights."""
     kept: Ratio = 1.0
     """Share of a growing cache that stays after eviction."""
     budget: Count | None = None

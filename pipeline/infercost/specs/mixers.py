@@ -37,11 +37,19 @@ class GroupedQueryAttention(Spec):
     d_head: CountField
     window: CountField | None = None
     """Tokens a query can see, itself included; none means all."""
+    chunked: bool = False
+    """Whether windows stand side by side: a query sees its own as far as itself, no other."""
     output_gate: bool = False
     """A gate on the core's output, as wide as the queries and projected beside them."""
     d_input: CountField | None = None
     """Width of what is projected; none means the model's. Zamba2 attends to two streams."""
     indexer: Indexer | None = None
+
+    @model_validator(mode="after")
+    def _chunks_are_windows(self) -> GroupedQueryAttention:
+        if self.chunked and (self.window is None or self.indexer is not None):
+            raise ValueError("chunked attention has a window, and no indexer")
+        return self
 
     @model_validator(mode="after")
     def _groups_are_whole(self) -> GroupedQueryAttention:

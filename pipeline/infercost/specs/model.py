@@ -49,6 +49,9 @@ class ModelFormats(Spec):
     """Format between operators and devices."""
     compute: MatrixFormatField
     """Format of the matrix products."""
+    tables: FormatField | None = None
+    """Format of embeddings, head and routers, which narrow checkpoints leave wide; none: that of
+    the weights. It goes with `weights` in their own format."""
     state: FormatField = "fp32"
     """Format of recurrent states."""
 

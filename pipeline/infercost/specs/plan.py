@@ -44,9 +44,13 @@ class PlanFormats(Spec):
     """Number formats per tensor class; `native` is what the model was published in."""
 
     weights: StoredFormat
+    """Another format than the model's own is that of embeddings, head and routers too; mitigations
+    such as `fp8` and `w4` leave those as they were."""
     experts: StoredFormat
     kv: StoredFormat
     activations: StoredFormat
+    """The residual stream, and what devices send one another. Narrow `compute` converts inputs of
+    products alone: sums over devices stay as wide as this."""
     compute: ComputeFormat
     dispatch: StoredFormat
     """Activations on their way to the experts; `native` is the activations' own."""
@@ -106,7 +110,8 @@ class Plan(SourcedSpec):
     prefill_chunk: TokensField
     """Most tokens in one pass of prefill; longer prompts take several, and re-read the weights."""
     phases: Literal["colocated", "disaggregated"]
-    """Whether prefill interrupts decode on the same devices, or runs on a pool of its own."""
+    """Whether prefill interrupts decode on the same devices, or runs on a pool of its own, from
+    which caches come for nothing: `mitigation=disaggregation` and pools of `serving` count that."""
     overlap: FractionField
     """Share of communication that runs behind computation where there is enough of it."""
     admission_sigma: NonNegativeField

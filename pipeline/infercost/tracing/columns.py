@@ -160,9 +160,9 @@ def cached(tracer: Tracer) -> Node:
         formula_of(transfer_time),
         terms=(bytes_, link, reached),
     )
-    devices = number(point.devices * point.provision / case.plan.pp)
-    degrees = tuple(tracer.input(f"plan.{name}") for name in ("tp", "dp"))
-    busy = Node("devices of a stage", devices, "1", "equation", "tp x dp x spares", terms=degrees)
+    devices = number(point.devices * point.provision / case.plan.dp)
+    degrees = tuple(tracer.input(f"plan.{name}") for name in ("tp", "pp"))
+    busy = Node("devices of a group", devices, "1", "equation", "tp x pp x spares", terms=degrees)
     rates = [tracer.rate()]
     if isinstance(case.economics, Ownership):
         power = [tracer.resting("idle_power", "host_power"), tracer.input("economics.pue")]

@@ -50,26 +50,28 @@ def _of_encoder(case: Case, name: str) -> Iterator[Load]:
         windows = vision.audio_segments(trend.audio, encoder.window)
         yield Load(name, windows, encoder.positions, encoder.positions, crosses)
         return
-    for segments, side in (_images(encoder, trend), _frames(encoder, trend)):
-        patches = vision.patches_per_segment(side, encoder.patch, encoder.merge)
-        extra = encoder.class_tokens
+    for segments, side, tiles in (_images(encoder, trend), _frames(encoder, trend)):
+        patches = tiles * vision.patches_per_segment(side, encoder.patch, encoder.merge)
+        extra = tiles * encoder.class_tokens
         tokens = vision.merged_tokens(patches, encoder.merge) + extra
         yield Load(name, segments, patches + extra, tokens, crosses)
 
 
-def _images(encoder: VisionEncoder, trend: Trend) -> tuple[Count, Count]:
-    """Segments of a request's images, and their side in pixels."""
+def _images(encoder: VisionEncoder, trend: Trend) -> tuple[Count, Count, Count]:
+    """Segments of a request's images, the side of a tile in pixels, and tiles of a segment."""
     if encoder.tile == 0:
-        return trend.images, trend.image_side
+        return trend.images, trend.image_side, 1.0
     thumbnail = 1.0 if encoder.thumbnail else 0.0
     tiles = vision.tiles_per_image(trend.image_side, encoder.tile, encoder.most_tiles, thumbnail)
-    return trend.images * tiles, encoder.tile
+    if encoder.joined:
+        return trend.images, encoder.tile, tiles
+    return trend.images * tiles, encoder.tile, 1.0
 
 
-def _frames(encoder: VisionEncoder, trend: Trend) -> tuple[Count, Count]:
+def _frames(encoder: VisionEncoder, trend: Trend) -> tuple[Count, Count, Count]:
     """Segments of a request's video; models of tiles take one tile per frame."""
     segments = vision.video_segments(trend.video, trend.frame_interval, encoder.frames_per_patch)
-    return segments, trend.frame_side if encoder.tile == 0 else encoder.tile
+    return segments, trend.frame_side if encoder.tile == 0 else encoder.tile, 1.0
 
 
 def prompt_tokens(case: Case) -> Array:
