@@ -19,6 +19,7 @@ class ChunkedPrefill(BaseMitigation):
     own; 0 leaves prefills as they are."""
 
     SWITCHES: ClassVar = {"chunk": (0.0,)}
+    IDLE: ClassVar = "no prompts are due beside decode steps: take a workload with both"
 
     kind: Literal["chunked_prefill"]
     chunk: TokensOrZeroField

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from infercost.specs.fields import NonNegativeField, PositiveField
 from infercost.specs.formats import BITS
@@ -25,6 +25,8 @@ class Quantisation(BaseMitigation):
     tile of rows.
     """
 
+    TOGETHER: ClassVar = True
+
     kind: Literal["quantisation"]
     weights: StoredFormat = NATIVE
     experts: StoredFormat = NATIVE
@@ -44,11 +46,20 @@ class Quantisation(BaseMitigation):
     tile_rows: PositiveField = 128.0
     """Rows of a product that share one conversion."""
 
+    def rank(self) -> tuple[float, ...]:
+        """Wide formats before narrow ones, many before few: a class keeps its narrowest."""
+        asked = self._asked()
+        return (-min((BITS[to] for to in asked.values()), default=0.0), -float(len(asked)))
+
+    def _asked(self) -> dict[str, str]:
+        """Formats by tensor class, of those that change."""
+        return {c: getattr(self, c) for c in CLASSES if getattr(self, c) != NATIVE}
+
     def applied(self, case: Case) -> Case:
         """Formats of the plan, as far as they are narrower than what is there."""
         from infercost.specs.case import stored_format
 
-        asked = {c: getattr(self, c) for c in CLASSES if getattr(self, c) != NATIVE}
+        asked = self._asked()
         if not asked:
             return case
         narrower: dict[str, Any] = {

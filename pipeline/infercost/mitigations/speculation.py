@@ -13,7 +13,7 @@ from infercost.equations.speculation import expected_tokens, measured_tokens
 from infercost.specs.feedforward import DenseFeedForward, FeedForward, NoFeedForward
 from infercost.specs.fields import CountField, CountOrZeroField, FractionField, LatencyField
 from infercost.specs.mechanisms import Drafting
-from infercost.specs.mitigation import BaseMitigation
+from infercost.specs.mitigation import BaseMitigation, Stage
 from infercost.specs.mixers import ATTENDING, Mixer, NoMixer
 from infercost.specs.model import LayerGroup, Model
 
@@ -31,6 +31,7 @@ class Speculation(BaseMitigation):
     """
 
     SWITCHES: ClassVar = {"drafted": (0.0,)}
+    STAGE: ClassVar = Stage.DRAFTS
 
     kind: Literal["speculation"]
     method: Literal["model", "head", "heads", "mtp", "lookup"]
@@ -66,8 +67,6 @@ class Speculation(BaseMitigation):
         if case.model.patches is not None and case.model.patches.local is not None:
             fault = "it writes bytes within a patch one after the other already"
             raise self.refused(case, fault, "Vary model.patches.patch instead")
-        if case.mechanisms.drafting is not None:
-            raise self.refused(case, "another mitigation drafts already", "List one of the two")
         if self.curve and np.any(as_array(self.drafted) > len(self.curve)):
             fault = f"its curve ends at {len(self.curve)} drafted tokens"
             raise self.refused(case, fault, "Draft fewer, or leave 'curve' out")

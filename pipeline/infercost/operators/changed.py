@@ -29,7 +29,7 @@ def converted(layout: Layout, block: Block) -> Block:
 
 
 def changed(layout: Layout, step: Pass, block: Block) -> Block:
-    """A block with what kinds of mitigation change of its operators, in listed order."""
+    """A block with what kinds of mitigation change of its operators."""
     for change in layout.case.mechanisms.changes:
         block = change(layout, step, block)
     return block
@@ -114,7 +114,7 @@ def exited(layout: Layout, step: Pass, layers: Callable[[Pass], Block]) -> Block
         return layers(step)
     p, x = mechanisms.exits, mechanisms.exit_at
     needed = 1.0 - as_array(p) ** step.tokens
-    left = (1.0 - p) / np.where(needed > 0, needed, 1.0)
+    left = np.where(needed > 0, (1.0 - p) / np.where(needed > 0, needed, 1.0), 1.0)
     whole, rest = layers(step), layers(_fewer(step, left))
     late = (1.0 - x) * needed
     operators: list[Operator] = []
