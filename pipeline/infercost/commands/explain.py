@@ -171,7 +171,7 @@ def explained(
     """
     import numpy as np
 
-    from infercost.breakdown import operator_rows, tier_rows
+    from infercost.breakdown import first_token_terms, operator_rows, tier_rows
     from infercost.placement import LIMITS
     from infercost.table import columns
     from infercost.terms import RESOURCES
@@ -187,6 +187,7 @@ def explained(
         "limited_by": LIMITS[code],
         "bound": RESOURCES[int(part.grid.flat(part.bound)[0])] if code == 0 else "",
         "metrics": {name: float(part.flat(name)[0]) for name in part.values},
+        "ttft_terms_s": first_token_terms(point),
         "memory": {
             name: float(part.grid.flat(value)[0])
             for name, value in (
@@ -235,7 +236,8 @@ def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
         _print_totals(metrics)
         _print_stress(metrics)
     denoises = case.model.generation.kind != "autoregressive"
-    _print_operators(content["operators"], "denoising" if denoises else "decode")
+    step = "denoising" if denoises else "decode"
+    _print_operators(content["operators"], step, ", all stages" if plan["pp"] > 1 else "")
 
 
 def _why(case: Case, content: dict[str, Any]) -> str:
@@ -303,13 +305,13 @@ def _print_stress(metrics: dict[str, float]) -> None:
     )
 
 
-def _print_operators(operators: list[dict[str, Any]], step: str) -> None:
+def _print_operators(operators: list[dict[str, Any]], step: str, stages: str) -> None:
     from infercost.units import show
 
     for phase, title in (
         ("encode", "Encoders in front of one prefill, per device"),
-        ("decode", f"One {step} step, per device"),
-        ("prefill", "Prefill of the median prompt, per device"),
+        ("decode", f"One {step} step, per device{stages}"),
+        ("prefill", f"Prefill of the median prompt, per device{stages}"),
     ):
         mine = [row for row in operators if row["phase"] == phase]
         if not mine:

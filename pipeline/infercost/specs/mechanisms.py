@@ -63,6 +63,8 @@ class Beside:
     bandwidth: BytesPerSecond = 0.0
     """Rate at which one device of a prefill pool hands caches over."""
     alpha: Seconds = 0.0
+    judged: bool = False
+    """Whether its answers are shown, or tried again, once they are whole."""
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,8 @@ class Plan(SourcedSpec):
     prefill_chunk: TokensField
     """Most tokens in one pass of prefill; longer prompts take several, and re-read the weights."""
     phases: Literal["colocated", "disaggregated"]
-    """Whether prefill interrupts decode on the same devices, or runs on a pool of its own."""
+    """Whether prefill interrupts decode on the same devices, or runs on a pool of its own: replicas
+    alike, side by side, which hand the caches of prompts over."""
     overlap: FractionField
     """Share of communication that runs behind computation where there is enough of it."""
     admission_sigma: NonNegativeField
