@@ -18,6 +18,7 @@ from infercost.effects import idle
 from infercost.errors import SpecError
 from infercost.grid import Grid
 from infercost.metrics.latency import ttft
+from infercost.operators.base import HEAD
 from infercost.options.question import ask, option_names
 from infercost.paths import CONF
 from infercost.registry import metrics
@@ -284,3 +285,105 @@ def test_a_trend_or_a_mitigation_that_changes_nothing_is_told(
 )
 def test_what_acts_anywhere_needs_no_note(overrides: tuple[str, ...]) -> None:
     assert idle(ask(list(overrides))) == []
+
+
+# --- a hostile hour
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("trend=[rag,reasoning]",), "a case takes one trend. Write trend=rag,reasoning for"),
+        (("trend=rag+reasoning",), "a case takes one trend. Write trend=rag,reasoning for"),
+        (("trend=rag", "trend.dose=1e300"), "1e+300 is beyond any such number. Write 0, or 1e-15"),
+        (("mitigation=w4", "mitigation.w4.tile_rows=1e-300"), "is beyond any such number"),
+        (("mitigation=w4", "mitigation.w4.quality.loss=5"), "a value less than or equal to 1"),
+        (("mitigation=w4", "mitigation.w4.kind=routing"), "what 'w4' is, is no dose of it"),
+        (
+            ("mitigation=cascade", "model@mitigation.cascade.model=llama-3.1-70b"),
+            "mitigation 'cascade' mounts its own model, which no override replaces. Write DIR/",
+        ),
+        (
+            ("mitigation=chunked-prefill", "mitigation.chunked-prefill.chunk=0.5"),
+            "0.5 is less than a token. Write 1 or more, or 0",
+        ),
+        (("plan.prefill_chunk=0.5",), "a value greater than or equal to 1"),
+        (
+            ("mitigation=eviction-snapkv", "mitigation.eviction-snapkv.budget=1e-9"),
+            "a value greater than or equal to 1",
+        ),
+        (
+            ("mitigation=speculation-eagle", "mitigation.speculation-eagle.curve=[9,10,11]"),
+            "curve[0] is 9, and a pass of 1 drafts settles 1 to 2",
+        ),
+        (
+            ("model=rwkv-7-2.9b", "mitigation=speculation-model", "model.max_context=100000"),
+            "'Llama-3.2-3B' has another vocabulary",
+        ),
+        (
+            ("model=llama-3.1-8b", "mitigation=w4", "mitigation.w4.weights=bf16"),
+            "its weights and experts are as narrow already, or not there",
+        ),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, tuple) else "",
+)
+def test_hostile_words_are_one_line(overrides: tuple[str, ...], said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        infercost.evaluate([*overrides, "plan=base"])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_experts_that_stay_as_they_are_take_no_conversion() -> None:
+    """gpt-oss has them in MXFP4, narrower than 4-bit integers with scales: w4 unpacks the rest."""
+    w4 = point("model=gpt-oss-120b", "hardware=b200-sxm", "plan=base", "mitigation=w4")
+    found = {
+        operator.kind: number(operator.conversion)
+        for block in w4.decode_blocks
+        for operator in block.operators
+        if operator.name != HEAD
+    }
+    assert found["experts"] == 0 < found["matmul"]
+
+
+def test_an_answer_takes_a_step_however_much_is_drafted() -> None:
+    """Two tokens: the prefill's, and one step's, of which 64 perfect drafts save nothing."""
+    short = ("model=llama-3.1-8b", "workload=fixed-lengths", "workload.output_tokens=2")
+    doses = ("drafted=64", "acceptance=1")
+    lookup = (f"mitigation.speculation-lookup.{dose}" for dose in doses)
+    drafting = point(*short, "plan=base", "mitigation=speculation-lookup", *lookup)
+    assert number(metrics()["steps_per_request"].evaluate(drafting)) == 1
+
+
+def test_kept_prefixes_take_a_share_of_each_devices_own_memory() -> None:
+    """A tenth of a laptop's 128 GB and of a card's 80 GB."""
+    both = point(
+        *LARGE,
+        "hardware=h100-sxm",
+        "+mitigation=[prefix-cache,edge-split]",
+        "mitigation.prefix-cache.own_share=0.1",
+    )
+    assert both.light is not None
+    for one in (both, both.light):
+        (memory,) = one.case.hardware.memory.values()
+        assert number(one.memory.context) == pytest.approx(0.1 * number(memory.total_capacity))
+
+
+def test_lists_are_values_of_a_mitigation() -> None:
+    """Caches on the host's memory are read at its rate: 55 GB/s where HBM has 3,350."""
+    base = (*LARGE, "hardware=h100-sxm", "calibration=ideal")
+    moved = point(*base, "mitigation=offload", "mitigation.offload.classes=[kv]")
+    slower = number(moved.decode.time["kv"]) / number(point(*base).decode.time["kv"])
+    assert slower == pytest.approx(3350 / 55, rel=0.05)
+
+
+def test_what_runs_out_beside_a_case_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    seeing = ("model=qwen2.5-vl-72b", "plan.tp=8", "trend=multimodal", "mitigation=routing")
+    assert main(["explain", *seeing]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "INFEASIBLE: the lighter model: requests hold images or video" in said
+    wide = ("model=llama-3.1-8b", "mitigation=disaggregation", "mitigation.disaggregation.tp=64")
+    assert main(["explain", "--json", "plan=base", *wide]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["limited_by"] == "plan"
+    assert told["why"].startswith("prefill's pool: the plan does not fit the model")

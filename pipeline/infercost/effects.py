@@ -29,7 +29,7 @@ from infercost.options.faults import Raw, spec_faults
 from infercost.options.places import COMBINING
 from infercost.options.question import NO_DIRECTION, Axis, Question, ask, key_of, replaced
 from infercost.options.witnesses import adapter, value_at
-from infercost.specs.case import GROUPS
+from infercost.specs.case import GROUPS, Case
 from infercost.specs.study import by_path
 from infercost.specs.trend import Trend
 from infercost.table import columns
@@ -61,6 +61,8 @@ class _Looked:
     """One case, over what is left of its axes: every column, and the number of good points."""
 
     grid: Grid
+    bound: Case
+    """The case at its doses, what it was before mitigations changed it."""
     content: dict[str, FloatArray]
     feasible: bool
 
@@ -105,14 +107,14 @@ def idle(question: Question, options: Options | None = None, only_sure: bool = F
     cases = list(islice(options.cases(), MOST_CASES + 1))
     if len(cases) > MOST_CASES:
         return []
-    chosen = {name: choice for composed in cases for name, choice in _choices(composed).items()}
-    moved = _Moved({name: set() for name in (*fixed, *single, *swept, *chosen)})
+    chosen: dict[str, _Choice] = {}
+    moved = _Moved({name: set() for name in (*fixed, *single, *swept)})
     base = _without(question) if fixed or single else None
     seen: dict[tuple[object, ...], _Looked] = {}
     feasible, looked_at = False, []
     for composed in cases:
-        if not moved.idle():
-            return []
+        if not moved.idle() and moved.columns.keys() >= _names(composed):
+            continue
         axes = _thinned([typed_axis(options, composed, axis) for axis in asked.axes])
         looked_at.append(axes)
         looked = _look(composed, axes)
@@ -122,7 +124,9 @@ def idle(question: Question, options: Options | None = None, only_sure: bool = F
         for name in (*fixed, *single):
             if moved.is_open(name):
                 moved.add(name, _changed_by(name, composed, axes, looked, base))
-        for name, choice in _choices(composed).items():
+        for name, choice in _choices(composed, looked.bound).items():
+            chosen.setdefault(name, choice)
+            moved.columns.setdefault(name, set())
             if moved.is_open(name):
                 moved.add(name, _changed_without(choice, composed, axes, looked))
     if not feasible:
@@ -222,12 +226,20 @@ class _Choice:
     """Why it may do nothing, and what to do; empty where it is not known."""
 
 
-def _choices(composed: ComposedCase) -> dict[str, _Choice]:
+def _names(composed: ComposedCase) -> set[str]:
+    """What a case has of trends and mitigations, in words."""
+    named = {f"mitigation '{name}'" for name in composed.case.mitigation}
+    named.add(f"trend '{composed.options['trend']}'")
+    return named - {f"{group} '{NO_DIRECTION}'" for group in ("trend", "mitigation")}
+
+
+def _choices(composed: ComposedCase, bound: Case) -> dict[str, _Choice]:
+    """Trend and mitigations of a case at the doses that are `bound`, without neutral ones."""
     case, trend = composed.case, composed.options["trend"]
     found: dict[str, _Choice] = {}
-    if trend != NO_DIRECTION and case.trend.dose > 0:
+    if trend != NO_DIRECTION and np.any(np.asarray(bound.trend.dose) > 0):
         found[f"trend '{trend}'"] = _Choice("trend", _NO_TREND, why_idle(case.trend))
-    for name, mitigation in case.mitigation.items():
+    for name, mitigation in bound.mitigation.items():
         if name != NO_DIRECTION and not mitigation.off():
             others = {key: other for key, other in case.mitigation.items() if key != name}
             found[f"mitigation '{name}'"] = _Choice("mitigation", others, mitigation.IDLE)
@@ -281,11 +293,12 @@ def _picked(axis: GridAxis, most: int) -> GridAxis:
 
 def _look(composed: ComposedCase, axes: tuple[GridAxis, ...]) -> _Looked:
     grid = Grid(axes)
-    part = columns(Evaluation(grid.bind(composed.case)), grid, composed.options, composed.labels)
+    case = grid.bind(composed.case)
+    part = columns(Evaluation(case), grid, composed.options, composed.labels)
     limit = grid.flat(part.limit)
     content = {name: grid.flat(value) for name, value in part.values.items()}
     content |= {"limited_by": limit, "bound": np.where(limit > 0, 0.0, grid.flat(part.bound))}
-    return _Looked(grid, content, bool(np.any(limit == 0)))
+    return _Looked(grid, case, content, bool(np.any(limit == 0)))
 
 
 def _same(a: FloatArray, b: FloatArray) -> bool:

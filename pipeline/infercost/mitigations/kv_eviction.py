@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from infercost.arrays import as_array
-from infercost.specs.fields import EfficiencyField, TokensField
+from infercost.specs.fields import EfficiencyField, WholeTokensField
 from infercost.specs.mitigation import BaseMitigation, Stage
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class KvEviction(BaseMitigation):
 
     kind: Literal["kv_eviction"]
     kept: EfficiencyField = 1.0
-    budget: TokensField | None = None
+    budget: WholeTokensField | None = None
     """Most tokens that stay; none means no bound."""
 
     def off(self) -> bool:

@@ -49,8 +49,7 @@ class PrefixCaching(BaseMitigation):
             raise self.refused(case, "it keeps no cache of a prompt", self.instead(case))
         self._check_alone(case)
         hardware = case.hardware
-        capacity = sum((m.total_capacity for m in hardware.memory.values()), start=0.0)
-        prefix = Prefix(self.hit_rate, self.bandwidth, self.overlap, self.own_share * capacity)
+        prefix = Prefix(self.hit_rate, self.bandwidth, self.overlap, self.own_share)
         price = hardware.price + self.pool_price
         rent = hardware.rental_price * price / hardware.price
         paid = hardware.model_copy(update={"price": price, "rental_price": rent})

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
+
+from infercost.arrays import as_array
 from infercost.specs.fields import NonNegativeField, PositiveField
 from infercost.specs.formats import BITS
 from infercost.specs.mitigation import BaseMitigation
@@ -65,8 +68,8 @@ class Quantisation(BaseMitigation):
         narrower: dict[str, Any] = {
             c: to for c, to in asked.items() if BITS[to] < BITS[stored_format(case, c)]
         }
-        if "kv" in narrower and not _grows(case):
-            del narrower["kv"]
+        for name in _absent(case) & set(narrower):
+            del narrower[name]
         if not narrower:
             fault = f"its {' and '.join(asked)} are as narrow already, or not there"
             raise self.refused(
@@ -84,14 +87,23 @@ class Quantisation(BaseMitigation):
         mechanisms = replace(mechanisms, narrowed=(*mechanisms.narrowed, frozenset(narrower)))
         if "weights" in narrower and self.spares_tables and mechanisms.tables is None:
             mechanisms = replace(mechanisms, tables=stored_format(case, "weights"))
-        if {"weights", "experts"} & set(narrower):
-            cost = self.weight_operations / self.vector_share
+        cost = self.weight_operations / self.vector_share
+        if "weights" in narrower:
             mechanisms = replace(mechanisms, weight_conversion=cost, conversion_rows=self.tile_rows)
+        if "experts" in narrower:
+            mechanisms = replace(mechanisms, expert_conversion=cost, conversion_rows=self.tile_rows)
         if "kv" in narrower:
             cost = self.kv_operations / self.vector_share
             mechanisms = replace(mechanisms, kv_conversion=cost)
         plan = case.plan.model_copy(update={"formats": formats})
         return case.model_copy(update={"plan": plan, "mechanisms": mechanisms})
+
+
+def _absent(case: Case) -> set[str]:
+    """Tensor classes that the model does not have."""
+    routed = any(ffn.kind == "moe" for ffn in case.model.ffns.values())
+    none = set() if routed or np.any(as_array(case.trend.experts) > 1) else {"experts"}
+    return none if _grows(case) else {*none, "kv"}
 
 
 def _grows(case: Case) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import numpy as np
+
 from infercost.errors import SpecError
 from infercost.specs.fields import CountField, EfficiencyField, FractionField
 from infercost.specs.hardware import Hardware
@@ -72,8 +74,9 @@ class Routing(BaseMitigation):
         return case.model_copy(update=update)
 
     def lost(self) -> float:
-        """The loss stated for `stated_share`, in proportion to the share."""
-        return super().lost() * self.share / self.stated_share
+        """The loss stated for `stated_share`, in proportion to the share; all of it at most."""
+        lost: float = np.minimum(super().lost() * self.share / self.stated_share, 1.0)
+        return lost
 
 
 class Distillation(BaseMitigation):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from infercost.arrays import Count, as_array
 from infercost.equations.speculation import expected_tokens, measured_tokens
@@ -59,6 +59,18 @@ class Speculation(BaseMitigation):
     """The same for each sequence of a step: a host that settles its tokens one request after the
     other, while the device waits for what to draft next."""
 
+    @model_validator(mode="after")
+    def _a_pass_settles_what_was_drafted(self) -> Speculation:
+        least = 1.0
+        for drafted, settled in enumerate(self.curve, start=1):
+            if not least <= settled <= drafted + 1:
+                raise ValueError(
+                    f"curve[{drafted - 1}] is {settled:g}, and a pass of {drafted} drafts settles"
+                    f" {least:g} to {drafted + 1}: its own token, and no fewer than of fewer drafts"
+                )
+            least = settled
+        return self
+
     def applied(self, case: Case) -> Case:
         """The case with drafting; what a pass settles is expected from acceptance."""
         if case.model.generation.kind != "autoregressive":
@@ -94,7 +106,7 @@ class Speculation(BaseMitigation):
         if self.method == "model":
             if self.model is None:
                 raise self.refused(case, "no draft model is named", "Mount one at 'model'")
-            if self.model.vocab * 2 < target.vocab or self.model.vocab > 2 * target.vocab:
+            if not 1 / _PADDED <= self.model.vocab / target.vocab <= _PADDED:
                 fault = f"'{self.model.name}' has another vocabulary"
                 raise self.refused(case, fault, "Mount a draft model of the same family")
             return self.model
@@ -118,6 +130,10 @@ class Speculation(BaseMitigation):
             raise self.refused(case, fault, "Take speculation-model or speculation-lookup")
         block = DenseFeedForward(kind="dense", d_ff=_dense_width(target), gated=True)
         return _alone(target, mixer, block, own, vocab)
+
+
+_PADDED = 1.1
+"""Tables of one tokenizer differ in size by less: sizes are rounded up, and tokens reserved."""
 
 
 def _alone(target: Model, mixer: Mixer, ffn: FeedForward, own: Count, vocab: Count) -> Model:

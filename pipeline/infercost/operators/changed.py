@@ -18,8 +18,8 @@ FILLING = ("qkv projection", "latent projection", "key and value projection")
 def converted(layout: Layout, block: Block) -> Block:
     """A block with the time of converting what is kept in a narrower format."""
     mechanisms = layout.case.mechanisms
-    costs = (mechanisms.weight_conversion, mechanisms.kv_conversion)
-    if not np.any(as_array(costs[0]) > 0) and not np.any(as_array(costs[1]) > 0):
+    weights = (mechanisms.weight_conversion, mechanisms.expert_conversion)
+    if not any(np.any(as_array(cost) > 0) for cost in (*weights, mechanisms.kv_conversion)):
         return block
     operators = tuple(
         replace(operator, conversion=_conversion(layout, operator) * operator.peak)
@@ -94,7 +94,9 @@ def _conversion(layout: Layout, operator: Operator) -> Flops:
         size = _stored(layout, operator)
         times = np.maximum(operator.rows / mechanisms.conversion_rows, 1.0)
         entries = operator.traffic["weights"] / size * times
-        return entries * mechanisms.weight_conversion / layout.peak_attention
+        dense = operator.kind == "matmul"
+        each = mechanisms.weight_conversion if dense else mechanisms.expert_conversion
+        return entries * each / layout.peak_attention
     if operator.name == "attention core":
         entries = operator.traffic["kv"] / layout.kv
         return entries * mechanisms.kv_conversion / layout.peak_attention

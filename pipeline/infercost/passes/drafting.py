@@ -30,8 +30,12 @@ def draft_layout(layout: Layout) -> Layout | None:
 
 
 def drafted_lengths(lengths: Lengths, drafting: Drafting) -> Lengths:
-    """Statistics of requests whose steps settle several tokens each."""
-    settled = drafting.settled
+    """Statistics of requests whose steps settle several tokens each, of which there are so many.
+
+    One step at least decodes an answer, whatever is drafted; a snapshot has no end.
+    """
+    left = np.where(np.isnan(lengths.output_mean), np.inf, lengths.output_mean - 1.0)
+    settled = np.minimum(drafting.settled, np.maximum(left, 1.0))
     return replace(
         lengths,
         prefills_per_step=lengths.prefills_per_step * settled,

@@ -57,7 +57,8 @@ def pool_bytes(layout: Layout) -> Bytes:
     """Bytes of the cache on one device, evenly spread; 0 where it lies apart from devices."""
     plan, prefix = layout.case.plan, layout.case.mechanisms.prefix
     if prefix is not None:
-        return prefix.held
+        tiers = layout.case.hardware.memory.values()
+        return prefix.own_share * sum((m.total_capacity for m in tiers), start=0.0)
     if plan.prefix_cache.bandwidth is not None or not has_pool(layout.case):
         return 0.0
     return plan.prefix_cache.capacity / (plan.tp * plan.pp * plan.dp)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from infercost.arrays import as_array
 from infercost.errors import SpecError
@@ -41,7 +42,7 @@ class Stage(IntEnum):
 class Quality(Spec):
     """What an answer loses by a mitigation."""
 
-    loss: float | None = None
+    loss: Annotated[float, Field(le=1)] | None = None
     """Share of a benchmark's score that is lost; below 0: gained. Absent: unknown."""
     measure: str
     """Which benchmark on which model; of an unknown loss, why nothing is known."""

@@ -17,6 +17,7 @@ from infercost.specs.fields import (
     Spec,
     TokensField,
     TokensOrZeroField,
+    WholeTokensField,
 )
 from infercost.specs.formats import BITS, WIDER
 from infercost.specs.prefix_cache import PrefixCache
@@ -103,7 +104,7 @@ class Plan(SourcedSpec):
     of the tokens of every sequence."""
     prefill_batch: CountField
     """Prompts that one prefill pass takes together, per data-parallel group."""
-    prefill_chunk: TokensField
+    prefill_chunk: WholeTokensField
     """Most tokens in one pass of prefill; longer prompts take several, and re-read the weights."""
     phases: Literal["colocated", "disaggregated"]
     """Whether prefill interrupts decode on the same devices, or runs on a pool of its own: replicas
