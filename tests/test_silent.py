@@ -387,3 +387,29 @@ def test_what_runs_out_beside_a_case_is_named(capsys: pytest.CaptureFixture[str]
     told = json.loads(capsys.readouterr().out)
     assert told["limited_by"] == "plan"
     assert told["why"].startswith("prefill's pool: the plan does not fit the model")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("trend=reasoning", "output_tokens: a replay takes requests from the workload as they are"),
+        ("trend=rag-hyperscale", "prompt_tokens: a replay takes requests from the workload"),
+        ("trend=multimodal", "images: a replay takes requests from the workload as they are"),
+        ("plan.phases=disaggregated", "phases: a replay's pools and caches are those of its way"),
+        ("plan.prefix_cache.capacity=1 TB", "prefix_cache.capacity: a replay's pools and caches"),
+        ("plan.prefill_chunk=64", "sets nothing: a pass takes what is left of its budget. Set"),
+    ],
+)
+def test_a_replay_refuses_what_it_does_not_see(
+    override: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ["replay", "--requests", "5", "--json", "hardware=b200-sxm", "plan.tp=8"]
+    assert main([*few, override]) == 2
+    line = capsys.readouterr().err
+    assert said in line and line.count("\n") == 1
+
+
+def test_a_replay_notes_a_trend_that_does_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    few = ["replay", "--requests", "5", "--json", "hardware=b200-sxm", "model=mixtral-8x7b"]
+    assert main([*few, "trend=imbalance"]) == 0
+    assert "note: trend 'imbalance' changes no number here" in capsys.readouterr().err

@@ -144,6 +144,12 @@ def idle(question: Question, options: Options | None = None, only_sure: bool = F
     ]
 
 
+def idle_choices(overrides: list[str], dirs: tuple[str, ...]) -> list[str]:
+    """One line for each trend and mitigation alone, of a case that is asked for in another way."""
+    lines = idle(ask(overrides, dirs))
+    return [line for line in lines if line.startswith(("trend '", "mitigation '"))]
+
+
 def _size(asked: Question) -> int:
     """Points of a case."""
     return math.prod(axis.size for axis in asked.axes)
