@@ -38,6 +38,17 @@ def operator_rows(point: Evaluation) -> list[Row]:
     return sum(encoders, start=decode + prefill)
 
 
+def first_token_terms(point: Evaluation) -> dict[str, float]:
+    """Mean time to first token by what it waits for: retrieval, and resources; they add up to it.
+
+    Rows of `operator_rows` do not: they count the turns of all stages of a pipeline, and messages
+    that work hides.
+    """
+    searched = 0.0 if point.search is None else number(point.search.time)
+    terms = {name: number(term) for name, term in point.ttft_terms.items()}
+    return {"retrieval": searched, **terms}
+
+
 def _beside(point: Evaluation) -> list[tuple[str, Layout, Pass, Array]]:
     """Passes of a decode step beside the model's own: name, layout, pass, and how often it runs."""
     found: list[tuple[str, Layout, Pass, Array]] = []

@@ -18,10 +18,16 @@ from infercost.mitigations.apply import mitigated
 from infercost.operators.base import Block, Layout, Pass
 from infercost.operators.stack import blocks
 from infercost.passes import drafting as drafts
+from infercost.passes.first_token import (
+    first_token_terms,
+    interrupts,
+    local_prefill_time,
+    prefill_time,
+)
 from infercost.passes.forward import PassCost, pass_cost
 from infercost.passes.patching import LocalLayers, local_layers
 from infercost.passes.phases import encoder_passes, paced_lengths, prefill_pass, step_pass
-from infercost.passes.reuse import hand_over_time, load_time, pool_rate
+from infercost.passes.reuse import load_time, pool_rate
 from infercost.passes.shares import PerToken, mixed, summed
 from infercost.placement import (
     LIMITS,
@@ -175,10 +181,11 @@ class Evaluation:
         own = pass_cost(self.layout, self.decode_pass, self.routes, self.decode_blocks)
         step = self.local.step(own, self.sequences, self.routes)
         mechanisms = self.case.mechanisms
+        if np.any(as_array(mechanisms.fused) > 0):
+            share = mechanisms.fused * self._chunks_per_step
+            step = drafts.riding(self.layout, step, share, self.decode_blocks)
         if (drafting := mechanisms.drafting) is not None:
             step = drafts.with_drafts(step, self._draft(drafting), drafting, self.sequences)
-        if np.any(as_array(mechanisms.fused) > 0):
-            step = drafts.riding(self.layout, step, mechanisms.fused * self._chunks_per_step)
         return step
 
     def _draft(self, drafting: Drafting) -> PassCost | None:
@@ -194,23 +201,24 @@ class Evaluation:
         """Chunks of prefill due in one decode step of a group: at most one rides along."""
         plan = self.case.plan
         due = self.case.batch * self.lengths.prefills_per_step / (plan.dp * plan.pp)
-        chunks = self.lengths.mean(self._prompt_chunks * np.ones_like(self.lengths.weight))
+        chunks = self.lengths.mean(self.prompt_chunks * np.ones_like(self.lengths.weight))
         return np.minimum(due * chunks / plan.prefill_batch, 1.0)
 
     @cached_property
     def prompt_passes(self) -> Count:
         """Passes that the prefill of one batch of prompts takes, by prompt stratum."""
-        return self._prompt_chunks if self.lengths.cached else 0.0
+        return self.prompt_chunks if self.lengths.cached else 0.0
 
     @cached_property
-    def _prompt_chunks(self) -> Count:
+    def prompt_chunks(self) -> Count:
+        """Passes that its prompts would take where they are cached, by prompt stratum."""
         plan = self.case.plan
         return serving.chunk_passes(plan.prefill_batch * self.prefilled, plan.prefill_chunk)
 
     @cached_property
     def prefill_pass(self) -> Pass:
         """One of the passes of a prefill, by prompt stratum."""
-        return prefill_pass(self.layout, self.lengths, self.prefilled, self._prompt_chunks)
+        return prefill_pass(self.layout, self.lengths, self.prefilled, self.prompt_chunks)
 
     @cached_property
     def prefill_blocks(self) -> tuple[Block, ...]:
@@ -227,11 +235,11 @@ class Evaluation:
         """The same, were there no memory whose cells it must spare."""
         routes, stack = self.prefill_routes, self.prefill_blocks
         own = pass_cost(self.layout, self.prefill_pass, routes, stack)
-        own = self.local.prefill(own, self.prefilled, self._prompt_chunks, routes)
+        own = self.local.prefill(own, self.prefilled, self.prompt_chunks, routes)
         drafting = self.case.mechanisms.drafting
         if self.drafter is None or drafting is None or not drafting.reads_prompts:
             return own
-        step = prefill_pass(self.drafter, self.lengths, self.prefilled, self._prompt_chunks)
+        step = prefill_pass(self.drafter, self.lengths, self.prefilled, self.prompt_chunks)
         return drafts.together(own, pass_cost(self.drafter, step, self.prefill_routes), 1.0)
 
     @cached_property
@@ -260,19 +268,7 @@ class Evaluation:
     @cached_property
     def prefill_time(self) -> Seconds:
         """Time of one prefill, by prompt stratum: of a prompt alone, wherever it runs."""
-        own, pool = self.local_prefill_time, self.case.mechanisms.pool
-        if pool is None or self.pool is None:
-            return own
-        handed = self.pool.prefill_time + hand_over_time(pool, self.pool.layout, self.lengths)
-        return own + pool.share * (handed - own)
-
-    @cached_property
-    def local_prefill_time(self) -> Seconds:
-        """The same on the devices that decode: chunks may follow one another through stages."""
-        plan, overlap = self.case.plan, self.case.calibration.pipeline_overlap
-        share = serving.pipelined_share(self._prompt_chunks, plan.pp, overlap)
-        computed = self.prefill.time.total * self.prompt_passes * share
-        return computed + self.encoder_time + self.prefix_load_time
+        return prefill_time(self)
 
     @cached_property
     def prefix_load_time(self) -> Seconds:
@@ -281,12 +277,18 @@ class Evaluation:
 
     @cached_property
     def prefill_terms(self) -> Terms:
-        """Mean time of one prefill by resource, encoders and loaded prefixes included."""
-        prefill = self.prefill.time.each(self._mean_over_prompts)
+        """Mean time that one prefill takes of devices, by resource: turns of all stages added up,
+        encoders and loaded prefixes included. A prompt waits for less (`ttft_terms`)."""
+        return self.prefill.time.each(self._mean_over_prompts).plus(self.waits)
+
+    @cached_property
+    def waits(self) -> Terms:
+        """Mean time of one prefill in encoders, and until prefixes are loaded."""
+        waits = Terms()
         if self.lengths.reuses:
-            waits = self.lengths.mean(self.prefix_load_time * np.ones_like(self.lengths.weight))
-            prefill = prefill.plus(Terms(kv=waits))
-        return reduce(Terms.plus, (cost.time for cost in self.encoders), prefill)
+            load = self.lengths.mean(self.prefix_load_time * np.ones_like(self.lengths.weight))
+            waits = Terms(kv=load)
+        return reduce(Terms.plus, (cost.time for cost in self.encoders), waits)
 
     @cached_property
     def search(self) -> Search | None:
@@ -297,44 +299,45 @@ class Evaluation:
     def first_output_time(self) -> Seconds:
         """Time from the end of prefill to the first readable output: steps of its block, or all."""
         # Where the prefill gives the first token, its time keeps its own small shape.
-        return self.lengths.first_steps * self.step_time if self._waits_for_steps else 0.0
+        return self.lengths.first_steps * self.step_time if self.waits_for_steps else 0.0
 
     @property
-    def _waits_for_steps(self) -> bool:
-        return bool(np.any(as_array(self.lengths.first_steps) > 0))
+    def waits_for_steps(self) -> bool:
+        """Whether the first readable output comes after steps, and not with the prefill."""
+        return not np.all(as_array(self.lengths.first_steps) == 0)
 
     @cached_property
     def ttft_terms(self) -> Terms:
-        """Mean time to the first readable output by resource."""
-        if not self._waits_for_steps:
-            return self.prefill_terms
-        return self.prefill_terms.plus(self.decode.time.times(self.lengths.first_steps))
+        """Mean time to the first readable output by resource, retrieval apart."""
+        return first_token_terms(self)
 
     def _mean_over_prompts(self, per_pass: Array) -> Array:
         """Mean over requests of what all passes of a prefill take together."""
         return self.lengths.mean(per_pass * self.prompt_passes)
 
-    def _occupancy(self, time: Seconds) -> Seconds:
+    def occupancy(self, time: Seconds) -> Seconds:
+        """Time of a replica that one prompt takes of such a prefill."""
         plan = self.case.plan
         return serving.prefill_occupancy(time, plan.prefill_batch, plan.dp, plan.pp)
 
     @cached_property
-    def tpot(self) -> Seconds:
-        """Mean time per output token that a user sees."""
-        interrupts: Array = 1.0 if self.case.plan.phases == "colocated" else 0.0
-        pool, light = self.case.mechanisms.pool, self.case.mechanisms.light
-        if pool is not None:
-            interrupts = interrupts * (1.0 - pool.share)
-        paced = serving.interrupted_tpot(
+    def paced_step(self) -> Seconds:
+        """Time of a decode step and of the prefills of others that interrupt it."""
+        return serving.interrupted_tpot(
             self.step_time,
-            self._occupancy(self.prefill_terms.total),
-            self.lengths.mean(self.local_prefill_time),
+            self.occupancy(self.prefill_terms.total),
+            self.lengths.mean(local_prefill_time(self)),
             self.case.batch,
             self.lengths.prefills_per_step,
             self.lengths.branches,
-            interrupts,
+            interrupts(self.case),
         )
-        own = paced / self.lengths.pace
+
+    @cached_property
+    def tpot(self) -> Seconds:
+        """Mean time per output token that a user sees."""
+        light = self.case.mechanisms.light
+        own = self.paced_step / self.lengths.pace
         if light is None or self.light is None:
             return own
         return own + light.share * (self.light.tpot - own)
@@ -360,7 +363,7 @@ class Evaluation:
         """Device time of prefill per output token, were all of it on these devices."""
         share = self.lengths.prefills_per_step / self.lengths.tokens_per_step
         paid = self.devices * share * self.provision
-        return self.prefill_terms.times(self._occupancy(1.0) * paid)
+        return self.prefill_terms.times(self.occupancy(1.0) * paid)
 
     @cached_property
     def decode_per_token(self) -> PerToken:

@@ -1,8 +1,10 @@
-"""Overrides and axes that change nothing: told, so that a number that stays is no riddle.
+"""Overrides, axes, trends and mitigations that change nothing: told, so that a number that stays
+is no riddle.
 
 Nothing is listed by rule. A case is evaluated once more with what the option itself says in place
-of the override, and all columns are compared: what is left out of a formula, switched off by
-another key or hidden behind a limit that does not bind is found alike.
+of the override, or without the trend or the mitigation, and all columns are compared: what is left
+out of a formula, switched off by another key or hidden behind a limit that does not bind is found
+alike.
 """
 
 from __future__ import annotations
@@ -25,11 +27,13 @@ from infercost.evaluation import typed_axis
 from infercost.grid import Grid, GridAxis
 from infercost.options.faults import Raw, spec_faults
 from infercost.options.places import COMBINING
-from infercost.options.question import Axis, Question, ask, key_of, replaced
+from infercost.options.question import NO_DIRECTION, Axis, Question, ask, key_of, replaced
 from infercost.options.witnesses import adapter, value_at
-from infercost.specs.case import GROUPS
+from infercost.specs.case import GROUPS, Case
 from infercost.specs.study import by_path
+from infercost.specs.trend import Trend
 from infercost.table import columns
+from infercost.trends import why_idle
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +48,7 @@ _WORDS = ("name", "sources", "family")
 """Last steps of paths that no number stands at, or that only other commands read."""
 
 REASONS = {
-    "trend.dose": "trend 'none' adds nothing that a dose could scale",
+    "trend.dose": "trend 'none', as one that cannot act here, adds nothing that a dose could scale",
     "workload.slo": "objectives of service count in searches, such as compare --best and studies",
     "hardware.price": "who rents pays no purchase price: take economics=owner",
     "hardware.rental_price": "who owns pays no rent: take economics=rental",
@@ -57,6 +61,8 @@ class _Looked:
     """One case, over what is left of its axes: every column, and the number of good points."""
 
     grid: Grid
+    bound: Case
+    """The case at its doses, what it was before mitigations changed it."""
     content: dict[str, FloatArray]
     feasible: bool
 
@@ -74,7 +80,8 @@ def evaluate(overrides: list[str], dirs: tuple[str, ...] = ()) -> pd.DataFrame:
     `draw=256` draws the numbers that options state as uncertain, the same quantiles for every
     design: a row per draw; `infercost.intervals` sums them up.
     Columns are those of `infercost metrics`, after the keys. Raises `SpecError` with one line per
-    fault, and warns (`infercost.NoEffect`) of overrides and axes that change nothing.
+    fault, and warns (`infercost.NoEffect`) of overrides, axes, trends and mitigations that change
+    nothing.
     """
     options = Options(ask(overrides, dirs))
     frame: pd.DataFrame = evaluation.table_of(options).to_pandas()
@@ -84,7 +91,8 @@ def evaluate(overrides: list[str], dirs: tuple[str, ...] = ()) -> pd.DataFrame:
 
 
 def idle(question: Question, options: Options | None = None, only_sure: bool = False) -> list[str]:
-    """One line for each override and each axis that changes no column of any point looked at.
+    """One line for each override, axis, trend and mitigation that changes no column of any point
+    looked at.
 
     Where a case has too many points for all of them to be looked at, the line says so; with
     `only_sure` there is none then. Silent where there are too many cases to look at, and where
@@ -99,13 +107,14 @@ def idle(question: Question, options: Options | None = None, only_sure: bool = F
     cases = list(islice(options.cases(), MOST_CASES + 1))
     if len(cases) > MOST_CASES:
         return []
+    chosen: dict[str, _Choice] = {}
     moved = _Moved({name: set() for name in (*fixed, *single, *swept)})
     base = _without(question) if fixed or single else None
     seen: dict[tuple[object, ...], _Looked] = {}
     feasible, looked_at = False, []
     for composed in cases:
-        if not moved.idle():
-            return []
+        if not moved.idle() and moved.columns.keys() >= _names(composed):
+            continue
         axes = _thinned([typed_axis(options, composed, axis) for axis in asked.axes])
         looked_at.append(axes)
         looked = _look(composed, axes)
@@ -115,6 +124,11 @@ def idle(question: Question, options: Options | None = None, only_sure: bool = F
         for name in (*fixed, *single):
             if moved.is_open(name):
                 moved.add(name, _changed_by(name, composed, axes, looked, base))
+        for name, choice in _choices(composed, looked.bound).items():
+            chosen.setdefault(name, choice)
+            moved.columns.setdefault(name, set())
+            if moved.is_open(name):
+                moved.add(name, _changed_without(choice, composed, axes, looked))
     if not feasible:
         return []
     where = "here"
@@ -122,7 +136,18 @@ def idle(question: Question, options: Options | None = None, only_sure: bool = F
         if only_sure:
             return []
         where = f"at the {sum(Grid(axes).size for axes in looked_at)} points looked at"
-    return [_line(name, fixed, moved.columns[name], where) for name in moved.idle()]
+    return [
+        _line(name, moved.columns[name], where, chosen[name].why)
+        if name in chosen
+        else _override_line(name, fixed, moved.columns[name], where)
+        for name in moved.idle()
+    ]
+
+
+def idle_choices(overrides: list[str], dirs: tuple[str, ...]) -> list[str]:
+    """One line for each trend and mitigation alone, of a case that is asked for in another way."""
+    lines = idle(ask(overrides, dirs))
+    return [line for line in lines if line.startswith(("trend '", "mitigation '"))]
 
 
 def _size(asked: Question) -> int:
@@ -185,12 +210,66 @@ def _is_number_of_a_case(key: str) -> bool:
     return group in GROUPS and bool(inner) and inner.rpartition(".")[2] not in _WORDS
 
 
-def _line(name: str, overrides: list[str], moved: set[str], where: str) -> str:
+def _override_line(name: str, overrides: list[str], moved: set[str], where: str) -> str:
     key = key_of(name)
     reason = next((why for path, why in REASONS.items() if f"{key}.".startswith(f"{path}.")), "")
-    what = f"override '{name}'" if name in overrides else f"'{name}'"
+    return _line(f"override '{name}'" if name in overrides else f"'{name}'", moved, where, reason)
+
+
+def _line(what: str, moved: set[str], where: str, reason: str) -> str:
     but = f" but {next(iter(moved))}" if moved else ""
     return f"{what} changes no number {where}{but}" + (f": {reason}" if reason else "")
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A trend or a mitigation of a case, at a dose that should change it."""
+
+    group: str
+    others: Any
+    """What the group holds without it."""
+    why: str
+    """Why it may do nothing, and what to do; empty where it is not known."""
+
+
+def _names(composed: ComposedCase) -> set[str]:
+    """What a case has of trends and mitigations, in words."""
+    named = {f"mitigation '{name}'" for name in composed.case.mitigation}
+    named.add(f"trend '{composed.options['trend']}'")
+    return named - {f"{group} '{NO_DIRECTION}'" for group in ("trend", "mitigation")}
+
+
+def _choices(composed: ComposedCase, bound: Case) -> dict[str, _Choice]:
+    """Trend and mitigations of a case at the doses that are `bound`, without neutral ones."""
+    case, trend = composed.case, composed.options["trend"]
+    found: dict[str, _Choice] = {}
+    if trend != NO_DIRECTION and np.any(np.asarray(bound.trend.dose) > 0):
+        found[f"trend '{trend}'"] = _Choice("trend", _NO_TREND, why_idle(case.trend))
+    for name, mitigation in bound.mitigation.items():
+        if name != NO_DIRECTION and not mitigation.off():
+            others = {key: other for key, other in case.mitigation.items() if key != name}
+            found[f"mitigation '{name}'"] = _Choice("mitigation", others, mitigation.IDLE)
+    return found
+
+
+_NO_TREND = Trend(name="None", prompt_tokens=0.0, output_tokens=0.0, sources={})
+
+
+def _changed_without(
+    choice: _Choice, composed: ComposedCase, axes: tuple[GridAxis, ...], looked: _Looked
+) -> set[str]:
+    """Columns that differ where a case does without a trend or a mitigation; all where it cannot.
+
+    The loss of quality that a mitigation states is none of what it changes.
+    """
+    own = {path for axis in axes for path in axis.values if path.startswith(f"{choice.group}.")}
+    left = own if choice.group == "trend" else set()
+    kept = tuple(replace(axis, told=axis.told | left) for axis in axes)
+    case = composed.case.model_copy(update={choice.group: choice.others})
+    try:
+        return _differing(looked, _look(replace(composed, case=case), kept)) - {"quality_loss"}
+    except SpecError:
+        return set(looked.content)
 
 
 def _without(question: Question) -> Options | None:
@@ -220,11 +299,12 @@ def _picked(axis: GridAxis, most: int) -> GridAxis:
 
 def _look(composed: ComposedCase, axes: tuple[GridAxis, ...]) -> _Looked:
     grid = Grid(axes)
-    part = columns(Evaluation(grid.bind(composed.case)), grid, composed.options, composed.labels)
+    case = grid.bind(composed.case)
+    part = columns(Evaluation(case), grid, composed.options, composed.labels)
     limit = grid.flat(part.limit)
     content = {name: grid.flat(value) for name, value in part.values.items()}
     content |= {"limited_by": limit, "bound": np.where(limit > 0, 0.0, grid.flat(part.bound))}
-    return _Looked(grid, content, bool(np.any(limit == 0)))
+    return _Looked(grid, case, content, bool(np.any(limit == 0)))
 
 
 def _same(a: FloatArray, b: FloatArray) -> bool:

@@ -193,10 +193,11 @@ def broken_limit(
 
 
 def reaches(layout: Layout) -> BoolArray:
-    """Whether the links connect all devices of a replica."""
+    """Whether the links connect all devices of a replica, and it with one that prefills for it."""
     plan, network = layout.case.plan, layout.network
     connected = np.maximum(network.scale_out.reach, network.scale_up.reach)
-    return as_array(plan.tp * plan.pp * plan.dp <= connected)
+    replicas = 2 if plan.phases == "disaggregated" else 1
+    return as_array(replicas * plan.tp * plan.pp * plan.dp <= connected)
 
 
 def is_whole(layout: Layout) -> BoolArray:

@@ -9,8 +9,20 @@ import numpy as np
 from infercost.errors import SpecError
 from infercost.specs.case import Case
 from infercost.specs.generation import MediaDiffusion
+from infercost.specs.trend import Trend
 
 ADDED_TO_TEXT = ("prompt_tokens", "output_tokens")
+
+
+def why_idle(trend: Trend) -> str:
+    """What a trend that changes nothing may lack, and what to do; nothing where none is known."""
+    if _any(np.asarray(trend.expert_skew) != 1):
+        return "experts do not lie on devices of their own: take plan.ep above 1"
+    if _any(np.asarray(trend.branches) > 1):
+        return "branches share a prefill, and there is none: take a workload with prompts"
+    if _any(np.asarray(trend.experts) > 0):
+        return "the model's experts are as many already: vary trend.experts"
+    return ""
 
 
 def suited(case: Case) -> Case:

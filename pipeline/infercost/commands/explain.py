@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from infercost.compose import ComposedCase, Options
     from infercost.cost import Evaluation
     from infercost.grid import Grid
-    from infercost.specs.case import Case
 
 HEADLINES = (
     ("time to first token or picture, mean", "ttft_s"),
@@ -77,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     print_notes(idle(options.question, options))
     content = explained(composed, grid, point)
     if arguments.trace:
-        _check_traceable(arguments.trace, composed, content)
+        _check_traceable(arguments.trace, content)
         return _trace(arguments, composed, point)
     content["uncertain"] = nominal_inputs(options, composed)
     if point.case.base is not None:
@@ -92,13 +91,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_traceable(column: str, composed: ComposedCase, content: dict[str, Any]) -> None:
+def _check_traceable(column: str, content: dict[str, Any]) -> None:
     """Refuse the tree of a figure that one point does not have."""
     from infercost.tracing.columns import SEARCHED
 
     if not content["feasible"]:
-        why = _why(composed.case, content)
-        raise SpecError("explain --trace", column, f"the point is infeasible: {why}")
+        fault = f"the point is infeasible: {content['why']}"
+        raise SpecError("explain --trace", column, fault)
     if column in SEARCHED:
         fault = "is known to a study's search alone, which compares its best point with more memory"
         raise SpecError("explain --trace", column, fault, "Take it from the rows of a study")
@@ -171,7 +170,7 @@ def explained(
     """
     import numpy as np
 
-    from infercost.breakdown import operator_rows, tier_rows
+    from infercost.breakdown import first_token_terms, operator_rows, tier_rows
     from infercost.placement import LIMITS
     from infercost.table import columns
     from infercost.terms import RESOURCES
@@ -185,8 +184,10 @@ def explained(
         "plan": {name: int(part.flat(name)[0]) for name in part.plan},
         "feasible": code == 0,
         "limited_by": LIMITS[code],
+        "why": _why(point, LIMITS[code]),
         "bound": RESOURCES[int(part.grid.flat(part.bound)[0])] if code == 0 else "",
         "metrics": {name: float(part.flat(name)[0]) for name in part.values},
+        "ttft_terms_s": first_token_terms(point),
         "memory": {
             name: float(part.grid.flat(value)[0])
             for name, value in (
@@ -219,7 +220,7 @@ def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
     if content["uncertain"]:
         out.print(told(content["uncertain"]), markup=False)
     if not content["feasible"]:
-        out.print(f"\nINFEASIBLE: {_why(case, content)}", style="bold red", markup=False)
+        out.print(f"\nINFEASIBLE: {content['why']}", style="bold red", markup=False)
         if content["limited_by"] == "modality":
             return
     technologies = [tier["technology"] for tier in content["tiers"]]
@@ -235,25 +236,41 @@ def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
         _print_totals(metrics)
         _print_stress(metrics)
     denoises = case.model.generation.kind != "autoregressive"
-    _print_operators(content["operators"], "denoising" if denoises else "decode")
+    step = "denoising" if denoises else "decode"
+    _print_operators(content["operators"], step, ", all stages" if plan["pp"] > 1 else "")
 
 
-def _why(case: Case, content: dict[str, Any]) -> str:
+def _why(point: Evaluation, limit: str) -> str:
+    """What a limit says of a point, or of what works beside it; nothing where it is feasible."""
+    from infercost.arrays import number
     from infercost.workloads.media import unserved
 
-    needed, room = (
-        sum(content["memory"][f"{k}_b"] for k in ("weights", "kv", "activations", "context")),
-        content["memory"]["room_b"],
-    )
-    return {
-        "modality": unserved(case),
+    who, one = _limited(point)
+    needed, room = number(one.memory.used), number(one.memory.room)
+    reason = {
+        "modality": unserved(one.case),
         "plan": "the plan does not fit the model: tp needs as many heads, pp as many layers; ep"
         " must be a multiple of dp, divide tp x dp and not exceed the experts (1 without any)",
         "reach": "the links do not connect that many devices",
         "context": "requests are longer than the model's context",
         "capacity": f"memory: {needed / 1e9:.1f} GB needed per device, {room / 1e9:.1f} GB there",
         "endurance": "what is written to a memory that wears out ends its life before its time",
-    }[content["limited_by"]]
+    }.get(limit, "")
+    return f"{who}: {reason}" if who and reason else reason
+
+
+def _limited(point: Evaluation) -> tuple[str, Evaluation]:
+    """What breaks a limit first: the case itself, without a name, or what works beside it."""
+    import numpy as np
+
+    from infercost.placement import broken_limit
+
+    own = broken_limit(point.layout, point.lengths, point.memory, point.placed)
+    if np.all(np.asarray(own) == 0):
+        for who, other in (("the lighter model", point.light), ("prefill's pool", point.pool)):
+            if other is not None and np.any(np.asarray(other.broken) > 0):
+                return who, other
+    return "", point
 
 
 def _print_memory(technology: str, memory: dict[str, float]) -> None:
@@ -303,13 +320,13 @@ def _print_stress(metrics: dict[str, float]) -> None:
     )
 
 
-def _print_operators(operators: list[dict[str, Any]], step: str) -> None:
+def _print_operators(operators: list[dict[str, Any]], step: str, stages: str) -> None:
     from infercost.units import show
 
     for phase, title in (
         ("encode", "Encoders in front of one prefill, per device"),
-        ("decode", f"One {step} step, per device"),
-        ("prefill", "Prefill of the median prompt, per device"),
+        ("decode", f"One {step} step, per device{stages}"),
+        ("prefill", f"Prefill of the median prompt, per device{stages}"),
     ):
         mine = [row for row in operators if row["phase"] == phase]
         if not mine:

@@ -56,6 +56,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay at each rate, or search one, and print what users and operators see."""
+    from infercost.effects import idle_choices
     from infercost.serving.ask import asked_service, idle_serving, sorted_words
     from infercost.serving.requests import thinned
     from infercost.serving.search import Objective, largest_rate
@@ -73,7 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
         rates[0] if rates else None,
         arguments.seed,
     )
-    print_notes(idle_serving(sorted_words(arguments.overrides), dirs))
+    words = sorted_words(arguments.overrides)
+    print_notes([*idle_serving(words, dirs), *idle_choices(words.case, dirs)])
     requests = thinned(requests, arguments.every, arguments.poisson, arguments.seed)
     if arguments.slo:
         workload = getattr(service, "cloud", service).case.workload

@@ -14,13 +14,19 @@ from infercost.registry import metric
 def ttft(point: Evaluation) -> Array:
     """Mean time to first readable output of a prompt, with its prefill batch, without queueing.
 
-    A cascade shows an answer once it is whole and judged.
+    A cascade shows an answer once it is whole and judged; what it answers again needs no second
+    search.
     """
-    own = point.lengths.mean(point.prefill_time) + point.first_output_time + _searched(point)
+    return _searched(point) + _first(point)
+
+
+def _first(point: Evaluation) -> Array:
+    """The same from the end of retrieval."""
+    own = point.lengths.mean(point.prefill_time) + point.first_output_time
     how = point.case.mechanisms.light
     if how is None or point.light is None:
         return own
-    first, whole = ttft(point.light), _tried(point)
+    first, whole = _first(point.light), _tried(point)
     return how.share * np.maximum(first, whole) + (1.0 - how.share) * (own + whole)
 
 
@@ -28,9 +34,9 @@ def _tried(point: Evaluation) -> Array:
     """In a cascade the lighter model's whole answer is there before anyone reads or the other one
     begins; without one, nothing is waited for."""
     how = point.case.mechanisms.light
-    if how is None or point.light is None:
+    if how is None or point.light is None or not how.judged:
         return 0.0
-    return np.where(as_array(how.tried) > 0, e2e_latency(point.light), 0.0)
+    return e2e_latency(point.light) - _searched(point)
 
 
 def _searched(point: Evaluation) -> Array:
@@ -41,13 +47,12 @@ def _searched(point: Evaluation) -> Array:
 @metric("s", "t_TTFT,p90")
 def ttft_p90(point: Evaluation) -> Array:
     """Time to first readable output at the 90th percentile of prompts, without queueing."""
-    own = (
-        point.lengths.quantile(point.prefill_time, 0.9) + point.first_output_time + _searched(point)
-    )
+    own = point.lengths.quantile(point.prefill_time, 0.9) + point.first_output_time
+    own = own + _searched(point)
     if point.light is None:
         return own
     whole = _tried(point)
-    written = np.where(as_array(whole) > 0, whole - ttft(point.light), 0.0)
+    written = np.where(as_array(whole) > 0, whole - _first(point.light), 0.0)
     return np.maximum(own + whole, ttft_p90(point.light) + written)
 
 
@@ -97,7 +102,7 @@ def e2e_latency(point: Evaluation) -> Array:
     how = point.case.mechanisms.light
     if how is not None and point.light is not None:
         # What a cascade's lighter model wrote was waited for before the first token.
-        first = first - how.share * np.maximum(_tried(point) - ttft(point.light), 0.0)
+        first = first - how.share * np.maximum(_tried(point) - _first(point.light), 0.0)
     return serving.end_to_end_latency(first, point.tpot, lengths.output_mean, lengths.at_once)
 
 

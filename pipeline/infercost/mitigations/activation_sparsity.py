@@ -24,6 +24,7 @@ class ActivationSparsity(BaseMitigation):
     """
 
     SWITCHES: ClassVar = {"sparsity": (0.0,)}
+    IDLE: ClassVar = "passes of so many tokens need every weight: lower the batch"
 
     kind: Literal["activation_sparsity"]
     sparsity: FractionField

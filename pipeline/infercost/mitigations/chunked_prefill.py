@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
+from infercost.arrays import as_array, number
+from infercost.errors import SpecError
 from infercost.specs.fields import TokensOrZeroField
 from infercost.specs.mitigation import BaseMitigation
 
@@ -19,6 +21,7 @@ class ChunkedPrefill(BaseMitigation):
     own; 0 leaves prefills as they are."""
 
     SWITCHES: ClassVar = {"chunk": (0.0,)}
+    IDLE: ClassVar = "no prompts are due beside decode steps: take a workload with both"
 
     kind: Literal["chunked_prefill"]
     chunk: TokensOrZeroField
@@ -31,6 +34,9 @@ class ChunkedPrefill(BaseMitigation):
         if case.plan.phases != "colocated":
             fault = "its prefill runs on a pool of its own, with no decode to share a pass"
             raise self.refused(case, fault, "Take plan.phases=colocated")
+        if np.any(as_array(self.chunk) < 1):
+            fault = f"{number(np.min(as_array(self.chunk))):g} is less than a token"
+            raise SpecError(f"mitigation '{self.name}'", "chunk", fault, "Write 1 or more, or 0")
         chunk = np.minimum(case.plan.prefill_chunk, self.chunk)
         plan = case.plan.model_copy(update={"prefill_chunk": chunk})
         mechanisms = replace(case.mechanisms, fused=1.0)

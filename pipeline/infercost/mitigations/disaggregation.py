@@ -16,7 +16,7 @@ from infercost.specs.fields import (
 )
 from infercost.specs.hardware import Hardware
 from infercost.specs.mechanisms import Beside
-from infercost.specs.mitigation import BaseMitigation
+from infercost.specs.mitigation import BaseMitigation, Stage
 
 if TYPE_CHECKING:
     from infercost.specs.case import Case
@@ -30,6 +30,8 @@ class Disaggregation(BaseMitigation):
     """
 
     SWITCHES: ClassVar = {"share": (0.0,)}
+    STAGE: ClassVar = Stage.POOLS
+    IDLE: ClassVar = "nothing is prefilled: take a workload with prompts and outputs"
 
     kind: Literal["disaggregation"]
     share: FractionField
@@ -47,6 +49,9 @@ class Disaggregation(BaseMitigation):
         """The case with a pool beside it."""
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
             raise self.refused(case, "it has no prefill", self.instead(case))
+        if case.plan.phases != "colocated":
+            fault = "plan.phases parts prefill from decode already, and hands caches over"
+            raise self.refused(case, fault, "Take plan.phases=colocated, or no such mitigation")
         if np.any(as_array(case.mechanisms.fused) > 0):
             fault = "chunked prefill shares passes of prefill and decode, which part here"
             raise self.refused(case, fault, "List one of the two")

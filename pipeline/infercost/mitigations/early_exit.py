@@ -22,6 +22,7 @@ class EarlyExit(BaseMitigation):
     """
 
     SWITCHES: ClassVar = {"exits": (0.0,)}
+    IDLE: ClassVar = "tokens leave after the last layer: lower exit_at"
 
     kind: Literal["early_exit"]
     exits: FractionField

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from infercost.specs.fields import EfficiencyField, TokensField
-from infercost.specs.mitigation import BaseMitigation
+from infercost.arrays import as_array
+from infercost.specs.fields import EfficiencyField, WholeTokensField
+from infercost.specs.mitigation import BaseMitigation, Stage
 
 if TYPE_CHECKING:
     from infercost.specs.case import Case
@@ -22,10 +23,13 @@ class KvEviction(BaseMitigation):
     """
 
     SWITCHES: ClassVar = {"kept": (1.0,)}
+    STAGE: ClassVar = Stage.CACHES
+    TOGETHER: ClassVar = True
+    IDLE: ClassVar = "caches are within its budget: lower that, or take longer prompts"
 
     kind: Literal["kv_eviction"]
     kept: EfficiencyField = 1.0
-    budget: TokensField | None = None
+    budget: WholeTokensField | None = None
     """Most tokens that stay; none means no bound."""
 
     def off(self) -> bool:
@@ -44,9 +48,12 @@ class KvEviction(BaseMitigation):
         if any(getattr(m, "indexer", None) is not None for m in open_ended):
             fault = "its indexer chooses among all tokens, which must stay"
             raise self.refused(case, fault, "Take kv8 instead: it reads few of them already")
-        budget = case.mechanisms.budget if self.budget is None else self.budget
-        if self.budget is not None and case.mechanisms.budget is not None:
-            budget = np.minimum(self.budget, case.mechanisms.budget)
-        kept = case.mechanisms.kept * self.kept
-        mechanisms = replace(case.mechanisms, kept=kept, budget=budget)
+        before = case.mechanisms
+        shares = np.any(as_array(before.kept) < 1) and np.any(as_array(self.kept) < 1)
+        if shares or (self.budget is not None and before.budget is not None):
+            stated = "share" if shares else "budget"
+            fault = f"another eviction states a {stated} of the cache, and one would be lost"
+            raise self.refused(case, fault, "List one of the two")
+        budget = before.budget if self.budget is None else self.budget
+        mechanisms = replace(before, kept=before.kept * self.kept, budget=budget)
         return case.model_copy(update={"mechanisms": mechanisms})

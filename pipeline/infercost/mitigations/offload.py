@@ -24,6 +24,7 @@ class Offload(BaseMitigation):
     """
 
     SWITCHES: ClassVar = {"units": (0.0,)}
+    IDLE: ClassVar = "all lies elsewhere: name what to move in 'classes'"
 
     kind: Literal["offload"]
     memory: Memory

@@ -30,6 +30,7 @@ class PrefixCaching(BaseMitigation):
     """
 
     SWITCHES: ClassVar = {"hit_rate": (0.0,)}
+    IDLE: ClassVar = "nothing is prefilled: take a workload with prompts and outputs"
 
     kind: Literal["prefix_caching"]
     hit_rate: FractionField
@@ -46,13 +47,9 @@ class PrefixCaching(BaseMitigation):
         """The case with shorter prefills, and a pool to pay for."""
         if case.model.generation.kind not in ("autoregressive", "block_diffusion"):
             raise self.refused(case, "it keeps no cache of a prompt", self.instead(case))
-        if case.mechanisms.pool is not None:
-            fault = "prompts are computed on devices of their own already, which it does not reach"
-            raise self.refused(case, fault, "List it in front of what parts prefill from decode")
         self._check_alone(case)
         hardware = case.hardware
-        capacity = sum((m.total_capacity for m in hardware.memory.values()), start=0.0)
-        prefix = Prefix(self.hit_rate, self.bandwidth, self.overlap, self.own_share * capacity)
+        prefix = Prefix(self.hit_rate, self.bandwidth, self.overlap, self.own_share)
         price = hardware.price + self.pool_price
         rent = hardware.rental_price * price / hardware.price
         paid = hardware.model_copy(update={"price": price, "rental_price": rent})

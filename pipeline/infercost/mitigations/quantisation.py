@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
+
+from infercost.arrays import as_array
 from infercost.specs.fields import NonNegativeField, PositiveField
 from infercost.specs.formats import BITS
 from infercost.specs.mitigation import BaseMitigation
@@ -25,6 +28,8 @@ class Quantisation(BaseMitigation):
     tile of rows.
     """
 
+    TOGETHER: ClassVar = True
+
     kind: Literal["quantisation"]
     weights: StoredFormat = NATIVE
     experts: StoredFormat = NATIVE
@@ -44,18 +49,27 @@ class Quantisation(BaseMitigation):
     tile_rows: PositiveField = 128.0
     """Rows of a product that share one conversion."""
 
+    def rank(self) -> tuple[float, ...]:
+        """Wide formats before narrow ones, many before few: a class keeps its narrowest."""
+        asked = self._asked()
+        return (-min((BITS[to] for to in asked.values()), default=0.0), -float(len(asked)))
+
+    def _asked(self) -> dict[str, str]:
+        """Formats by tensor class, of those that change."""
+        return {c: getattr(self, c) for c in CLASSES if getattr(self, c) != NATIVE}
+
     def applied(self, case: Case) -> Case:
         """Formats of the plan, as far as they are narrower than what is there."""
         from infercost.specs.case import stored_format, tables_format
 
-        asked = {c: getattr(self, c) for c in CLASSES if getattr(self, c) != NATIVE}
+        asked = self._asked()
         if not asked:
             return case
         narrower: dict[str, Any] = {
             c: to for c, to in asked.items() if BITS[to] < BITS[stored_format(case, c)]
         }
-        if "kv" in narrower and not _grows(case):
-            del narrower["kv"]
+        for name in _absent(case) & set(narrower):
+            del narrower[name]
         if not narrower:
             fault = f"its {' and '.join(asked)} are as narrow already, or not there"
             raise self.refused(
@@ -74,14 +88,23 @@ class Quantisation(BaseMitigation):
         if "weights" in narrower and self.spares_tables and mechanisms.tables is None:
             wide = tables_format(case) or stored_format(case, "weights")
             mechanisms = replace(mechanisms, tables=wide)
-        if {"weights", "experts"} & set(narrower):
-            cost = self.weight_operations / self.vector_share
+        cost = self.weight_operations / self.vector_share
+        if "weights" in narrower:
             mechanisms = replace(mechanisms, weight_conversion=cost, conversion_rows=self.tile_rows)
+        if "experts" in narrower:
+            mechanisms = replace(mechanisms, expert_conversion=cost, conversion_rows=self.tile_rows)
         if "kv" in narrower:
             cost = self.kv_operations / self.vector_share
             mechanisms = replace(mechanisms, kv_conversion=cost)
         plan = case.plan.model_copy(update={"formats": formats})
         return case.model_copy(update={"plan": plan, "mechanisms": mechanisms})
+
+
+def _absent(case: Case) -> set[str]:
+    """Tensor classes that the model does not have."""
+    routed = any(ffn.kind == "moe" for ffn in case.model.ffns.values())
+    none = set() if routed or np.any(as_array(case.trend.experts) > 1) else {"experts"}
+    return none if _grows(case) else {*none, "kv"}
 
 
 def _grows(case: Case) -> bool:

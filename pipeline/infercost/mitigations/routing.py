@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import numpy as np
+
+from infercost.errors import SpecError
 from infercost.specs.fields import CountField, EfficiencyField, FractionField
 from infercost.specs.hardware import Hardware
 from infercost.specs.mechanisms import Beside, Mechanisms
-from infercost.specs.mitigation import BaseMitigation
+from infercost.specs.mitigation import BaseMitigation, Stage
 from infercost.specs.model import Model
+from infercost.specs.workload import Snapshot
 
 if TYPE_CHECKING:
     from infercost.specs.case import Case
@@ -23,6 +27,7 @@ class Routing(BaseMitigation):
     """
 
     SWITCHES: ClassVar = {"share": (0.0,)}
+    STAGE: ClassVar = Stage.ROUTES
 
     kind: Literal["routing"]
     share: FractionField
@@ -42,13 +47,15 @@ class Routing(BaseMitigation):
         """The case with the lighter one beside it; the lighter one alone where it takes all."""
         if case.model.generation.kind == "media_diffusion" or case.model.needs_media:
             raise self.refused(case, "it reads or makes no text alone", self.instead(case))
-        if case.mechanisms.light is not None:
-            raise self.refused(case, "another model answers a share already", "List one of the two")
+        if self.cascade and isinstance(case.workload, Snapshot):
+            fault = "a snapshot decodes at one context and has no whole answers to judge"
+            remedy = "Take a workload of kind 'fixed' or 'trace'"
+            raise SpecError(f"mitigation '{self.name}'", "cascade", fault, remedy)
         if _size(self.model) >= _size(case.model):
             fault = f"'{self.model.name}' is no lighter"
             raise self.refused(case, fault, "Route to a smaller model, or leave it out")
         tried = 1.0 - self.share if self.cascade else 0.0
-        beside = Beside(self._light(case), self.share, tried)
+        beside = Beside(self._light(case), self.share, tried, judged=self.cascade)
         mechanisms = replace(case.mechanisms, light=beside)
         return case.model_copy(update={"mechanisms": mechanisms})
 
@@ -67,13 +74,16 @@ class Routing(BaseMitigation):
         return case.model_copy(update=update)
 
     def lost(self) -> float:
-        """The loss stated for `stated_share`, in proportion to the share."""
-        return super().lost() * self.share / self.stated_share
+        """The loss stated for `stated_share`, in proportion to the share; all of it at most."""
+        lost: float = np.minimum(super().lost() * self.share / self.stated_share, 1.0)
+        return lost
 
 
 class Distillation(BaseMitigation):
     """A smaller model, taught by the case's own, stands in for it; `active` false leaves the
     case."""
+
+    STAGE: ClassVar = Stage.MODEL
 
     kind: Literal["distillation"]
     active: bool

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from infercost.arrays import Count, as_array
 from infercost.equations.speculation import expected_tokens, measured_tokens
 from infercost.specs.feedforward import DenseFeedForward, FeedForward, NoFeedForward
 from infercost.specs.fields import CountField, CountOrZeroField, FractionField, LatencyField
 from infercost.specs.mechanisms import Drafting
-from infercost.specs.mitigation import BaseMitigation
+from infercost.specs.mitigation import BaseMitigation, Stage
 from infercost.specs.mixers import ATTENDING, Mixer, NoMixer
 from infercost.specs.model import LayerGroup, Model
 
@@ -32,6 +32,7 @@ class Speculation(BaseMitigation):
     """
 
     SWITCHES: ClassVar = {"drafted": (0.0,)}
+    STAGE: ClassVar = Stage.DRAFTS
 
     kind: Literal["speculation"]
     method: Literal["model", "head", "heads", "mtp", "layers", "lookup"]
@@ -63,6 +64,18 @@ class Speculation(BaseMitigation):
     draft_launch: LatencyField = 0.0
     """Time in which the host launches one draft: the device waits for what exceeds its own work."""
 
+    @model_validator(mode="after")
+    def _a_pass_settles_what_was_drafted(self) -> Speculation:
+        least = 1.0
+        for drafted, settled in enumerate(self.curve, start=1):
+            if not least <= settled <= drafted + 1:
+                raise ValueError(
+                    f"curve[{drafted - 1}] is {settled:g}, and a pass of {drafted} drafts settles"
+                    f" {least:g} to {drafted + 1}: its own token, and no fewer than of fewer drafts"
+                )
+            least = settled
+        return self
+
     def applied(self, case: Case) -> Case:
         """The case with drafting; what a pass settles is expected from acceptance."""
         if case.model.generation.kind != "autoregressive":
@@ -71,8 +84,6 @@ class Speculation(BaseMitigation):
         if case.model.patches is not None and case.model.patches.local is not None:
             fault = "it writes bytes within a patch one after the other already"
             raise self.refused(case, fault, "Vary model.patches.patch instead")
-        if case.mechanisms.drafting is not None:
-            raise self.refused(case, "another mitigation drafts already", "List one of the two")
         if self.curve and np.any(as_array(self.drafted) > len(self.curve)):
             fault = f"its curve ends at {len(self.curve)} drafted tokens"
             raise self.refused(case, fault, "Draft fewer, or leave 'curve' out")
@@ -102,7 +113,7 @@ class Speculation(BaseMitigation):
         if self.method == "model":
             if self.model is None:
                 raise self.refused(case, "no draft model is named", "Mount one at 'model'")
-            if self.model.vocab * 2 < target.vocab or self.model.vocab > 2 * target.vocab:
+            if not 1 / _PADDED <= self.model.vocab / target.vocab <= _PADDED:
                 fault = f"'{self.model.name}' has another vocabulary"
                 raise self.refused(case, fault, "Mount a draft model of the same family")
             return self.model
@@ -145,6 +156,10 @@ class Speculation(BaseMitigation):
         }
         update = {"layers": layers, "encoders": {}, "multi_token_prediction": None}
         return target.model_copy(update=update)
+
+
+_PADDED = 1.1
+"""Tables of one tokenizer differ in size by less: sizes are rounded up, and tokens reserved."""
 
 
 def _alone(target: Model, mixer: Mixer, ffn: FeedForward, own: Count, vocab: Count) -> Model:

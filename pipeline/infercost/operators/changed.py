@@ -18,8 +18,8 @@ FILLING = ("qkv projection", "latent projection", "key and value projection")
 def converted(layout: Layout, block: Block) -> Block:
     """A block with the time of converting what is kept in a narrower format."""
     mechanisms = layout.case.mechanisms
-    costs = (mechanisms.weight_conversion, mechanisms.kv_conversion)
-    if not np.any(as_array(costs[0]) > 0) and not np.any(as_array(costs[1]) > 0):
+    weights = (mechanisms.weight_conversion, mechanisms.expert_conversion)
+    if not any(np.any(as_array(cost) > 0) for cost in (*weights, mechanisms.kv_conversion)):
         return block
     operators = tuple(
         replace(operator, conversion=_conversion(layout, operator) * operator.peak)
@@ -29,7 +29,7 @@ def converted(layout: Layout, block: Block) -> Block:
 
 
 def changed(layout: Layout, step: Pass, block: Block) -> Block:
-    """A block with what kinds of mitigation change of its operators, in listed order."""
+    """A block with what kinds of mitigation change of its operators."""
     for change in layout.case.mechanisms.changes:
         block = change(layout, step, block)
     return block
@@ -94,7 +94,9 @@ def _conversion(layout: Layout, operator: Operator) -> Flops:
         size = _stored(layout, operator)
         times = np.maximum(operator.rows / mechanisms.conversion_rows, 1.0)
         entries = operator.traffic["weights"] / size * times
-        return entries * mechanisms.weight_conversion / layout.peak_attention
+        dense = operator.kind == "matmul"
+        each = mechanisms.weight_conversion if dense else mechanisms.expert_conversion
+        return entries * each / layout.peak_attention
     if operator.name == "attention core":
         entries = operator.traffic["kv"] / layout.kv
         return entries * mechanisms.kv_conversion / layout.peak_attention
@@ -114,7 +116,7 @@ def exited(layout: Layout, step: Pass, layers: Callable[[Pass], Block]) -> Block
         return layers(step)
     p, x = mechanisms.exits, mechanisms.exit_at
     needed = 1.0 - as_array(p) ** step.tokens
-    left = (1.0 - p) / np.where(needed > 0, needed, 1.0)
+    left = np.where(needed > 0, (1.0 - p) / np.where(needed > 0, needed, 1.0), 1.0)
     whole, rest = layers(step), layers(_fewer(step, left))
     late = (1.0 - x) * needed
     operators: list[Operator] = []

@@ -95,8 +95,9 @@ def ask(overrides: list[str], dirs: tuple[str, ...] = ()) -> Question:
         _check_key(key, override, folders)
         if key.partition(".")[0] in COMBINING and not override.is_sweep_override():
             # Combinations are composed apart from the rest, so that Hydra cannot set their values.
-            axis = Axis(key, {key: (override.value(),)})
-            (labels if is_label(override.value()) else axes).append(axis)
+            value = override.value()
+            axis = Axis(key, {key: (value,)})
+            (labels if is_label(value) or isinstance(value, list) else axes).append(axis)
         elif override.is_sweep_override():
             if override.package is not None:
                 remedy = f"Lists are for options of {', '.join(GROUPS)}"
@@ -166,8 +167,23 @@ def _check_key(key: str, override: Read, dirs: tuple[Path, ...]) -> None:
         raise SpecError(place, key, f"unknown key '{group}'", remedy)
     if group in ROOT_KEYS and mount != group:
         raise SpecError(place, key, "is one value, without keys", f"Set {group} itself")
+    if group in COMBINING:
+        _check_combining(key, option, mount, place)
     if option and not override.is_sweep_override():
         checked_options(option, (str(override.value()),), dirs, place)
+
+
+def _check_combining(key: str, option: str, mount: str, place: str) -> None:
+    """Refuse to mount inside a direction or mitigation, or to make another kind of it."""
+    group, _, inner = mount.partition(".")
+    name, _, path = inner.partition(".")
+    if option:
+        fault = f"{group} '{name}' mounts its own {option}, which no override replaces"
+        remedy = f"Write DIR/{group}/mine.yaml with '- /{option}@{path}: NAME'; --config-dir DIR"
+        raise SpecError(place, key, fault, remedy)
+    if path == "kind":
+        remedy = f"Take another {group}: infercost options {group}"
+        raise SpecError(place, key, f"what '{name}' is, is no dose of it", remedy)
 
 
 _LEADING_DIGITS = re.compile(r"(?<=\.)(?=\d+[A-Za-z_-])")
@@ -329,7 +345,18 @@ def _option_names(override: Read, dirs: tuple[Path, ...]) -> tuple[str, ...]:
         names = tuple(option_named(v, group) for v in _sweep_values(override))
     else:
         names = (option_named(override.value(), group),)
+        _check_one(group, names[0], override.value(), known, f"override '{override.input_line}'")
     return checked_options(group, names, dirs, f"override '{override.input_line}'")
+
+
+def _check_one(group: str, name: str, value: object, known: list[str], place: str) -> None:
+    """Refuse several options of a group of which a case takes one."""
+    listed = value if isinstance(value, list) else name.split(COMBINED)
+    named = isinstance(value, list) or (len(listed) > 1 and set(listed) <= set(known))
+    if group in COMBINING or not named:
+        return
+    remedy = f"Write {group}={','.join(map(str, listed))} for an axis, or set single keys of it"
+    raise SpecError(place, group, f"a case takes one {group}", remedy)
 
 
 def option_named(value: object, group: str) -> str:

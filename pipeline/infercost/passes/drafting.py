@@ -8,8 +8,8 @@ import numpy as np
 
 from infercost.arrays import Array, Count, Ratio, as_array
 from infercost.equations import roofline
-from infercost.operators.base import Layout, Pass
-from infercost.passes.forward import PassCost, TierUse
+from infercost.operators.base import Block, Layout, Pass
+from infercost.passes.forward import PassCost, TierUse, weights_read
 from infercost.specs.mechanisms import Drafting
 from infercost.specs.prefix_cache import PrefixCache
 from infercost.terms import Terms
@@ -30,8 +30,12 @@ def draft_layout(layout: Layout) -> Layout | None:
 
 
 def drafted_lengths(lengths: Lengths, drafting: Drafting) -> Lengths:
-    """Statistics of requests whose steps settle several tokens each."""
-    settled = drafting.settled
+    """Statistics of requests whose steps settle several tokens each, of which there are so many.
+
+    One step at least decodes an answer, whatever is drafted; a snapshot has no end.
+    """
+    left = np.where(np.isnan(lengths.output_mean), np.inf, lengths.output_mean - 1.0)
+    settled = np.minimum(drafting.settled, np.maximum(left, 1.0))
     return replace(
         lengths,
         prefills_per_step=lengths.prefills_per_step * settled,
@@ -111,12 +115,12 @@ def together(one: PassCost, other: PassCost, times: Array) -> PassCost:
     )
 
 
-def riding(layout: Layout, step: PassCost, share: Ratio) -> PassCost:
+def riding(layout: Layout, step: PassCost, share: Ratio, stack: tuple[Block, ...]) -> PassCost:
     """Decode steps of which a share rides along with a chunk of a prefill.
 
     The chunk reads the weights anyway, so that a step beside it pays the arithmetic of its products
-    in place of their traffic, and no overhead of a pass of its own. Leaves out the small batch's
-    tiles, which fill up.
+    in place of their traffic, which it does not cause, and no overhead of a pass of its own.
+    `stack` has the step's operators. Leaves out the small batch's tiles, which fill up.
     """
     calibration = layout.calibration
     arithmetic = roofline.compute_time(step.flops, layout.peak, calibration.compute_efficiency)
@@ -128,4 +132,7 @@ def riding(layout: Layout, step: PassCost, share: Ratio) -> PassCost:
         compute=share * replaced,
         overhead=-share * np.minimum(calibration.step_overhead, step.time["overhead"]),
     )
-    return step.longer(saved)
+    read = weights_read(stack)
+    energy = step.energy.plus(Terms(weights=-share * step.energy.get("weights", 0.0)))
+    shorter = step.longer(saved)
+    return replace(shorter, energy=energy, bytes_moved=step.bytes_moved - share * read)

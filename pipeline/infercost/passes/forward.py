@@ -436,6 +436,11 @@ def _over_operators(stack: tuple[Block, ...], amount: Callable[[Operator], Array
     return sum((o.count * amount(o) for block in stack for o in block.operators), start=0.0)
 
 
+def weights_read(stack: tuple[Block, ...]) -> Bytes:
+    """Bytes of weights that a pass reads on one device of each stage."""
+    return _over_operators(stack, lambda operator: operator.traffic.get("weights", 0.0))
+
+
 def _over_messages(stack: tuple[Block, ...], amount: Callable[[Message], Array]) -> Array:
     """Sum of a quantity over all messages of a pass."""
     return sum((m.count * amount(m) for block in stack for m in block.messages), start=0.0)

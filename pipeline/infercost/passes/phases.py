@@ -94,7 +94,7 @@ def _whole(lengths: Lengths, generation: SequenceDiffusion) -> Lengths:
         per_step=lengths.whole(1),
         pace=settled,
         at_once=output,
-        first_steps=diffusion.denoising_steps(output, settled),
+        first_steps=np.where(starts, diffusion.denoising_steps(output, settled), np.nan),
         cached=False,
     )
 

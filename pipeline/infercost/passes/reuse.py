@@ -22,7 +22,6 @@ from infercost.operators.stack import (
 )
 from infercost.specs.case import Case
 from infercost.specs.economics import Ownership
-from infercost.specs.mechanisms import Beside
 from infercost.workloads.lengths import Lengths
 from infercost.workloads.prefix_cache import Pool
 
@@ -58,7 +57,8 @@ def pool_bytes(layout: Layout) -> Bytes:
     """Bytes of the cache on one device, evenly spread; 0 where it lies apart from devices."""
     plan, prefix = layout.case.plan, layout.case.mechanisms.prefix
     if prefix is not None:
-        return prefix.held
+        tiers = layout.case.hardware.memory.values()
+        return prefix.own_share * sum((m.total_capacity for m in tiers), start=0.0)
     if plan.prefix_cache.bandwidth is not None or not has_pool(layout.case):
         return 0.0
     return plan.prefix_cache.capacity / (plan.tp * plan.pp * plan.dp)
@@ -92,15 +92,17 @@ def load_time(layout: Layout, lengths: Lengths, compute: Seconds) -> Seconds:
 
 def found_bytes(layout: Layout, lengths: Lengths) -> Bytes:
     """Caches of a prompt's found head on one device of a stage, windows cut, by prompt stratum."""
-    head = lengths.cached_prompt
+    return _head_bytes(layout, lengths.cached_prompt)
 
-    def found(cache: Cache) -> Count:
+
+def _head_bytes(layout: Layout, head: Count) -> Bytes:
+    def kept(cache: Cache) -> Count:
         held: Count = np.minimum(head, cache.window) / (1.0 if cache.whole else cache.ways)
         if not cache.grows:
             held = np.where(as_array(head) > 0, cache.window, 0.0)
         return held
 
-    return cache_bytes(layout, found)
+    return cache_bytes(layout, kept)
 
 
 def pool_rate(case: Case) -> UsdPerSecond:
@@ -114,8 +116,6 @@ def pool_rate(case: Case) -> UsdPerSecond:
     return money.annuity_rate(price, interest, economics.life, years)
 
 
-def hand_over_time(pool: Beside, layout: Layout, lengths: Lengths) -> Seconds:
-    """Time in which a pool's devices hand over the caches of a prefill, by prompt stratum."""
-    prompts = layout.case.plan.prefill_batch
-    sent = cache_bytes(layout, lambda cache: prompts * np.minimum(lengths.prompt, cache.window))
-    return pool.alpha + sent / pool.bandwidth
+def handed_bytes(layout: Layout, lengths: Lengths) -> Bytes:
+    """Caches of a prefill's whole prompts on one device of a stage, windows cut, by stratum."""
+    return layout.case.plan.prefill_batch * _head_bytes(layout, lengths.prompt)

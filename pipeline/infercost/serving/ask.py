@@ -18,6 +18,7 @@ from infercost.paths import config_dirs
 from infercost.serving.edge import EdgeAndCloud, edge_of
 from infercost.serving.requests import Arrivals, of_workload
 from infercost.serving.service import Service, service_of
+from infercost.serving.unseen import refuse_replaced
 from infercost.specs.case import Case
 from infercost.specs.serving import Serving
 from infercost.uncertainty.draws import full_path
@@ -47,10 +48,7 @@ def asked_service(
     `infercost evaluate`. Raises `SpecError`.
     """
     words = sorted_words(overrides)
-    for text in words.case:
-        if key_of(text) == "batch":
-            fault = "sets nothing: a replay forms its batches pass by pass"
-            raise SpecError(f"override '{text}'", "", fault, "Set serving.max_sequences instead")
+    refuse_replaced(words.case)
     case = one_case(words.case, dirs)
     serving = serving_of(words.serving, dirs)
     prefill = _changed(

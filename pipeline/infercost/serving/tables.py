@@ -26,6 +26,7 @@ from infercost.errors import SpecError
 from infercost.operators.base import Pass
 from infercost.operators.stack import cache_bytes
 from infercost.passes.forward import pass_cost
+from infercost.serving.unseen import refuse_plan, refuse_unseen
 from infercost.specs.case import Case
 from infercost.specs.generation import BlockDiffusion, MediaDiffusion, SequenceDiffusion
 from infercost.specs.serving import Serving
@@ -66,11 +67,12 @@ class Passes:
         if isinstance(generation, BlockDiffusion | SequenceDiffusion | MediaDiffusion):
             fault = "makes no output token by token: a replay has no passes for it"
             raise SpecError(f"model '{case.model.name}'", "generation", fault)
+        refuse_plan(case)
         self.point = Evaluation(case)
         self.layout, self.speculation = self.point.layout, serving.speculation
         self.beams = float(serving.beams)
         self.calibration = self.layout.calibration
-        _check_mechanisms(self.point.case)
+        refuse_unseen(self.point.case)
 
     def decode(self, n: Array, context: Array) -> tuple[FloatArray, FloatArray]:
         """Time and energy of a step of n requests, drafts and beams included."""
@@ -116,25 +118,6 @@ class Passes:
         tp = self.point.case.plan.tp
         time = np.broadcast_to(np.asarray(cost.time.total, dtype=np.float64), shape)
         return time, np.broadcast_to(np.asarray(cost.energy.total * tp, dtype=np.float64), shape)
-
-
-def _check_mechanisms(case: Case) -> None:
-    """Refuse mitigations that act on a whole steady state: a replay's passes would not see them."""
-    how = case.mechanisms
-    unseen = {
-        "speculation": how.drafting is not None,
-        "bytes within a patch": case.model.patches is not None,
-        "prefix caching": how.prefix is not None,
-        "eviction": how.budget is not None or np.any(np.asarray(how.kept) < 1),
-        "chunked prefill": np.any(np.asarray(how.fused) > 0),
-        "a lighter model beside": how.light is not None,
-        "a pool for prefill": how.pool is not None,
-    }
-    for name, used in unseen.items():
-        if used:
-            fault = f"a replay's passes do not see {name}"
-            remedy = "Leave it out, or say how to serve under serving, such as serving.speculation"
-            raise SpecError("mitigation", "", fault, remedy)
 
 
 NOTHING = 1e-6
@@ -192,6 +175,7 @@ def kv_room(case: Case, serving: Serving, context: float) -> tuple[int, float]:
     `context` tokens: windows and states make short ones dearer. Stages of a pipeline keep as many
     groups in flight as there are stages, which share the room.
     """
+    refuse_plan(case)
     plan = case.plan
     lengths = FixedLengths(
         kind="fixed", name="", prompt_tokens=max(context - 1.0, 1.0), output_tokens=2.0,

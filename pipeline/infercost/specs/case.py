@@ -32,7 +32,7 @@ class Case(Spec):
     direction: dict[str, Direction] = {}
     """Directions by name, in the order in which they apply to the hardware."""
     mitigation: dict[str, Mitigation] = {}
-    """Mitigations by name, in the order in which they apply."""
+    """Mitigations by name, in listed order, which means nothing (`specs.mitigation.Stage`)."""
     batch: CountField
     """Sequences in flight per replica."""
     base: Hardware | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from infercost.units import parse
 
@@ -84,17 +84,27 @@ KgCO2eField: TypeAlias = Annotated[float, _KG.parser, Field(ge=0), _KG]
 KgCO2ePerByteField: TypeAlias = Annotated[float, _KG_B.parser, Field(ge=0), _KG_B]
 KgCO2ePerJouleField: TypeAlias = Annotated[float, _KG_J.parser, Field(ge=0), _KG_J]
 
-_REAL = BeforeValidator(_integer_as_real)
 MOST = 10**15
 """Largest count: all up to it are exact as 64-bit floats, and no product of a few overflows."""
+
+
+def _sane(value: float) -> float:
+    """A number that neither it nor its inverse overflows what it multiplies."""
+    if value and not 1.0 / MOST <= abs(value) <= MOST:
+        raise ValueError(f"{value:g} is beyond any such number. Write 0, or 1e-15 to 1e15")
+    return value
+
+
+_REAL, _SANE = BeforeValidator(_integer_as_real), AfterValidator(_sane)
 CountField: TypeAlias = Annotated[int, Field(ge=1, le=MOST)]
 CountOrZeroField: TypeAlias = Annotated[int, Field(ge=0, le=MOST)]
-TokensField: TypeAlias = Annotated[float, _REAL, Field(gt=0)]
-OutputTokensField: TypeAlias = Annotated[float, _REAL, Field(gt=1)]
-TokensOrZeroField: TypeAlias = Annotated[float, _REAL, Field(ge=0)]
-EfficiencyField: TypeAlias = Annotated[float, _REAL, Field(gt=0, le=1)]
+TokensField: TypeAlias = Annotated[float, _REAL, Field(gt=0), _SANE]
+WholeTokensField: TypeAlias = Annotated[float, _REAL, Field(ge=1), _SANE]
+OutputTokensField: TypeAlias = Annotated[float, _REAL, Field(gt=1), _SANE]
+TokensOrZeroField: TypeAlias = Annotated[float, _REAL, Field(ge=0), _SANE]
+EfficiencyField: TypeAlias = Annotated[float, _REAL, Field(gt=0, le=1), _SANE]
 FractionField: TypeAlias = Annotated[float, _REAL, Field(ge=0, le=1)]
 CorrelationField: TypeAlias = Annotated[float, _REAL, Field(ge=-1, le=1)]
-RatioField: TypeAlias = Annotated[float, _REAL, Field(ge=1)]
-NonNegativeField: TypeAlias = Annotated[float, _REAL, Field(ge=0)]
-PositiveField: TypeAlias = Annotated[float, _REAL, Field(gt=0)]
+RatioField: TypeAlias = Annotated[float, _REAL, Field(ge=1), _SANE]
+NonNegativeField: TypeAlias = Annotated[float, _REAL, Field(ge=0), _SANE]
+PositiveField: TypeAlias = Annotated[float, _REAL, Field(gt=0), _SANE]

@@ -56,8 +56,8 @@ class Prefix:
     """Rate per device at which a found cache comes to where it is used."""
     overlap: Ratio
     """Share of loading and of the rest of the prefill, whichever is shorter, that overlap."""
-    held: Array
-    """Bytes of kept caches per device in the device's own memory."""
+    own_share: Ratio
+    """Share of each device's own memory that kept caches take."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,8 @@ class Beside:
     bandwidth: BytesPerSecond = 0.0
     """Rate at which one device of a prefill pool hands caches over."""
     alpha: Seconds = 0.0
+    judged: bool = False
+    """Whether its answers are shown, or tried again, once they are whole."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class Mechanisms:
 
     weight_conversion: Array = 0.0
     """FLOPs of a 16-bit matrix unit whose time the conversion of one stored weight takes."""
+    expert_conversion: Array = 0.0
+    """The same for one stored weight of a routed expert."""
     kv_conversion: Array = 0.0
     """The same for one element of a cache."""
     conversion_rows: Count = 128.0

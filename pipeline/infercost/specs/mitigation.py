@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from enum import IntEnum
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from infercost.arrays import as_array
 from infercost.errors import SpecError
@@ -16,10 +18,31 @@ if TYPE_CHECKING:
     from infercost.specs.case import Case
 
 
+class Stage(IntEnum):
+    """When a kind applies, whatever its place in a list: a set of mitigations has no order.
+
+    These are all that do not commute. Whatever a kind changes has to be there by then, and whatever
+    stands beside the case is a copy of what all others made of it.
+    """
+
+    MODEL = 1
+    """Another model stands in for the case's: distillation."""
+    CASE = 2
+    """Layers, requests, formats and devices of that model."""
+    CACHES = 3
+    """What stays of caches, which sparse attention may have made an indexer choose from."""
+    DRAFTS = 4
+    """Drafters are made of the model's layers, and a head attends as they do."""
+    POOLS = 5
+    """Prefill's devices take the same model in the same formats, with the same prefixes found."""
+    ROUTES = 6
+    """A lighter model takes what serves any model, on devices that do both phases."""
+
+
 class Quality(Spec):
     """What an answer loses by a mitigation."""
 
-    loss: float | None = None
+    loss: Annotated[float, Field(le=1)] | None = None
     """Share of a benchmark's score that is lost; below 0: gained. Absent: unknown."""
     measure: str
     """Which benchmark on which model; of an unknown loss, why nothing is known."""
@@ -30,6 +53,11 @@ class BaseMitigation(SourcedSpec):
 
     SWITCHES: ClassVar[Mapping[str, tuple[float, ...]]] = {}
     """Doses that switch it off, by field: a value of their own, not the limit of small ones."""
+    STAGE: ClassVar[Stage] = Stage.CASE
+    TOGETHER: ClassVar[bool] = False
+    """Whether several of the kind may act on one case; if not, one of them would be lost."""
+    IDLE: ClassVar[str] = ""
+    """Why it may change nothing where it applies, and what to do: told where it does not."""
 
     name: str
     quality: Quality
@@ -52,6 +80,10 @@ class BaseMitigation(SourcedSpec):
             if np.any(neutral):
                 return True
         return False
+
+    def rank(self) -> tuple[float, ...]:
+        """Order among those of its kind, where several may act; of equal rank, names decide."""
+        return ()
 
     def applied(self, case: Case) -> Case:
         """The case with the mitigation, which is not `off`; the case itself where nothing changes.

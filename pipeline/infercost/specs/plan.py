@@ -17,6 +17,7 @@ from infercost.specs.fields import (
     Spec,
     TokensField,
     TokensOrZeroField,
+    WholeTokensField,
 )
 from infercost.specs.formats import BITS, WIDER
 from infercost.specs.prefix_cache import PrefixCache
@@ -107,11 +108,11 @@ class Plan(SourcedSpec):
     of the tokens of every sequence."""
     prefill_batch: CountField
     """Prompts that one prefill pass takes together, per data-parallel group."""
-    prefill_chunk: TokensField
+    prefill_chunk: WholeTokensField
     """Most tokens in one pass of prefill; longer prompts take several, and re-read the weights."""
     phases: Literal["colocated", "disaggregated"]
-    """Whether prefill interrupts decode on the same devices, or runs on a pool of its own, from
-    which caches come for nothing: `mitigation=disaggregation` and pools of `serving` count that."""
+    """Whether prefill interrupts decode on the same devices, or runs on a pool of its own: replicas
+    alike, side by side, which hand the caches of prompts over."""
     overlap: FractionField
     """Share of communication that runs behind computation where there is enough of it."""
     admission_sigma: NonNegativeField
