@@ -200,6 +200,14 @@ def element_bytes(case: Case, tensor: str) -> float:
     return bytes_per_element(stored_format(case, tensor))
 
 
+def table_bytes(case: Case) -> float:
+    """Bytes of an entry of embeddings, head or routers: narrow checkpoints leave them wide."""
+    own, wide = case.model.formats.weights, case.model.formats.tables
+    if wide is None or stored_format(case, "weights") != own:
+        return element_bytes(case, "weights")
+    return bytes_per_element(wide)
+
+
 def distinct(tokens: float, experts: int, active: int) -> float:
     """Expected number of experts that some of the tokens visit."""
     return float(experts * (1 - (1 - active / experts) ** tokens))
@@ -240,21 +248,23 @@ def floor(
     model = case.model
     weight, expert = element_bytes(case, "weights"), element_bytes(case, "experts")
     flops = 2.0 * rows * model.vocab * model.d_model
-    weights = model.vocab * model.d_model * weight
+    weights = model.vocab * model.d_model * table_bytes(case)
     kv = 0.0
     for layer in model.layers.values():
         mixer, ffn = model.mixers[layer.mixer], model.ffns[layer.ffn]
         window = 1e15 if mixer.window is None else mixer.window
         entries, per_pair, cached = mixer_counts(case, mixer, decode=decode)
         matrix = model.d_model * (3 if ffn.gated else 2)
+        router = 0.0
         if ffn.kind == "dense":
             visited, dense, experts = matrix * ffn.d_ff, matrix * ffn.d_ff, 0.0
         else:
-            dense = model.d_model * ffn.n_experts + matrix * ffn.d_ff_shared
-            visited = dense + ffn.n_active * matrix * ffn.d_ff
+            router, dense = model.d_model * ffn.n_experts, matrix * ffn.d_ff_shared
+            visited = router + dense + ffn.n_active * matrix * ffn.d_ff
             experts = distinct(tokens, ffn.n_experts, ffn.n_active) * matrix * ffn.d_ff
         flops += layer.count * (2.0 * tokens * (entries + visited) + per_pair * pairs(window))
         weights += layer.count * ((entries + dense) * weight + experts * expert)
+        weights += layer.count * router * table_bytes(case)
         kv += layer.count * seen(window) * cached * element_bytes(case, "kv")
     return Floor(flops, weights, kv)
 
@@ -504,7 +514,7 @@ def test_unlimited_arithmetic_reaches_the_floor_of_bytes(model: str, workload: s
     written = floor(
         case, case.batch, case.batch, lambda w: 0.0, lambda w: case.batch, decode=True
     ).kv_bytes
-    rows = case.batch * case.model.d_model * element_bytes(case, "weights")
+    rows = case.batch * case.model.d_model * table_bytes(case)
     total = least.weight_bytes + least.kv_bytes + written + rows
     point = Evaluation(case)
     assert value(point.decode.bytes_moved) == pytest.approx(total, rel=1e-9)
@@ -1094,8 +1104,15 @@ def test_all_weights_are_somewhere(case: Case) -> None:
         for layer in model.layers.values()
         if (ffn := model.ffns[layer.ffn]).kind == "moe"
     )
-    others = value(parameters(point.layout)) - experts
+    routers = sum(
+        layer.count * model.ffns[layer.ffn].n_experts * model.d_model
+        for layer in model.layers.values()
+        if model.ffns[layer.ffn].kind == "moe"
+    )
+    tables = model.vocab * model.d_model * (1 if model.tied_embeddings else 2) + routers
+    others = value(parameters(point.layout)) - experts - tables
     total = others * element_bytes(case, "weights") + experts * element_bytes(case, "experts")
+    total += tables * table_bytes(case)
     assert devices(case) * value(point.memory.weights) >= SLACK * total
     alone = changed(case, {"plan.tp": 1, "plan.pp": 1, "plan.dp": 1, "plan.ep": 1})
     assert value(Evaluation(alone).memory.weights) == pytest.approx(total, rel=1e-12)
