@@ -292,7 +292,7 @@ def test_terms_of_a_tiered_case_sum_to_its_time() -> None:
     evaluation = point(*TIERED[0])
     work, talk = number(evaluation.decode.work), number(evaluation.decode.communication)
     total = number(evaluation.decode.time.total)
-    assert total == pytest.approx(work + talk + number(evaluation.throttle_time), rel=1e-12)
+    assert total == pytest.approx(work + talk + number(evaluation.decode.time["power"]), rel=1e-12)
 
 
 # --- more is never worse

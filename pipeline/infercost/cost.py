@@ -248,11 +248,6 @@ class Evaluation:
         return self.decode.time.total
 
     @cached_property
-    def throttle_time(self) -> Seconds:
-        """Part of a decode step that the power limit adds."""
-        return self.decode.time["power"]
-
-    @cached_property
     def encoders(self) -> tuple[PassCost, ...]:
         """Cost of the encoders' passes in front of one prefill; none for text."""
         return tuple(
@@ -370,8 +365,8 @@ class Evaluation:
         """Decode's part of one output token."""
         share, time = 1.0 / self.lengths.tokens_per_step, self.decode_device_time
         plan, batch = self.case.plan, self.case.batch
-        passes = serving.passes_in_flight(batch, plan.dp, plan.pp)
-        dynamic = self.decode.energy.times(plan.tp * passes / batch * share)
+        passes = serving.passes_in_flight(batch, plan.dp, plan.pp) / batch
+        dynamic = self.decode.energy.times(plan.tp * passes * share)
         return self._with_light(self._per_token(time, dynamic), "decode_per_token")
 
     @cached_property

@@ -92,7 +92,7 @@ def decode_communication(point: Evaluation) -> Array:
 @metric("s", "t_comm,exposed")
 def decode_communication_exposed(point: Evaluation) -> Array:
     """Part of a decode step's messages that work does not hide."""
-    return np.maximum(point.step_time - point.decode.work - point.throttle_time, 0.0)
+    return np.maximum(point.step_time - point.decode.work - point.decode.time["power"], 0.0)
 
 
 @metric("s", "t_E2E")
