@@ -307,6 +307,7 @@ def test_what_acts_anywhere_needs_no_note(overrides: tuple[str, ...]) -> None:
             ("mitigation=chunked-prefill", "mitigation.chunked-prefill.chunk=0.5"),
             "0.5 is less than a token. Write 1 or more, or 0",
         ),
+        (("plan.formats=[fp8]",), "a value stands where keys belong. Set the keys one by one"),
         (("plan.prefill_chunk=0.5",), "a value greater than or equal to 1"),
         (
             ("mitigation=eviction-snapkv", "mitigation.eviction-snapkv.budget=1e-9"),
