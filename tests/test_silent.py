@@ -378,6 +378,27 @@ def test_lists_are_values_of_a_mitigation() -> None:
     assert slower == pytest.approx(3350 / 55, rel=0.05)
 
 
+def test_a_mitigation_that_needs_another_stands_in_its_set(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Eviction does not suit DeepSeek-V3.2, whose student takes it."""
+    sparse = ("model=deepseek-v3.2", "hardware=b200-sxm", "plan.tp=8", "workload=fixed-lengths")
+    assert main(["explain", "--json", *sparse, "mitigation=eviction-h2o+distillation-7b"]) == 0
+    alone, student, together = json.loads(capsys.readouterr().out)["mitigations"]
+    assert alone["tpot_s"] is None
+    assert together["tpot_s"] < student["tpot_s"] < 0
+
+
+def test_a_context_beyond_the_trained_one_is_told_in_tokens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """1,024 + 100,000 tokens of prompt, and 256 of output, of which the last is not kept."""
+    long = ("model=llama-2-7b", "workload=fixed-lengths", "trend=long-context")
+    assert main(["explain", "--json", *long]) == 0
+    why = json.loads(capsys.readouterr().out)["why"]
+    assert why.endswith("the model's context: up to 101,279 tokens, and it takes 4,096")
+
+
 def test_what_runs_out_beside_a_case_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     seeing = ("model=qwen2.5-vl-72b", "plan.tp=8", "trend=multimodal", "mitigation=routing")
     assert main(["explain", *seeing]) == 0
