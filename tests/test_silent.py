@@ -143,6 +143,18 @@ def test_pools_of_a_plan_hand_caches_over() -> None:
     assert later == pytest.approx(sent, abs=10e-6)
 
 
+def test_a_drafter_reads_prompts_where_they_are_prefilled() -> None:
+    """28 layers of Llama-3.2-3B with 8 KV heads of 128: 114,688 B a token more are handed over."""
+    base = (*LARGE, "mitigation=speculation-model")
+    together = point(*base)
+    apart = point(*LARGE, "mitigation=speculation-model+disaggregation")
+    later = number(apart.prefill_time) - number(together.prefill_time)
+    sent = 1024 * (327_680 + 28 * 2 * 8 * 128 * 2) / 8
+    assert later == pytest.approx(10e-6 + sent / 50e9, rel=1e-9)
+    parts = [number(e.cost_terms(e.prefill_per_token).total) for e in (together, apart)]
+    assert parts[1] == pytest.approx(parts[0], rel=1e-12)
+
+
 def test_a_plan_and_a_mitigation_part_phases_once() -> None:
     with pytest.raises(SpecError, match="parts prefill from decode already") as caught:
         point(*LARGE, "plan.phases=disaggregated", "+mitigation=disaggregation")

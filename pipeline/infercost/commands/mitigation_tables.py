@@ -49,7 +49,7 @@ def _row(
 
 
 def _values(case: Any) -> list[float]:
-    """The compared columns of a case; not a number where it cannot be, or what acts does not suit."""
+    """The compared columns of a case; not a number where it cannot be, or does not suit."""
     import numpy as np
 
     from infercost.arrays import number
