@@ -23,7 +23,7 @@ from infercost.options.question import ask, option_names
 from infercost.paths import CONF
 from infercost.registry import metrics
 from infercost.specs.case import Case
-from probes import number, point
+from probes import examples, number, point
 
 MITIGATIONS = [name for name in option_names((CONF,), "mitigation") if name != "none"]
 LARGE = ("model=llama-3.1-70b", "plan.tp=8", "batch=8", "workload=fixed-lengths")
@@ -447,3 +447,85 @@ def test_a_replay_notes_a_trend_that_does_nothing(capsys: pytest.CaptureFixture[
     few = ["replay", "--requests", "5", "--json", "hardware=b200-sxm", "model=mixtral-8x7b"]
     assert main([*few, "trend=imbalance"]) == 0
     assert "note: trend 'imbalance' changes no number here" in capsys.readouterr().err
+
+
+DOSES = {
+    "trend.dose": ("0", "0.01", "1", "40", "-1", "nan", "3 s", "[1]"),
+    "+trend.branches": ("1", "64", "0", "2.5"),
+    "+trend.cached_share": ("0.5", "1", "1.5"),
+    "+trend.images": ("0", "3", "-1"),
+    "mitigation.routing.share": ("0", "0.5", "1", "1.2"),
+    "mitigation.cascade.share": ("0", "0.5", "1", "86%"),
+    "mitigation.early-exit.exits": ("0", "1", "true"),
+    "mitigation.early-exit.exit_at": ("0", "1"),
+    "mitigation.disaggregation.share": ("0", "0.3", "1"),
+    "mitigation.disaggregation.bandwidth": ("1 B/s", "50 GB/s", "50", "50 GB"),
+    "mitigation.prefix-cache.hit_rate": ("0", "1", "-0.5"),
+    "mitigation.eviction-h2o.kept": ("1e-9", "1", "0"),
+    "mitigation.speculation-lookup.drafted": ("0", "1", "64", "1.5"),
+    "mitigation.speculation-lookup.acceptance": ("0", "1", "2"),
+    "mitigation.chunked-prefill.chunk": ("0", "1", "1e9", "1e-3"),
+    "mitigation.activation-sparsity.sparsity": ("0", "1"),
+    "mitigation.offload.classes": ("[kv]", "[weights,kv]", "[nonsense]", "kv"),
+}
+KINDS = [
+    "llama-3.1-70b",
+    "deepseek-v3",
+    "qwen2.5-vl-72b",
+    "gemma-3-27b",
+    "nemotron-h-56b",
+    "blt-8b",
+]
+KINDS += ["minimax-text-01", "rwkv-7-7.2b", "llada2.0-flash-100b-a6b", "llada-8b", "gpt-oss-120b"]
+WITHOUT_END = ("e2e_latency_s", "steps_per_request", "memory_life_s")
+
+
+def drawn(rng: np.random.Generator) -> list[str]:
+    """Words that a hostile user might type: a model, a trend, mitigations and doses of them."""
+
+    def pick(names: list[str]) -> str:
+        return str(rng.choice(names))
+
+    words = [
+        f"model={pick(KINDS)}",
+        "hardware=b200-sxm",
+        "plan=base",
+        f"plan.pp={pick(['1', '2'])}",
+    ]
+    words += ["hardware.memory.hbm.capacity=100 TB", "model.max_context=100000000"]
+    words += [f"workload={pick(['fixed-lengths'] * 3 + ['snapshot'])}"]
+    words += [f"trend={pick(option_names((CONF,), 'trend'))}"]
+    words += [f"plan.phases={pick(['colocated', 'colocated', 'disaggregated'])}"]
+    chosen = rng.choice(MITIGATIONS, rng.integers(0, 3), replace=False)
+    words += [f"+mitigation=[{','.join(chosen)}]"]
+    able = [d for d in DOSES if not d.startswith("mitigation") or d.split(".")[1] in chosen]
+    for dose in rng.choice(able, rng.integers(0, 3), replace=False):
+        words.append(f"{dose}={pick(list(DOSES[dose]))}")
+    return words
+
+
+def test_random_words_are_plausible_numbers_or_lines() -> None:
+    """Never a traceback, nor a feasible point below nothing or above its device's peaks."""
+    rng = np.random.default_rng(5)
+    feasible = 0
+    for _ in range(examples(30)):
+        words = drawn(rng)
+        try:
+            (row,) = infercost.evaluate(words).to_dict("records")
+        except SpecError as error:
+            for line in str(error).splitlines():
+                assert len(line) < 500, words
+            continue
+        if not row["feasible"]:
+            assert row["limited_by"], words
+            continue
+        feasible += 1
+        for name, value in row.items():
+            if isinstance(value, float) and not math.isnan(value):
+                assert math.isfinite(value) or name in WITHOUT_END, (name, words)
+                assert value >= -1e-12 or name == "quality_loss", (name, words)
+        for peak in ("decode_mfu", "decode_mbu", "prefill_mfu"):
+            assert not row[peak] > 1 + 1e-9, (peak, words)
+        assert row["decode_step_s"] > 0, words
+        assert row["tpot_s"] > 0 and row["cost_per_mtoken_usd"] > 0, words
+    assert feasible > 3
