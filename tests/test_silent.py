@@ -161,6 +161,13 @@ def test_a_plan_and_a_mitigation_part_phases_once() -> None:
     assert caught.value.remedy == "Take plan.phases=colocated, or no such mitigation"
 
 
+def test_a_users_own_device_prefills_where_it_decodes() -> None:
+    base = (*LARGE, "mitigation=edge-split")
+    alike = (point(*base, f"plan.phases={p}").light for p in ("colocated", "disaggregated"))
+    one, other = (number(light.prefill_time) for light in alike if light is not None)
+    assert one == other
+
+
 def test_pools_that_no_link_joins_are_out_of_reach() -> None:
     phone = ["hardware=phone", "model=llama-3.2-3b", "plan=base", "batch=1"]
     phone += ["plan.formats.weights=int4"]
