@@ -843,7 +843,7 @@ def test_stress_is_elasticity(field: str, overlap: float, case: Case) -> None:
     point = Evaluation(case)
     totals: dict[str, Callable[[Evaluation], Any]] = {
         "decode": lambda p: p.decode.time.total,
-        "prefill": lambda p: p.prefill_terms.total,
+        "prefill": lambda p: p.ttft_terms.total,
     }
     for name, total in totals.items():
         above, below = elasticity(case, field, total)

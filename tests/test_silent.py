@@ -23,7 +23,7 @@ from infercost.options.question import ask, option_names
 from infercost.paths import CONF
 from infercost.registry import metrics
 from infercost.specs.case import Case
-from probes import number, point
+from probes import examples, number, point
 
 MITIGATIONS = [name for name in option_names((CONF,), "mitigation") if name != "none"]
 LARGE = ("model=llama-3.1-70b", "plan.tp=8", "batch=8", "workload=fixed-lengths")
@@ -143,10 +143,29 @@ def test_pools_of_a_plan_hand_caches_over() -> None:
     assert later == pytest.approx(sent, abs=10e-6)
 
 
+def test_a_drafter_reads_prompts_where_they_are_prefilled() -> None:
+    """28 layers of Llama-3.2-3B with 8 KV heads of 128: 114,688 B a token more are handed over."""
+    base = (*LARGE, "mitigation=speculation-model")
+    together = point(*base)
+    apart = point(*LARGE, "mitigation=speculation-model+disaggregation")
+    later = number(apart.prefill_time) - number(together.prefill_time)
+    sent = 1024 * (327_680 + 28 * 2 * 8 * 128 * 2) / 8
+    assert later == pytest.approx(10e-6 + sent / 50e9, rel=1e-9)
+    parts = [number(e.cost_terms(e.prefill_per_token).total) for e in (together, apart)]
+    assert parts[1] == pytest.approx(parts[0], rel=1e-12)
+
+
 def test_a_plan_and_a_mitigation_part_phases_once() -> None:
     with pytest.raises(SpecError, match="parts prefill from decode already") as caught:
         point(*LARGE, "plan.phases=disaggregated", "+mitigation=disaggregation")
     assert caught.value.remedy == "Take plan.phases=colocated, or no such mitigation"
+
+
+def test_a_users_own_device_prefills_where_it_decodes() -> None:
+    base = (*LARGE, "mitigation=edge-split")
+    alike = (point(*base, f"plan.phases={p}").light for p in ("colocated", "disaggregated"))
+    one, other = (number(light.prefill_time) for light in alike if light is not None)
+    assert one == other
 
 
 def test_pools_that_no_link_joins_are_out_of_reach() -> None:
@@ -307,6 +326,7 @@ def test_what_acts_anywhere_needs_no_note(overrides: tuple[str, ...]) -> None:
             ("mitigation=chunked-prefill", "mitigation.chunked-prefill.chunk=0.5"),
             "0.5 is less than a token. Write 1 or more, or 0",
         ),
+        (("plan.formats=[fp8]",), "a value stands where keys belong. Set the keys one by one"),
         (("plan.prefill_chunk=0.5",), "a value greater than or equal to 1"),
         (
             ("mitigation=eviction-snapkv", "mitigation.eviction-snapkv.budget=1e-9"),
@@ -377,6 +397,27 @@ def test_lists_are_values_of_a_mitigation() -> None:
     assert slower == pytest.approx(3350 / 55, rel=0.05)
 
 
+def test_a_mitigation_that_needs_another_stands_in_its_set(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Eviction does not suit DeepSeek-V3.2, whose student takes it."""
+    sparse = ("model=deepseek-v3.2", "hardware=b200-sxm", "plan.tp=8", "workload=fixed-lengths")
+    assert main(["explain", "--json", *sparse, "mitigation=eviction-h2o+distillation-7b"]) == 0
+    alone, student, together = json.loads(capsys.readouterr().out)["mitigations"]
+    assert alone["tpot_s"] is None
+    assert together["tpot_s"] < student["tpot_s"] < 0
+
+
+def test_a_context_beyond_the_trained_one_is_told_in_tokens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """1,024 + 100,000 tokens of prompt, and 256 of output, of which the last is not kept."""
+    long = ("model=llama-2-7b", "workload=fixed-lengths", "trend=long-context")
+    assert main(["explain", "--json", *long]) == 0
+    why = json.loads(capsys.readouterr().out)["why"]
+    assert why.endswith("the model's context: up to 101,279 tokens, and it takes 4,096")
+
+
 def test_what_runs_out_beside_a_case_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     seeing = ("model=qwen2.5-vl-72b", "plan.tp=8", "trend=multimodal", "mitigation=routing")
     assert main(["explain", *seeing]) == 0
@@ -413,3 +454,85 @@ def test_a_replay_notes_a_trend_that_does_nothing(capsys: pytest.CaptureFixture[
     few = ["replay", "--requests", "5", "--json", "hardware=b200-sxm", "model=mixtral-8x7b"]
     assert main([*few, "trend=imbalance"]) == 0
     assert "note: trend 'imbalance' changes no number here" in capsys.readouterr().err
+
+
+DOSES = {
+    "trend.dose": ("0", "0.01", "1", "40", "-1", "nan", "3 s", "[1]"),
+    "+trend.branches": ("1", "64", "0", "2.5"),
+    "+trend.cached_share": ("0.5", "1", "1.5"),
+    "+trend.images": ("0", "3", "-1"),
+    "mitigation.routing.share": ("0", "0.5", "1", "1.2"),
+    "mitigation.cascade.share": ("0", "0.5", "1", "86%"),
+    "mitigation.early-exit.exits": ("0", "1", "true"),
+    "mitigation.early-exit.exit_at": ("0", "1"),
+    "mitigation.disaggregation.share": ("0", "0.3", "1"),
+    "mitigation.disaggregation.bandwidth": ("1 B/s", "50 GB/s", "50", "50 GB"),
+    "mitigation.prefix-cache.hit_rate": ("0", "1", "-0.5"),
+    "mitigation.eviction-h2o.kept": ("1e-9", "1", "0"),
+    "mitigation.speculation-lookup.drafted": ("0", "1", "64", "1.5"),
+    "mitigation.speculation-lookup.acceptance": ("0", "1", "2"),
+    "mitigation.chunked-prefill.chunk": ("0", "1", "1e9", "1e-3"),
+    "mitigation.activation-sparsity.sparsity": ("0", "1"),
+    "mitigation.offload.classes": ("[kv]", "[weights,kv]", "[nonsense]", "kv"),
+}
+KINDS = [
+    "llama-3.1-70b",
+    "deepseek-v3",
+    "qwen2.5-vl-72b",
+    "gemma-3-27b",
+    "nemotron-h-56b",
+    "blt-8b",
+]
+KINDS += ["minimax-text-01", "rwkv-7-7.2b", "llada2.0-flash-100b-a6b", "llada-8b", "gpt-oss-120b"]
+WITHOUT_END = ("e2e_latency_s", "steps_per_request", "memory_life_s")
+
+
+def drawn(rng: np.random.Generator) -> list[str]:
+    """Words that a hostile user might type: a model, a trend, mitigations and doses of them."""
+
+    def pick(names: list[str]) -> str:
+        return str(rng.choice(names))
+
+    words = [
+        f"model={pick(KINDS)}",
+        "hardware=b200-sxm",
+        "plan=base",
+        f"plan.pp={pick(['1', '2'])}",
+    ]
+    words += ["hardware.memory.hbm.capacity=100 TB", "model.max_context=100000000"]
+    words += [f"workload={pick(['fixed-lengths'] * 3 + ['snapshot'])}"]
+    words += [f"trend={pick(option_names((CONF,), 'trend'))}"]
+    words += [f"plan.phases={pick(['colocated', 'colocated', 'disaggregated'])}"]
+    chosen = rng.choice(MITIGATIONS, rng.integers(0, 3), replace=False)
+    words += [f"+mitigation=[{','.join(chosen)}]"]
+    able = [d for d in DOSES if not d.startswith("mitigation") or d.split(".")[1] in chosen]
+    for dose in rng.choice(able, rng.integers(0, 3), replace=False):
+        words.append(f"{dose}={pick(list(DOSES[dose]))}")
+    return words
+
+
+def test_random_words_are_plausible_numbers_or_lines() -> None:
+    """Never a traceback, nor a feasible point below nothing or above its device's peaks."""
+    rng = np.random.default_rng(5)
+    feasible = 0
+    for _ in range(examples(30)):
+        words = drawn(rng)
+        try:
+            (row,) = infercost.evaluate(words).to_dict("records")
+        except SpecError as error:
+            for line in str(error).splitlines():
+                assert len(line) < 500, words
+            continue
+        if not row["feasible"]:
+            assert row["limited_by"], words
+            continue
+        feasible += 1
+        for name, value in row.items():
+            if isinstance(value, float) and not math.isnan(value):
+                assert math.isfinite(value) or name in WITHOUT_END, (name, words)
+                assert value >= -1e-12 or name == "quality_loss", (name, words)
+        for peak in ("decode_mfu", "decode_mbu", "prefill_mfu"):
+            assert not row[peak] > 1 + 1e-9, (peak, words)
+        assert row["decode_step_s"] > 0, words
+        assert row["tpot_s"] > 0 and row["cost_per_mtoken_usd"] > 0, words
+    assert feasible > 3

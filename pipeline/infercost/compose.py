@@ -441,6 +441,10 @@ class _Readable:
     def _explained(self, message: str) -> SpecError:
         lines = [line.strip() for line in message.splitlines() if line.strip()]
         lines = lines or ["cannot be resolved, mind the braces of '${...}'"]
+        merged = lines[0].removeprefix("Error merging override ")
+        if merged in self.question.fixed:
+            place = (f"override '{merged}'", _target(merged))
+            return SpecError(*place, "a value stands where keys belong", "Set the keys one by one")
         full_key = re.search(r"full_key: (\S+)", message)
         key = full_key.group(1) if full_key else ""
         for text in self.question.fixed:

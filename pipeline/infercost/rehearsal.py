@@ -1,8 +1,9 @@
 """A study tried out on one point before any job starts: what would fail after hours fails at once.
 
-Values of all axes are read, figures and their options looked up, and the SQL of aggregates and
-answers asked of the rows of one point. Break-evens, replays, measurements and fleets have rows of
-other kinds, of which only figures are looked up.
+Values of all axes are read, directions, trends and mitigations applied to each case, figures and
+their options looked up, and the SQL of aggregates and answers asked of the rows of one point.
+Break-evens, replays, measurements and fleets have rows of other kinds, of which only figures are
+looked up.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from dataclasses import replace
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
-from infercost.compose import Options
+from infercost.compose import ComposedCase, Options
 from infercost.effects import idle
 from infercost.errors import NoEffect, SpecError, SpecErrors, nearest
 from infercost.evaluation import distinct_axis, typed_axis
+from infercost.grid import Grid
 from infercost.options.places import place_of
 from infercost.options.question import Axis, key_of
 from infercost.parts import Part
@@ -54,8 +56,9 @@ def _place(plan: StudyPlan, key: str) -> tuple[str, str]:
 
 
 def _check_values(options: Options, study: Study) -> None:
-    """Read every value of every axis, once for each option that it concerns."""
+    """Read every value of every axis, once for each option that it concerns, and apply cases."""
     seen: set[tuple[str, ...]] = set()
+    suits: set[tuple[str, ...]] = set()
     inner = () if study.optimise is None else tuple(_inner(study.optimise))
     for composed in options.cases():
         for axis in (*options.question.axes, *inner):
@@ -69,6 +72,22 @@ def _check_values(options: Options, study: Study) -> None:
             except SpecError as error:
                 where = place_of(options.question.dirs, "study", study.name, _stated(study, axis))
                 raise SpecError(*where, f"{error.place}: {error.fault}", error.remedy) from None
+        _check_suits(options, composed, suits)
+
+
+def _check_suits(options: Options, composed: ComposedCase, seen: set[tuple[str, ...]]) -> None:
+    """Put directions, trend and mitigations to work at a case's first point: some suit no model.
+
+    Once for each set of options that they look at.
+    """
+    key = tuple(composed.options[group] for group in _LOOKED_AT)
+    if key not in seen:
+        seen.add(key)
+        axes = (typed_axis(options, composed, axis) for axis in options.question.axes)
+        Grid(tuple(axis.part(0, 1) for axis in axes)).bind(composed.case)
+
+
+_LOOKED_AT = ("hardware", "model", "workload", "trend", "plan", "direction", "mitigation")
 
 
 def _stated(study: Study, axis: Axis) -> str:

@@ -252,7 +252,9 @@ def _why(point: Evaluation, limit: str) -> str:
         "plan": "the plan does not fit the model: tp needs as many heads, pp as many layers; ep"
         " must be a multiple of dp, divide tp x dp and not exceed the experts (1 without any)",
         "reach": "the links do not connect that many devices",
-        "context": "requests are longer than the model's context",
+        "context": "requests are longer than the model's context: up to"
+        f" {number(one.lengths.longest):,.0f} tokens, and it takes"
+        f" {number(one.case.model.max_context):,.0f}",
         "capacity": f"memory: {needed / 1e9:.1f} GB needed per device, {room / 1e9:.1f} GB there",
         "endurance": "what is written to a memory that wears out ends its life before its time",
     }.get(limit, "")

@@ -49,14 +49,18 @@ def _row(
 
 
 def _values(case: Any) -> list[float]:
-    """The compared columns of a case; not a number where it cannot be."""
+    """The compared columns of a case; not a number where it cannot be, or does not suit."""
     import numpy as np
 
     from infercost.arrays import number
     from infercost.cost import Evaluation
+    from infercost.errors import SpecError
     from infercost.registry import metrics
 
-    point = Evaluation(case)
+    try:
+        point = Evaluation(case)
+    except SpecError:  # another of the set makes room for it
+        return [float("nan")] * len(COMPARED)
     if np.any(np.asarray(point.broken) > 0):
         return [float("nan")] * len(COMPARED)
     return [number(metrics()[name].evaluate(point)) for name in COMPARED]

@@ -55,8 +55,7 @@ class Disaggregation(BaseMitigation):
         if np.any(as_array(case.mechanisms.fused) > 0):
             fault = "chunked prefill shares passes of prefill and decode, which part here"
             raise self.refused(case, fault, "List one of the two")
-        pooled = replace(case.mechanisms, drafting=None)
-        update: dict[str, object] = {"mechanisms": pooled, "unmitigated": case}
+        update: dict[str, object] = {"unmitigated": case}
         if self.tp is not None:
             update["plan"] = case.plan.model_copy(update={"tp": self.tp})
         if self.hardware is not None:

@@ -60,7 +60,9 @@ class Routing(BaseMitigation):
         return case.model_copy(update={"mechanisms": mechanisms})
 
     def _light(self, case: Case) -> Case:
-        degrees = {"tp": self.tp, "pp": 1, "dp": 1, "ep": 1}
+        degrees: dict[str, object] = {"tp": self.tp, "pp": 1, "dp": 1, "ep": 1}
+        if self.hardware is not None:
+            degrees["phases"] = "colocated"  # a device of its own is no pool of the service's
         update: dict[str, object] = {
             "model": self.model,
             "plan": case.plan.model_copy(update=degrees),

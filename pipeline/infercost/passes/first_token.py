@@ -14,13 +14,11 @@ import numpy as np
 from infercost.arrays import Array, Ratio, Seconds, as_array
 from infercost.equations import serving
 from infercost.network.messages import Message
-from infercost.operators.base import Layout
 from infercost.passes.forward import message_terms
 from infercost.passes.reuse import handed_bytes
 from infercost.specs.case import Case
 from infercost.specs.mechanisms import Beside
 from infercost.terms import Terms
-from infercost.workloads.lengths import Lengths
 
 if TYPE_CHECKING:
     from infercost.cost import Evaluation
@@ -36,11 +34,11 @@ def prefill_time(point: Evaluation) -> Seconds:
     """The same until decode may begin, on whatever devices: caches handed over included."""
     own = local_prefill_time(point)
     if parts_phases(point.case):
-        own = own + hand_over(None, point.layout, point.lengths).total
+        own = own + hand_over(None, point).total
     pool = point.case.mechanisms.pool
     if pool is None or point.pool is None:
         return own
-    handed = hand_over(pool, point.pool.layout, point.lengths).total
+    handed = hand_over(pool, point.pool).total
     return own + pool.share * (point.pool.prefill_time + handed - own)
 
 
@@ -70,16 +68,20 @@ def interrupts(case: Case) -> Ratio:
     return 1.0 if pool is None else 1.0 - pool.share
 
 
-def hand_over(pool: Beside | None, layout: Layout, lengths: Lengths) -> Terms:
+def hand_over(pool: Beside | None, point: Evaluation) -> Terms:
     """Time in which prefill's devices hand the caches of its prompts over, by prompt stratum.
 
-    Each sends its part to its counterpart, all at once when the prefill is done: at the rate that a
-    mitigation states of its pool; of a plan's pools over the fabric that two replicas side by side
-    share. Leaves out sending a layer while the next is computed.
+    Each sends its part to its counterpart, a drafter's too, all at once when the prefill is done:
+    at the rate that a mitigation states of its pool; of a plan's pools over the fabric that two
+    replicas side by side share. Leaves out sending a layer while the next is computed.
     """
+    layout, lengths = point.layout, point.lengths
     if not lengths.cached:
         return Terms()
     sent = handed_bytes(layout, lengths)
+    drafting = point.case.mechanisms.drafting
+    if point.drafter is not None and drafting is not None and not drafting.at_once:
+        sent = sent + handed_bytes(point.drafter, lengths)
     if pool is not None:
         return Terms(network_latency=pool.alpha, network_bandwidth=sent / pool.bandwidth)
     plan = layout.case.plan
@@ -115,11 +117,11 @@ def _prefill_terms(point: Evaluation) -> Terms:
     if np.any(as_array(point.case.plan.pp) > 1):
         own = mean(point.prefill.time, point.prompt_passes * _turns(point)).plus(point.waits)
     if parts_phases(point.case):
-        own = own.plus(mean(hand_over(None, point.layout, lengths), 1.0))
+        own = own.plus(mean(hand_over(None, point), 1.0))
     pool = point.case.mechanisms.pool
     if pool is None or point.pool is None:
         return own
-    handed = mean(hand_over(pool, point.pool.layout, lengths), 1.0)
+    handed = mean(hand_over(pool, point.pool), 1.0)
     theirs = _prefill_terms(point.pool).plus(handed)
     return own.times(1.0 - pool.share).plus(theirs.times(pool.share))
 
