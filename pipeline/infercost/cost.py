@@ -18,12 +18,7 @@ from infercost.mitigations.apply import mitigated
 from infercost.operators.base import Block, Layout, Pass
 from infercost.operators.stack import blocks
 from infercost.passes import drafting as drafts
-from infercost.passes.first_token import (
-    first_token_terms,
-    interrupts,
-    local_prefill_time,
-    prefill_time,
-)
+from infercost.passes import first_token
 from infercost.passes.forward import PassCost, pass_cost
 from infercost.passes.patching import LocalLayers, local_layers
 from infercost.passes.phases import encoder_passes, paced_lengths, prefill_pass, step_pass
@@ -263,7 +258,7 @@ class Evaluation:
     @cached_property
     def prefill_time(self) -> Seconds:
         """Time of one prefill, by prompt stratum: of a prompt alone, wherever it runs."""
-        return prefill_time(self)
+        return first_token.prefill_time(self)
 
     @cached_property
     def prefix_load_time(self) -> Seconds:
@@ -304,7 +299,7 @@ class Evaluation:
     @cached_property
     def ttft_terms(self) -> Terms:
         """Mean time to the first readable output by resource, retrieval apart."""
-        return first_token_terms(self)
+        return first_token.terms_by_resource(self)
 
     def _mean_over_prompts(self, per_pass: Array) -> Array:
         """Mean over requests of what all passes of a prefill take together."""
@@ -321,11 +316,11 @@ class Evaluation:
         return serving.interrupted_tpot(
             self.step_time,
             self.occupancy(self.prefill_terms.total),
-            self.lengths.mean(local_prefill_time(self)),
+            self.lengths.mean(first_token.local_prefill_time(self)),
             self.case.batch,
             self.lengths.prefills_per_step,
             self.lengths.branches,
-            interrupts(self.case),
+            first_token.interrupts(self.case),
         )
 
     @cached_property

@@ -42,7 +42,7 @@ def prefill_time(point: Evaluation) -> Seconds:
     return own + pool.share * (point.pool.prefill_time + handed - own)
 
 
-def first_token_terms(point: Evaluation) -> Terms:
+def terms_by_resource(point: Evaluation) -> Terms:
     """Mean time to the first readable output by resource, retrieval apart: they sum to TTFT."""
     own = _own_terms(point)
     how, light = point.case.mechanisms.light, point.light
