@@ -182,7 +182,7 @@ def test_validate_tells_every_row(some: Path) -> None:
 def test_validate_as_json(some: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "--measurements", str(some), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert set(told) == {"rows", "unmapped", "summary"}
+    assert set(told) == {"rows", "unmapped", "beyond_floor", "summary"}
     assert {"id", "measured", "predicted", "low", "high"} <= set(told["rows"][0])
 
 
