@@ -179,6 +179,26 @@ def test_a_half_overlapped_second_shows_half_of_the_shorter() -> None:
     assert roofline.overlapped_time(3.0, 1.0, 0.5) == 3.5
     assert roofline.exposed_share(3.0, 1.0, 0.5) == 1.0
     assert roofline.exposed_share(1.0, 3.0, 0.5) == 0.5
+    assert roofline.exposed_share(2.0, 2.0, 0.5) == 1.0  # a tie counts whole
+
+
+def test_a_factor_on_odds_never_makes_more_than_all() -> None:
+    """Odds 1 : 1 times 3 are 3 : 1; 4 : 1 times 1 / 2 are 2 : 1."""
+    assert roofline.scaled_odds(0.5, 3.0) == 0.75
+    assert roofline.scaled_odds(0.8, 0.5) == pytest.approx(2 / 3)
+    assert roofline.scaled_odds(1.0, 7.0) == 1.0
+
+
+def test_four_query_heads_read_a_key_again_or_share_it() -> None:
+    """All of them: a quarter of the efficiency; half of the way there: half; none: all of it."""
+    assert roofline.shared_read_efficiency(0.8, 4.0, np.array([1.0, 0.5, 0.0])) == pytest.approx(
+        [0.2, 0.4, 0.8]
+    )
+
+
+def test_few_rows_run_at_part_of_the_rate() -> None:
+    """At as many rows as the constant twice the FLOPs, at twice as many 1.5 times."""
+    assert roofline.half_rate_flops(100.0, np.array([64.0, 128.0]), 64.0).tolist() == [200, 150]
 
 
 def test_the_ridge_of_an_h100() -> None:
@@ -245,6 +265,17 @@ def test_the_cache_of_llama_70b_and_deepseek_v3() -> None:
 def test_attended_pairs_equal_a_loop(tokens: int, window: float) -> None:
     by_loop = sum(min(position, window) for position in range(1, tokens + 1))
     assert attention.attended_pairs(tokens, window) == by_loop
+
+
+def test_no_window_is_an_infinite_one() -> None:
+    """4 tokens see 1 + 2 + 3 + 4."""
+    assert attention.attended_pairs(4.0, np.inf) == 10
+
+
+def test_the_indexer_of_deepseek_v32() -> None:
+    """Queries 1536 · 64 · 128, the key 7168 · 128, a weight per head 7168 · 64."""
+    found = attention.indexer_elements(7168, 1536, 64, 128)
+    assert found == 12_582_912 + 917_504 + 458_752
 
 
 def test_the_projections_of_llama_70b() -> None:
@@ -338,9 +369,19 @@ def test_one_rank_costs_nothing() -> None:
     assert collectives.ring_all_reduce_time(1e9, 1, 5e-6, 4e11) == 0
     assert collectives.all_to_all_steps(1) == 0
     assert collectives.remote_share(1, 1) == 0
-    for steps, volume in collectives.ALL_REDUCE.values():
+    halves = (collectives.ALL_REDUCE, collectives.ALL_GATHER, collectives.REDUCE_SCATTER)
+    for steps, volume in (pair for table in halves for pair in table.values()):
         assert steps(1) == 0
         assert volume(1) == 0
+    for steps, _ in collectives.ALL_TO_ALL.values():
+        assert steps(1) == 0
+
+
+def test_six_ranks_double_three_times() -> None:
+    """1, 2, 4 and no more than 6: ceil(log2 6) = 3. Bruck: 3 steps of 3 of 6 blocks, 5 leave."""
+    assert collectives.ALL_REDUCE["recursive_doubling"][0](6) == 6
+    assert collectives.ALL_GATHER["recursive_doubling"][0](6) == 3
+    assert collectives.ALL_TO_ALL["bruck"][1](6) == pytest.approx(9 / 5)
 
 
 def test_a_ring_all_reduce_by_hand() -> None:
@@ -384,6 +425,8 @@ def test_steps_and_volumes_of_eight_ranks(algorithm: str, steps: int, volume: fl
         (collectives.ALL_GATHER, "ring", 7, 0.875),
         (collectives.ALL_GATHER, "recursive_doubling", 3, 0.875),
         (collectives.ALL_GATHER, "one_shot", 1, 0.875),
+        (collectives.ALL_GATHER, "tree", 3, 0.875),
+        (collectives.ALL_GATHER, "two_shot", 1, 0.875),
         (collectives.ALL_GATHER, "in_network", 1, 0.125),
         (collectives.REDUCE_SCATTER, "ring", 7, 0.875),
         (collectives.REDUCE_SCATTER, "in_network", 1, 1),
