@@ -278,6 +278,27 @@ def test_the_indexer_of_deepseek_v32() -> None:
     assert found == 12_582_912 + 917_504 + 458_752
 
 
+def test_the_output_and_the_compressor_of_deepseek_v4_pro() -> None:
+    """16 groups of 8 heads of 512 to 1024 each, 128 · 512 · 1024, and 16 · 1024 · 7168 together.
+
+    Entries of 512, of which each token counts in two: values and weights, 2 · 2 · 7168 · 512.
+    """
+    output = attention.grouped_output_elements(128, 512, 16, 1024, 7168)
+    assert output == 67_108_864 + 117_440_512
+    assert attention.compressor_elements(7168, 512, 2) == 14_680_064
+
+
+def test_index_scores_sum_over_heads() -> None:
+    """10 pairs, 64 heads of 128: a product of 128 and its weight, 2 · 64 · 129 · 10."""
+    assert attention.index_flops(10, 64, 128) == 165_120
+
+
+def test_a_token_sees_half_of_its_own_window() -> None:
+    """10 queries, windows of 4: the first three see 1, 2, 3, the others (1 + 4) / 2 in the mean."""
+    seen = 1 + 2 + 3 + 7 * 4
+    assert attention.own_window(seen, 7, 4) == 1 + 2 + 3 + 7 * 2.5
+
+
 def test_the_projections_of_llama_70b() -> None:
     """Q 64 heads, K and V 8 each: 8192 · 128 · 80 = 83,886,080; output 64 · 128 · 8192."""
     assert attention.grouped_query_elements(8192, 64, 8, 128) == 83_886_080
@@ -347,7 +368,9 @@ def test_distinct_experts_lie_between_one_token_and_all(experts: int, data: st.D
 
 
 def test_a_dense_layer_is_one_expert() -> None:
-    assert moe.expected_distinct_experts(7, 1, 1) == pytest.approx(1.0)
+    with np.errstate(all="raise"):
+        assert moe.expected_distinct_experts(7, 1, 1) == pytest.approx(1.0)
+        assert moe.expected_distinct_experts(0, 1, 1) == 0.0
 
 
 def test_what_deepep_combines() -> None:
@@ -358,7 +381,8 @@ def test_what_deepep_combines() -> None:
 def test_copies_for_one_domain_go_as_one() -> None:
     """Two copies on two domains: both in one in half of cases, 1.5 messages; on one domain: 1."""
     assert moe.merged_share(2, 2) == pytest.approx(1.5 / 2)
-    assert moe.merged_share(8, 1) == pytest.approx(1 / 8)
+    with np.errstate(all="raise"):
+        assert moe.merged_share(8, 1) == pytest.approx(1 / 8)
     assert moe.merged_share(1, 4) == pytest.approx(1.0)
 
 
@@ -551,6 +575,12 @@ def test_the_buffer_that_hides_flash_latency() -> None:
 def test_devices_for_a_footprint() -> None:
     """946 GB in 192 GB each: 4.93 devices."""
     assert memory.devices_for_capacity(946 * GB, 192 * GB) == pytest.approx(4.927, abs=1e-3)
+
+
+def test_systems_come_in_powers_of_two() -> None:
+    """4.93 devices take 8, 8 take 8 whatever the last bit says, and a bit of one takes one."""
+    needed = np.array([4.93, 8.0, 8.0 * (1 + 1e-13), 8.001, 0.3])
+    assert memory.smallest_system(needed).tolist() == pytest.approx([8, 8, 8, 16, 1], rel=1e-9)
 
 
 # --- Serving --------------------------------------------------------------------------------------
