@@ -618,6 +618,20 @@ def test_prefill_interrupts_every_user() -> None:
 def test_the_first_token_comes_from_prefill() -> None:
     """0.5 s, then 100 more gaps of 20 ms."""
     assert serving.end_to_end_latency(0.5, 0.02, 101) == pytest.approx(2.5)
+    # Where the first five come together, 96 gaps; three of five leave none.
+    assert serving.end_to_end_latency(0.5, 0.02, 101, 5) == pytest.approx(0.5 + 96 * 0.02)
+    assert serving.end_to_end_latency(0.5, 0.02, 3, 5) == 0.5
+
+
+def test_what_sequences_share_is_read_once_or_again() -> None:
+    """Of eight, seven read it again, a quarter of them, or none."""
+    assert serving.shared_reads(8.0, np.array([1.0, 0.25, 0.0])).tolist() == [8, 2.75, 1]
+
+
+def test_a_prompt_in_chunks_by_hand() -> None:
+    """1000 tokens by 256 are four passes, the last one of 232; 100 are one of 100."""
+    assert serving.chunk_tokens(np.array([1000.0, 100.0]), 256.0).tolist() == [256, 100]
+    assert serving.chunk_passes(np.array([1000.0, 100.0]), 256.0).tolist() == [1000 / 256, 1]
 
 
 @given(st.floats(1, 1e6), st.floats(1, 1e5))
