@@ -106,7 +106,7 @@ def test_entries_of_mamba_2() -> None:
 
 
 def test_flops_of_mamba_2_by_hand() -> None:
-    """Chunks of 256: 2 · 256 · (128 + 5120) and 4 · 5120 · 128 for states. A step 5 · 5120 · 128."""
+    """Chunks of 256: 2 · 256 · (128 + 5120), states 4 · 5120 · 128. A step: 5 · 5120 · 128."""
     assert state_space.mamba2_scan_flops(80, 64, 128, 1, 256) == 2_686_976 + 2_621_440
     assert state_space.mamba2_update_flops(80, 64, 128) == 3_276_800
 
