@@ -399,6 +399,7 @@ def test_one_rank_costs_nothing() -> None:
         assert volume(1) == 0
     for steps, _ in collectives.ALL_TO_ALL.values():
         assert steps(1) == 0
+    assert collectives.ALL_TO_ALL["bruck"][1](1) == 0
 
 
 def test_six_ranks_double_three_times() -> None:
@@ -527,6 +528,15 @@ def test_the_remote_share_of_a_group() -> None:
 def test_latency_and_bandwidth_are_two_resources() -> None:
     assert collectives.latency_time(14, 5e-6) == pytest.approx(70e-6)
     assert collectives.bandwidth_time(28e6, 400e9, 0.5) == pytest.approx(140e-6)
+
+
+def test_channels_of_a_library_by_hand() -> None:
+    """16 MB among 8 ranks, one channel for each 0.5 MB of a rank: four of 10 GB/s for 28 MB.
+
+    1 MB gets one, for its 1.75 MB.
+    """
+    assert collectives.channel_time(28e6, 16e6, 8, 0.5e6, 10e9) == pytest.approx(0.7e-3)
+    assert collectives.channel_time(1.75e6, 1e6, 8, 0.5e6, 10e9) == pytest.approx(0.175e-3)
 
 
 # --- Memory ---------------------------------------------------------------------------------------
