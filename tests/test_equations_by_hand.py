@@ -34,6 +34,7 @@ def test_tiles_of_an_image() -> None:
         1, 5, 10, 13,
     ]  # fmt: skip
     assert vision.tiles_per_image(1000, 448, 12, 0) == 9
+    assert vision.tiles_per_image(1000, 448, 2, 1) == 3
 
 
 def test_patches_of_an_image_in_whole_tokens() -> None:
@@ -349,7 +350,8 @@ def test_waits_at_half_load() -> None:
     assert queueing.mgk_wait(0.25, 2.0, 1.0, 1.0) == pytest.approx(2.0)
     assert queueing.mgk_wait(0.5, 2.0, 1.0, 2.0) == pytest.approx(2 * 0.5 ** (6**0.5 - 1))
     assert np.isinf([queueing.mg1_wait(0.5, 2.0, 1.0), queueing.mgk_wait(1.0, 2.0, 1.0, 2.0)]).all()
-    assert np.isinf(queueing.md1_wait(0.7, 2.0))
+    # Beyond capacity there is no end to the queue, not one before its beginning.
+    assert np.isinf([queueing.md1_wait(0.7, 2.0), queueing.mgk_wait(1.4, 2.0, 1.0, 2.0)]).all()
 
 
 def test_what_a_pass_over_drafts_settles() -> None:
