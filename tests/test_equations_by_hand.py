@@ -15,6 +15,7 @@ from infercost.equations import (
     near_memory,
     queueing,
     retrieval,
+    sharding,
     silicon,
     speculation,
     stacking,
@@ -298,6 +299,16 @@ def test_cells_set_the_least_time() -> None:
     assert writes == pytest.approx(51.2e15 / 1.5)
     assert endurance.life(writes, 1 * GB) == pytest.approx(51.2e6 / 1.5)
     assert endurance.least_seconds(1 * GB, writes, 1e8) == pytest.approx(1e8 / (51.2e6 / 1.5))
+
+
+def test_what_partitions_of_a_layer_send() -> None:
+    """100 B of rows: in one dimension 200 whatever n, on 16 chips in two 8 · 100 / 4.
+
+    Weights gathered: 9 B of rows, 16 of weights, 4 chips: 4 · √36.
+    """
+    assert sharding.weight_stationary_1d_bytes(100.0) == 200
+    assert sharding.weight_stationary_2d_bytes(100.0, 16.0) == 200
+    assert sharding.weight_gathered_bytes(9.0, 16.0, 4.0) == 24
 
 
 # --- Silicon --------------------------------------------------------------------------------------
