@@ -85,6 +85,8 @@ def test_a_rack_by_hand() -> None:
 def test_failovers_by_hand() -> None:
     """64 devices of 50,000 h fail every 781 h; an hour each costs 1 / 782."""
     assert eq.failover_availability(64.0, 50_000.0, 1.0) == pytest.approx(781.25 / 782.25)
+    # In a quarter of the time: 64 · 0.25 hours in each 50,000.
+    assert eq.failover_availability(64.0, 50_000.0, 0.25) == pytest.approx(50_000 / 50_016)
 
 
 def test_provision_by_hand() -> None:
