@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import infercost
-from infercost.bill import bill_terms, carbon_terms, die_yield, price_factor
+from infercost.bill import bill_terms, carbon_terms, die_yield, price_factor, priced
 from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.equations import carbon, silicon
@@ -216,6 +216,18 @@ def test_a_stated_price_moves_with_its_memory_and_the_rent_in_proportion() -> No
     extra = 80 * 16.9 * (1.16**4 - 1)
     assert later.price == pytest.approx(before.price + extra)
     assert later.rental_price == pytest.approx(before.rental_price * (1 + extra / before.price))
+
+
+def test_devices_of_a_pool_are_priced_alike() -> None:
+    words = ["+mitigation=disaggregation", "economics=owner-hbm-up-ddr-down"]
+    options = Options(ask([*words, "economics.prices.year=2030"], ()))
+    case = next(iter(options.cases())).case
+    ((name, pool),) = case.mitigation.items()
+    own = {name: pool.model_copy(update={"hardware": case.hardware})}
+    found = priced(case.model_copy(update={"mitigation": own}))
+    assert found.mitigation[name].hardware.price == found.hardware.price  # type: ignore[attr-defined]
+    assert found.hardware.price > case.hardware.price
+    assert priced(found) is found, "once"
 
 
 def test_a_shortage_comes_on_top_of_the_trend() -> None:
