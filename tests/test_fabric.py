@@ -44,7 +44,7 @@ def fabric(kind: str = "ideal", names: tuple[str, ...] = ("ring",), **values: An
     return Fabric(link.model_copy(update={"topology": parts["topology"], **values}))
 
 
-def all_reduce(net: Fabric, size: float, n: float) -> Parts:
+def all_reduce(net: Fabric, size: Any, n: float) -> Parts:
     return fastest(net.ways(eq.ALL_REDUCE, net.link.collectives, size, n))
 
 
@@ -93,6 +93,18 @@ def test_all_reduces_of_16_ranks_by_hand(
     parts = all_reduce(fabric(kind, (name,)), S, 16.0)
     assert parts.latency == pytest.approx(latency)
     assert parts.bandwidth == pytest.approx(transfer * S / RATE)
+
+
+def test_bytes_sent_are_those_of_the_fastest_way() -> None:
+    """16 ranks on a switch: 100 B in one shot, to 15 others; 1 GB in two, 2 · 15 / 16 of it.
+
+    Each byte takes two hops. The one way takes a step less, the other an eighth of the bytes.
+    """
+    parts = all_reduce(fabric("switch", ("two_shot", "one_shot")), np.array([1e2, 1e9]), 16.0)
+    assert parts.sent.tolist() == [1500, 1.875e9]
+    assert parts.travelled.tolist() == [3000, 3.75e9]
+    assert parts.latency == pytest.approx([ALPHA + 2 * HOP, 2 * (ALPHA + 2 * HOP)])
+    assert parts.bandwidth == pytest.approx([1500 / RATE, 1.875e9 / RATE])
 
 
 def test_beyond_a_leaf_by_hand() -> None:
