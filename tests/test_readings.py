@@ -198,6 +198,11 @@ def test_requests_that_arrive_leave_the_batch_to_be_settled() -> None:
     )
     assert (found.rate, found.phase) == (0.25, "served")
     assert math.isnan(found.batch)
+    load = {"load": "open loop 0.5 req/s", "batch": "", "scenario": "server"}
+    assert "follows arrivals" in reason(**load, metric="output_tokens_per_s", value="400")
+    for rate in ("some", "0"):
+        told = reason(**{**load, "load": f"open loop {rate} req/s"})
+        assert "is not stated as a number" in told
 
 
 def test_a_burst_is_read_at_the_sequences_that_ran() -> None:
@@ -305,7 +310,9 @@ def test_what_the_ttft_limit_decides_waits_for_a_queue(changes: dict[str, str]) 
     assert "needs a queueing model" in reason(**{**MLPERF, "scenario": "server", **changes})
 
 
-@pytest.mark.parametrize(("platform", "sockets"), [("1-node-2S-GNR", 2), ("SR650_V4", 2)])
+@pytest.mark.parametrize(
+    ("platform", "sockets"), [("1-node-1S-GNR", 1), ("1-node-2S-GNR", 2), ("SR650_V4", 2)]
+)
 def test_servers_without_accelerators_count_sockets(platform: str, sockets: int) -> None:
     cpu = {"n_devices": "CPU", "hardware": "xeon-6980p", "notes": f"platform {platform}"}
     found = reading(**{**MLPERF, **cpu, "scenario": "offline", "metric": "output_tokens_per_s"})
