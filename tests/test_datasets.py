@@ -214,8 +214,9 @@ def test_rows_of_equal_keys_are_compared_in_their_order(tmp_path: Path) -> None:
 
 
 def test_diff_counts_rows_of_one_side_and_puts_the_largest_first(tmp_path: Path) -> None:
-    """Of a, b, c and b, c, d, e two are in both. b: twice the latency, a quarter of the price; c: half
-    as dear again.
+    """Of a, b, c and b, c, d, e two are in both. The latency of b doubles, its price is quartered;
+
+    c gets dearer by half.
 
     Inputs that were not there before have no value before.
     """
@@ -294,7 +295,7 @@ def test_a_version_is_found_by_the_start_of_its_name(tmp_path: Path) -> None:
         (tmp_path / "s" / name).mkdir(parents=True)
         (tmp_path / "s" / name / "manifest.json").write_text("{}")
     assert open_version(tmp_path, "s/ab1").name == "ab12"
-    with pytest.raises(SpecError, match="fits several versions. Known: ab12, ab34"):
+    with pytest.raises(SpecError, match=r"fits several versions\. Known: ab12, ab34"):
         open_version(tmp_path, "s/ab")
     with pytest.raises(SpecError, match="is not the start of a version's name"):
         open_version(tmp_path, "s/b")
