@@ -72,7 +72,7 @@ def grouped(*plan: str, dp: int) -> Evaluation:
 
 
 def test_flops_of_experts_are_those_of_their_visits() -> None:
-    """DeepSeek-V3: 16 rows visit 8 of 256 experts of 2048 on 8 devices, which split the shared one."""
+    """DeepSeek-V3: 16 rows visit 8 of 256 experts of 2048 on 8 devices; one more is split."""
     at = decode("model=deepseek-v3", "plan.tp=8", "plan.ep=8")
     (moe,) = (b for b in blocks(at.layout, at.decode_pass) if b.name == "moe")
     flops = {o.name: number(o.flops) for o in moe.operators}
