@@ -42,6 +42,7 @@ def test_straggling_by_hand() -> None:
     factor = eq.straggling_factor(np.array([1.0, 8.0]), 0.1, math.inf)
     assert factor == pytest.approx([1.0, 1.2718], rel=1e-4)
     assert eq.straggling_factor(64.0, 0.0, math.inf) == 1
+    assert eq.straggling_factor(2.0, 0.1, math.inf) == pytest.approx(1.15)
 
 
 def by_states(n: int, spares: int, down: float) -> float:

@@ -227,6 +227,7 @@ def test_stripes_follow_rates_until_a_tier_is_full() -> None:
     assert widths(0.3, 0.2, 1.0) == pytest.approx([0.3, 0.2, 0.5])
     with np.errstate(all="raise"):
         assert widths(0.3, 0.2, 0.1) == pytest.approx([0.3, 0.2, 0.1])
+    assert tiers.stripe_widths([1.0], [0.5]) == [0.5]
 
 
 def test_bytes_on_the_line_of_tiers() -> None:
@@ -359,11 +360,22 @@ def test_waits_at_half_load() -> None:
     assert queueing.utilisation(0.5, 2.0, 2.0) == 0.5
     assert queueing.md1_wait(0.25, 2.0) == pytest.approx(1.0)
     assert queueing.mg1_wait(0.25, 2.0, 1.0) == pytest.approx(2.0)
+    assert queueing.mgk_wait(0.25, 2.0, 0.0, 1.0) == pytest.approx(1.0)
     assert queueing.mgk_wait(0.25, 2.0, 1.0, 1.0) == pytest.approx(2.0)
     assert queueing.mgk_wait(0.5, 2.0, 1.0, 2.0) == pytest.approx(2 * 0.5 ** (6**0.5 - 1))
     assert np.isinf([queueing.mg1_wait(0.5, 2.0, 1.0), queueing.mgk_wait(1.0, 2.0, 1.0, 2.0)]).all()
     # Beyond capacity there is no end to the queue, not one before its beginning.
     assert np.isinf([queueing.md1_wait(0.7, 2.0), queueing.mgk_wait(1.4, 2.0, 1.0, 2.0)]).all()
+
+
+def test_two_ways_to_speed_up_a_prompt() -> None:
+    """D = 2 s, λ = 0.25: one server 2 + 1 s. Two stages: 2 + 0.25 · 4 / (4 · 1.5); twice as fast:
+
+    1 + 0.25 · 4 / (4 · 1.5) (DistServe, section 3.1).
+    """
+    assert queueing.pipelined_ttft(0.25, 2.0) == pytest.approx(3.0)
+    assert queueing.pipelined_ttft(0.25, 2.0, 2.0) == pytest.approx(2 + 1 / 6)
+    assert queueing.parallel_ttft(0.25, 2.0, 2.0) == pytest.approx(1 + 1 / 6)
 
 
 def test_what_a_pass_over_drafts_settles() -> None:
