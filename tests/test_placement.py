@@ -47,6 +47,69 @@ def test_activations_of_a_prefill_or_of_decode_whichever_is_wider(
     assert number(at.memory.activations) == tokens * ROW * 2
 
 
+# --- Caches ---------------------------------------------------------------------------------------
+
+TOKEN = 32 * 2 * 8 * 128 * 2
+"""Bytes of a token in all layers of Llama-3.1-8B."""
+EIGHT = (*MODEL, *FIXED, "plan=single-device", "batch=8")
+
+
+def tokens_kept(*overrides: str) -> tuple[float, float]:
+    """Tokens in the caches of requests, and of the context that they share."""
+    memory = point(*EIGHT, *overrides).memory
+    return number(memory.kv) / TOKEN, number(memory.context) / TOKEN
+
+
+def test_caches_of_requests_in_flight() -> None:
+    """They hold 1000 + 1 to 199 tokens, 1100 in the mean, of deviation √((199² - 1) / 12) = 57.4.
+
+    Room is kept for 8 of the mean and some deviations of their sum, no more than 8 of the longest.
+    """
+    assert tokens_kept("plan.admission_sigma=0") == (8800, 0)
+    deviation = ((199**2 - 1) / 12) ** 0.5
+    assert tokens_kept("plan.admission_sigma=2")[0] == pytest.approx(8800 + 2 * deviation * 8**0.5)
+    assert tokens_kept("plan.admission_sigma=20") == (8 * 1199, 0)
+
+
+@pytest.mark.parametrize(
+    ("shared", "kept", "computed"), [(600, (8 * 500, 600), 400), (5000, (8 * 100, 1000), 1)]
+)
+def test_a_shared_context_is_kept_once(
+    shared: int, kept: tuple[float, float], computed: int
+) -> None:
+    """It is at most the prompt, of which one token is computed all the same."""
+    words = ("plan.admission_sigma=0", f"plan.placement.shared_context={shared}")
+    assert tokens_kept(*words) == kept
+    assert number(point(*EIGHT, *words).prefilled) == computed
+
+
+@pytest.mark.parametrize(
+    ("shared", "own", "once"), [(950, 150 + 128, 950), (1000, 100 + 100, 1000 + 28)]
+)
+def test_a_window_sees_the_end_of_a_shared_context(shared: int, own: int, once: int) -> None:
+    """gpt-oss-20b: 12 layers of all 1100 tokens, 12 of the last 128.
+
+    These begin 972 tokens in: nothing of 950 shared ones, 28 of 1000.
+    """
+    words = ("plan.admission_sigma=0", f"plan.placement.shared_context={shared}")
+    at = point("calibration=ideal", "model=gpt-oss-20b", *EIGHT[2:], *words)
+    layer = 2 * 8 * 64 * 2
+    assert number(at.memory.kv) == 8 * 12 * own * layer
+    assert number(at.memory.context) == 12 * once * layer
+
+
+def test_a_drafter_keeps_weights_and_caches_of_its_own() -> None:
+    """Llama-3.2-3B beside Llama-3.1-70B: 28 layers of 2 x 8 x 128 x 2 B for each token."""
+    words = ("model=llama-3.1-70b", *FIXED, "plan.tp=8", "batch=8", "plan.admission_sigma=0")
+    plain, drafted = (point(*words, *more) for more in ((), ("+mitigation=speculation-model",)))
+    assert drafted.drafter is not None
+    assert drafted.drafter.case.model.name == "Llama-3.2-3B"
+    extra = number(drafted.memory.kv) - number(plain.memory.kv)
+    assert extra == pytest.approx(8 * 1100 * 28 * 2 * 8 * 128 * 2 / 8, rel=0.01)
+    assert number(drafted.memory.weights) > number(plain.memory.weights)
+    assert number(drafted.memory.room) == number(plain.memory.room)
+
+
 # --- Limits ---------------------------------------------------------------------------------------
 
 
