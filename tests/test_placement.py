@@ -47,6 +47,18 @@ def test_activations_of_a_prefill_or_of_decode_whichever_is_wider(
     assert number(at.memory.activations) == tokens * ROW * 2
 
 
+def test_activations_of_a_picture_are_those_of_all_its_tokens() -> None:
+    """1024 x 1024 are 4096 tokens. FLUX.1-dev has 512 of text beside them, SD3.5 154, and runs each
+
+    picture twice, with its text and without.
+    """
+    words = ("calibration=ideal", "workload=image-1024", "plan=single-device", "batch=2")
+    flux = number(point(*words, "model=flux.1-dev").memory.activations)
+    assert flux == 2 * (4096 + 512) * (4 * 3072 + 2 * 12288) * 2
+    twice = number(point(*words, "model=sd3.5-large").memory.activations)
+    assert twice == 2 * 2 * (4096 + 154) * (4 * 2432 + 2 * 9728) * 2
+
+
 # --- Caches ---------------------------------------------------------------------------------------
 
 TOKEN = 32 * 2 * 8 * 128 * 2
