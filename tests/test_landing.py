@@ -197,11 +197,20 @@ def test_a_version_that_is_there_is_never_written_again(
         assert version.manifest()["question"] == "first"
 
 
-def test_a_fault_that_is_no_race_is_told(tmp_path: Path) -> None:
-    (tmp_path / "staging" / "data").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError):
-        land(tmp_path / "staging", tmp_path / "nowhere" / "version")
-    assert (tmp_path / "staging").is_dir()
+def test_a_fault_that_is_no_race_is_told(
+    parts: dict[str, Path], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody else has published it, a name that cannot be taken is no success."""
+
+    def refused(self: Path, target: Path) -> Path:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(PermissionError):
+        publish(root, "s", parts, ABOUT)
+    assert versions(root) == []
+    assert tags(root, "s") == {}
+    assert left_behind(root) == []
 
 
 def test_what_has_a_name_is_on_the_disk(
