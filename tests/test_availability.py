@@ -42,6 +42,7 @@ def test_straggling_by_hand() -> None:
     factor = eq.straggling_factor(np.array([1.0, 8.0]), 0.1, math.inf)
     assert factor == pytest.approx([1.0, 1.2718], rel=1e-4)
     assert eq.straggling_factor(64.0, 0.0, math.inf) == 1
+    assert eq.straggling_factor(2.0, 0.1, math.inf) == pytest.approx(1.15)
 
 
 def by_states(n: int, spares: int, down: float) -> float:
@@ -85,6 +86,8 @@ def test_a_rack_by_hand() -> None:
 def test_failovers_by_hand() -> None:
     """64 devices of 50,000 h fail every 781 h; an hour each costs 1 / 782."""
     assert eq.failover_availability(64.0, 50_000.0, 1.0) == pytest.approx(781.25 / 782.25)
+    # In a quarter of the time: 64 · 0.25 hours in each 50,000.
+    assert eq.failover_availability(64.0, 50_000.0, 0.25) == pytest.approx(50_000 / 50_016)
 
 
 def test_provision_by_hand() -> None:

@@ -176,6 +176,13 @@ def test_a_study_shows_both_ends_of_a_store_of_flash_for_prefixes(name: str) -> 
     assert not stores or {"1 us", "50 us"} <= latencies
 
 
+def test_some_study_has_each_kind_of_store_of_flash() -> None:
+    """Else the test above would hold of nothing."""
+    texts = [(CONF / "study" / f"{name}.yaml").read_text() for name in STUDIES]
+    assert any("prefix-cache-hbf" in text for text in texts)
+    assert any("{name: hbf," in text for text in texts)
+
+
 def test_ranges_are_found_in_the_bases_of_an_option() -> None:
     assert {"latency", "price", "energy"} <= set(ranges("hbf")) & set(ranges("hbf-instead"))
     assert not ranges("none")

@@ -9,14 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import argcomplete
 import pytest
 
-argcomplete = pytest.importorskip("argcomplete")
-
-from infercost.__main__ import main, parser  # noqa: E402
-from infercost.completions import COMPLETERS, attach, groups, overrides  # noqa: E402
-from infercost.paths import CONF  # noqa: E402
-from infercost.specs.case import GROUPS  # noqa: E402
+from infercost.__main__ import main, parser
+from infercost.completions import COMPLETERS, attach, groups, overrides
+from infercost.paths import CONF
+from infercost.specs.case import GROUPS
 
 NO_DIRS = argparse.Namespace(config_dir=[])
 

@@ -123,6 +123,24 @@ def test_a_damaged_version_is_restored_from_its_manifest(tmp_path: Path) -> None
     assert file.read_bytes() == content
 
 
+def test_a_damaged_part_is_removed_and_nothing_is_published(tmp_path: Path) -> None:
+    """So that the next run computes it again: Snakemake sees only whether a file is there."""
+    fresh = computed(tmp_path, "")
+    remove(fresh)
+    work = tmp_path / "work"
+    plan = prepare("cared", (), (str(tmp_path / "mine"),), work)
+    first, *others = sorted((work / "parts").glob("*.parquet"))
+    first.write_bytes(first.read_bytes()[:-1000])
+    published = work / "published.json"
+    published.unlink()
+    with pytest.raises(SpecError, match="was damaged after it had been computed, and is removed"):
+        publish.run(Path(plan.file), work, tmp_path / "datasets", published)
+    assert not first.exists()
+    assert all(other.exists() for other in others)
+    assert versions(tmp_path / "datasets") == []
+    assert not published.exists()
+
+
 def test_a_manifest_of_other_numbers_lands_nothing(version: Version, tmp_path: Path) -> None:
     manifest = version.manifest()
     manifest["options"]["hardware"]["h100-sxm"]["price"] = "1 USD"

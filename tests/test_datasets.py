@@ -18,6 +18,9 @@ from infercost.datasets import (
     logical_digest,
     open_version,
     publish,
+    tag,
+    tags,
+    untag,
     verify,
     versions,
 )
@@ -210,6 +213,51 @@ def test_rows_of_equal_keys_are_compared_in_their_order(tmp_path: Path) -> None:
         diff(first, second, "case")
 
 
+def test_diff_counts_rows_of_one_side_and_puts_the_largest_first(tmp_path: Path) -> None:
+    """Of a, b, c and b, c, d, e two are in both. The latency of b doubles, its price is quartered;
+
+    c gets dearer by half.
+
+    Inputs that were not there before have no value before.
+    """
+    tables = (
+        {
+            "case": ["a", "b", "c"],
+            "ttft_s": [9.0, 1.0, 3.0],
+            "cost_per_mtoken_usd": [9.0, 1.0, 2.0],
+        },
+        {
+            "case": ["b", "c", "d", "e"],
+            "ttft_s": [2.0, 3.0, 9.0, 9.0],
+            "cost_per_mtoken_usd": [0.25, 3.0, 9.0, 9.0],
+        },
+    )
+    options = ({"x": {"a": 1}}, {"x": {"a": 1, "b": 2}, "y": {"a": 3}})
+    first, second = (
+        publish(
+            tmp_path / "datasets",
+            "s",
+            written(pa.table(columns), tmp_path, []),
+            {**ABOUT, "options": {"hardware": hardware}},
+        )
+        for columns, hardware in zip(tables, options, strict=True)
+    )
+    found = diff(first, second, "cost_per_mtoken_usd")
+    assert (found.compared, found.only_before, found.only_after) == (2, 1, 2)
+    assert not found.by_order
+    assert [(m.metric, m.rows, m.largest) for m in found.movements] == [
+        ("ttft_s", 1, 1.0),
+        ("cost_per_mtoken_usd", 2, -0.75),
+    ]
+    assert found.moved["case"].tolist() == ["b", "c"]
+    assert found.moved["change"].tolist() == [-0.75, 0.5]
+    assert found.moved["cost_per_mtoken_usd_before"].tolist() == [1.0, 2.0]
+    assert found.inputs == [("hardware.x.b", None, 2), ("hardware.y", None, {"a": 3})]
+    back = diff(second, first, "cost_per_mtoken_usd")
+    assert (back.only_before, back.only_after) == (2, 1)
+    assert back.moved["change"].tolist() == [3.0, pytest.approx(-1 / 3)]
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
@@ -240,3 +288,25 @@ def test_wrong_uses_are_one_line(
 def test_an_unknown_version_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no version of 'nothing'"):
         open_version(tmp_path, "nothing")
+
+
+def test_a_version_is_found_by_the_start_of_its_name(tmp_path: Path) -> None:
+    for name in ("ab12", "ab34"):
+        (tmp_path / "s" / name).mkdir(parents=True)
+        (tmp_path / "s" / name / "manifest.json").write_text("{}")
+    assert open_version(tmp_path, "s/ab1").name == "ab12"
+    with pytest.raises(SpecError, match=r"fits several versions\. Known: ab12, ab34"):
+        open_version(tmp_path, "s/ab")
+    with pytest.raises(SpecError, match="is not the start of a version's name"):
+        open_version(tmp_path, "s/b")
+
+
+def test_a_tag_that_is_none_and_latest_are_not_taken_away(table: pa.Table, tmp_path: Path) -> None:
+    version = publish(tmp_path, "s", written(table, tmp_path, []), ABOUT)
+    tag(tmp_path, version, "paper")
+    for name in ("papers", "latest", version.name):
+        with pytest.raises(SpecError, match="is no tag of s"):
+            untag(tmp_path, "s", name)
+    assert set(tags(tmp_path, "s")) == {"latest", "paper"}
+    untag(tmp_path, "s", "paper")
+    assert set(tags(tmp_path, "s")) == {"latest"}

@@ -179,6 +179,26 @@ def test_a_half_overlapped_second_shows_half_of_the_shorter() -> None:
     assert roofline.overlapped_time(3.0, 1.0, 0.5) == 3.5
     assert roofline.exposed_share(3.0, 1.0, 0.5) == 1.0
     assert roofline.exposed_share(1.0, 3.0, 0.5) == 0.5
+    assert roofline.exposed_share(2.0, 2.0, 0.5) == 1.0  # a tie counts whole
+
+
+def test_a_factor_on_odds_never_makes_more_than_all() -> None:
+    """Odds 1 : 1 times 3 are 3 : 1; 4 : 1 times 1 / 2 are 2 : 1."""
+    assert roofline.scaled_odds(0.5, 3.0) == 0.75
+    assert roofline.scaled_odds(0.8, 0.5) == pytest.approx(2 / 3)
+    assert roofline.scaled_odds(1.0, 7.0) == 1.0
+
+
+def test_four_query_heads_read_a_key_again_or_share_it() -> None:
+    """All of them: a quarter of the efficiency; half of the way there: half; none: all of it."""
+    assert roofline.shared_read_efficiency(0.8, 4.0, np.array([1.0, 0.5, 0.0])) == pytest.approx(
+        [0.2, 0.4, 0.8]
+    )
+
+
+def test_few_rows_run_at_part_of_the_rate() -> None:
+    """At as many rows as the constant twice the FLOPs, at twice as many 1.5 times."""
+    assert roofline.half_rate_flops(100.0, np.array([64.0, 128.0]), 64.0).tolist() == [200, 150]
 
 
 def test_the_ridge_of_an_h100() -> None:
@@ -245,6 +265,38 @@ def test_the_cache_of_llama_70b_and_deepseek_v3() -> None:
 def test_attended_pairs_equal_a_loop(tokens: int, window: float) -> None:
     by_loop = sum(min(position, window) for position in range(1, tokens + 1))
     assert attention.attended_pairs(tokens, window) == by_loop
+
+
+def test_no_window_is_an_infinite_one() -> None:
+    """4 tokens see 1 + 2 + 3 + 4."""
+    assert attention.attended_pairs(4.0, np.inf) == 10
+
+
+def test_the_indexer_of_deepseek_v32() -> None:
+    """Queries 1536 · 64 · 128, the key 7168 · 128, a weight per head 7168 · 64."""
+    found = attention.indexer_elements(7168, 1536, 64, 128)
+    assert found == 12_582_912 + 917_504 + 458_752
+
+
+def test_the_output_and_the_compressor_of_deepseek_v4_pro() -> None:
+    """16 groups of 8 heads of 512 to 1024 each, 128 · 512 · 1024, and 16 · 1024 · 7168 together.
+
+    Entries of 512, of which each token counts in two: values and weights, 2 · 2 · 7168 · 512.
+    """
+    output = attention.grouped_output_elements(128, 512, 16, 1024, 7168)
+    assert output == 67_108_864 + 117_440_512
+    assert attention.compressor_elements(7168, 512, 2) == 14_680_064
+
+
+def test_index_scores_sum_over_heads() -> None:
+    """10 pairs, 64 heads of 128: a product of 128 and its weight, 2 · 64 · 129 · 10."""
+    assert attention.index_flops(10, 64, 128) == 165_120
+
+
+def test_a_token_sees_half_of_its_own_window() -> None:
+    """10 queries, windows of 4: the first three see 1, 2, 3, the others (1 + 4) / 2 in the mean."""
+    seen = 1 + 2 + 3 + 7 * 4
+    assert attention.own_window(seen, 7, 4) == 1 + 2 + 3 + 7 * 2.5
 
 
 def test_the_projections_of_llama_70b() -> None:
@@ -316,7 +368,9 @@ def test_distinct_experts_lie_between_one_token_and_all(experts: int, data: st.D
 
 
 def test_a_dense_layer_is_one_expert() -> None:
-    assert moe.expected_distinct_experts(7, 1, 1) == pytest.approx(1.0)
+    with np.errstate(all="raise"):
+        assert moe.expected_distinct_experts(7, 1, 1) == pytest.approx(1.0)
+        assert moe.expected_distinct_experts(0, 1, 1) == 0.0
 
 
 def test_what_deepep_combines() -> None:
@@ -327,7 +381,8 @@ def test_what_deepep_combines() -> None:
 def test_copies_for_one_domain_go_as_one() -> None:
     """Two copies on two domains: both in one in half of cases, 1.5 messages; on one domain: 1."""
     assert moe.merged_share(2, 2) == pytest.approx(1.5 / 2)
-    assert moe.merged_share(8, 1) == pytest.approx(1 / 8)
+    with np.errstate(all="raise"):
+        assert moe.merged_share(8, 1) == pytest.approx(1 / 8)
     assert moe.merged_share(1, 4) == pytest.approx(1.0)
 
 
@@ -338,9 +393,20 @@ def test_one_rank_costs_nothing() -> None:
     assert collectives.ring_all_reduce_time(1e9, 1, 5e-6, 4e11) == 0
     assert collectives.all_to_all_steps(1) == 0
     assert collectives.remote_share(1, 1) == 0
-    for steps, volume in collectives.ALL_REDUCE.values():
+    halves = (collectives.ALL_REDUCE, collectives.ALL_GATHER, collectives.REDUCE_SCATTER)
+    for steps, volume in (pair for table in halves for pair in table.values()):
         assert steps(1) == 0
         assert volume(1) == 0
+    for steps, _ in collectives.ALL_TO_ALL.values():
+        assert steps(1) == 0
+    assert collectives.ALL_TO_ALL["bruck"][1](1) == 0
+
+
+def test_six_ranks_double_three_times() -> None:
+    """1, 2, 4 and no more than 6: ceil(log2 6) = 3. Bruck: 3 steps of 3 of 6 blocks, 5 leave."""
+    assert collectives.ALL_REDUCE["recursive_doubling"][0](6) == 6
+    assert collectives.ALL_GATHER["recursive_doubling"][0](6) == 3
+    assert collectives.ALL_TO_ALL["bruck"][1](6) == pytest.approx(9 / 5)
 
 
 def test_a_ring_all_reduce_by_hand() -> None:
@@ -384,6 +450,8 @@ def test_steps_and_volumes_of_eight_ranks(algorithm: str, steps: int, volume: fl
         (collectives.ALL_GATHER, "ring", 7, 0.875),
         (collectives.ALL_GATHER, "recursive_doubling", 3, 0.875),
         (collectives.ALL_GATHER, "one_shot", 1, 0.875),
+        (collectives.ALL_GATHER, "tree", 3, 0.875),
+        (collectives.ALL_GATHER, "two_shot", 1, 0.875),
         (collectives.ALL_GATHER, "in_network", 1, 0.125),
         (collectives.REDUCE_SCATTER, "ring", 7, 0.875),
         (collectives.REDUCE_SCATTER, "in_network", 1, 1),
@@ -462,6 +530,15 @@ def test_latency_and_bandwidth_are_two_resources() -> None:
     assert collectives.bandwidth_time(28e6, 400e9, 0.5) == pytest.approx(140e-6)
 
 
+def test_channels_of_a_library_by_hand() -> None:
+    """16 MB among 8 ranks, one channel for each 0.5 MB of a rank: four of 10 GB/s for 28 MB.
+
+    1 MB gets one, for its 1.75 MB.
+    """
+    assert collectives.channel_time(28e6, 16e6, 8, 0.5e6, 10e9) == pytest.approx(0.7e-3)
+    assert collectives.channel_time(1.75e6, 1e6, 8, 0.5e6, 10e9) == pytest.approx(0.175e-3)
+
+
 # --- Memory ---------------------------------------------------------------------------------------
 
 
@@ -508,6 +585,12 @@ def test_the_buffer_that_hides_flash_latency() -> None:
 def test_devices_for_a_footprint() -> None:
     """946 GB in 192 GB each: 4.93 devices."""
     assert memory.devices_for_capacity(946 * GB, 192 * GB) == pytest.approx(4.927, abs=1e-3)
+
+
+def test_systems_come_in_powers_of_two() -> None:
+    """4.93 devices take 8, 8 take 8 whatever the last bit says, and a bit of one takes one."""
+    needed = np.array([4.93, 8.0, 8.0 * (1 + 1e-13), 8.001, 0.3])
+    assert memory.smallest_system(needed).tolist() == pytest.approx([8, 8, 8, 16, 1], rel=1e-9)
 
 
 # --- Serving --------------------------------------------------------------------------------------
@@ -559,6 +642,20 @@ def test_a_user_alone_waits_for_nobody() -> None:
 def test_the_first_token_comes_from_prefill() -> None:
     """0.5 s, then 100 more gaps of 20 ms."""
     assert serving.end_to_end_latency(0.5, 0.02, 101) == pytest.approx(2.5)
+    # Where the first five come together, 96 gaps; three of five leave none.
+    assert serving.end_to_end_latency(0.5, 0.02, 101, 5) == pytest.approx(0.5 + 96 * 0.02)
+    assert serving.end_to_end_latency(0.5, 0.02, 3, 5) == 0.5
+
+
+def test_what_sequences_share_is_read_once_or_again() -> None:
+    """Of eight, seven read it again, a quarter of them, or none."""
+    assert serving.shared_reads(8.0, np.array([1.0, 0.25, 0.0])).tolist() == [8, 2.75, 1]
+
+
+def test_a_prompt_in_chunks_by_hand() -> None:
+    """1000 tokens by 256 are four passes, the last one of 232; 100 are one of 100."""
+    assert serving.chunk_tokens(np.array([1000.0, 100.0]), 256.0).tolist() == [256, 100]
+    assert serving.chunk_passes(np.array([1000.0, 100.0]), 256.0).tolist() == [1000 / 256, 1]
 
 
 @given(st.floats(1, 1e6), st.floats(1, 1e5))

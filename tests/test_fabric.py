@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from infercost.arrays import FloatArray
 from infercost.equations import collectives as eq
 from infercost.network.fabric import Fabric, Parts, fastest
-from infercost.network.messages import Network
+from infercost.network.messages import Message, Network
 from infercost.passes.forward import message_terms
 from infercost.paths import CONF
 from infercost.specs.hardware import Hardware
@@ -44,7 +44,7 @@ def fabric(kind: str = "ideal", names: tuple[str, ...] = ("ring",), **values: An
     return Fabric(link.model_copy(update={"topology": parts["topology"], **values}))
 
 
-def all_reduce(net: Fabric, size: float, n: float) -> Parts:
+def all_reduce(net: Fabric, size: Any, n: float) -> Parts:
     return fastest(net.ways(eq.ALL_REDUCE, net.link.collectives, size, n))
 
 
@@ -93,6 +93,26 @@ def test_all_reduces_of_16_ranks_by_hand(
     parts = all_reduce(fabric(kind, (name,)), S, 16.0)
     assert parts.latency == pytest.approx(latency)
     assert parts.bandwidth == pytest.approx(transfer * S / RATE)
+
+
+def test_bytes_sent_are_those_of_the_fastest_way() -> None:
+    """16 ranks of a ring: 100 B in one shot, to 15 others, each 64 / 15 hops away in the mean.
+
+    1 GB goes from neighbour to neighbour, 2 · 15 / 16 of it.
+    """
+    parts = all_reduce(fabric("ring", ("ring", "one_shot")), np.array([1e2, 1e9]), 16.0)
+    assert np.asarray(parts.sent).tolist() == [1500, 1.875e9]
+    assert np.asarray(parts.travelled) == pytest.approx([6400, 1.875e9])
+    assert np.asarray(parts.latency) == pytest.approx([ALPHA + 8 * HOP, 30 * (ALPHA + HOP)])
+    assert np.asarray(parts.bandwidth) == pytest.approx([6400 / RATE, 1.875e9 / RATE])
+
+
+def test_a_message_of_one_way_has_its_own_parts() -> None:
+    """One of several algorithms has the parts of each; inside a domain the other level has none."""
+    assert Message("m", 1.0, 2.0, 3.0, 4.0, 5.0).ways == ((2.0, 3.0),)
+    one, two = Parts(1.0, 2.0, 0.0, 0.0), Parts(10.0, 20.0, 0.0, 0.0)
+    several = Message("m", 1.0, 2.0, 3.0, 4.0, 5.0, 8.0, (one, two), (one,))
+    assert several.ways == ((2.0, 4.0), (11.0, 22.0))
 
 
 def test_beyond_a_leaf_by_hand() -> None:
@@ -151,6 +171,11 @@ def test_small_packets_land_in_sram() -> None:
     large = all_reduce(net, 16 * 131072.0, 16.0)
     assert small.latency == pytest.approx(30 * 1.5e-6)
     assert large.latency == pytest.approx(30 * 2e-6)
+    just = all_reduce(net, 16 * 65536.0, 16.0)
+    assert just.latency == pytest.approx(30 * 1.5e-6)
+    # One shot of 8 KiB to 15 others is one step of 120 KiB.
+    shot = all_reduce(fabric(names=("one_shot",), endpoint=end), 8192.0, 16.0)
+    assert shot.latency == pytest.approx(2e-6)
 
 
 def test_counted_hops_stand_for_the_wire_in_alpha() -> None:
@@ -174,6 +199,8 @@ def test_a_set_up_is_paid_once_per_collective() -> None:
     net = fabric(setup=6e-6)
     found = all_reduce(net, S, np.array([1.0, 8.0]))  # type: ignore[arg-type]
     assert np.asarray(found.latency) == pytest.approx([0.0, 6e-6 + 14 * ALPHA])
+    some = all_reduce(fabric(setup=np.array([0.0, 6e-6])), S, 8.0)
+    assert np.asarray(some.latency) == pytest.approx([14 * ALPHA, 6e-6 + 14 * ALPHA])
 
 
 def test_late_ranks_lengthen_each_step() -> None:

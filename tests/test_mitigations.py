@@ -578,6 +578,17 @@ def test_a_pool_for_prefill_ends_interruptions_and_hands_over_caches() -> None:
     assert price(parted) == pytest.approx(price(plain), rel=1e-12)
 
 
+def test_a_pool_that_takes_half_of_the_prompts_leaves_half_of_the_interruptions() -> None:
+    """And a prompt pays the hand-over every other time."""
+    plain = point(*TARGET)
+    half = point(*TARGET, "+mitigation=disaggregation", "mitigation.disaggregation.share=0.5")
+    step, interrupted = number(plain.step_time), number(plain.tpot)
+    assert number(half.tpot) == pytest.approx(step + 0.5 * (interrupted - step), rel=1e-12)
+    later = number(half.prefill_time) - number(plain.prefill_time)
+    prompt = number(plain.lengths.prompt_mean)
+    assert later == pytest.approx(0.5 * (10e-6 + prompt * 327_680 / 8 / 50e9), rel=1e-9)
+
+
 # --- fewer layers, shared passes, other memory
 
 
@@ -631,6 +642,15 @@ def test_chunks_beside_decode_steps_save_the_weights_of_these() -> None:
     )
     saved = 1 - number(shared.decode.time["weights"]) / number(plain.decode.time["weights"])
     assert saved == pytest.approx(min(due, 1.0), rel=1e-9)
+
+
+def test_no_more_than_one_chunk_rides_on_a_step() -> None:
+    """64 requests of two tokens leave a prompt for each of 64 to every step: one rides along."""
+    short = ("workload=fixed-lengths", "workload.prompt_tokens=100", "workload.output_tokens=2")
+    words = [word for word in TARGET if not word.startswith(("batch=", "workload="))]
+    shared = point(*words, *short, "batch=64", "+mitigation=chunked-prefill")
+    assert number(shared.lengths.prefills_per_step) == 1
+    assert number(shared.decode.time["weights"]) == pytest.approx(0, abs=1e-12)
 
 
 def test_offload_makes_room_at_the_rate_of_the_port() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import infercost
-from infercost.bill import bill_terms, carbon_terms
+from infercost.bill import bill_terms, carbon_terms, die_yield, price_factor, priced
 from infercost.compose import Options
 from infercost.cost import Evaluation
 from infercost.equations import carbon, silicon
@@ -20,6 +20,7 @@ from infercost.errors import SpecError
 from infercost.evaluation import evaluate
 from infercost.grid import Grid
 from infercost.options.question import ask
+from infercost.specs.economics import PriceTrend
 from infercost.units import parse
 
 CM2, KWH, YEAR = 1e-4, 3.6e6, 365 * 24
@@ -154,6 +155,45 @@ def test_a_device_without_price_and_bill_is_refused(own: str, tmp_path: Path) ->
         evaluate(["hardware=bare"], (str(tmp_path),))
 
 
+def test_a_process_yields_by_the_model_that_it_names(own: str) -> None:
+    """8 cm² at 0.1 killer defects a cm²: 0.8 of them; Murphy ((1 - e^-0.8) / 0.8)²."""
+    die = point("hardware=parts", dirs=(own,)).case.hardware.bill.dies["compute"]  # type: ignore[union-attr]
+    expected = {
+        "poisson": np.exp(-0.8),
+        "murphy": ((1 - np.exp(-0.8)) / 0.8) ** 2,
+        "negative_binomial": (1 + 0.8 / 3) ** -3,
+    }
+    for model, share in expected.items():
+        update = {"yield_model": model, "defects": 0.1, "cluster": 3.0}
+        process = die.process.model_copy(update=update)
+        found = die_yield(die.model_copy(update={"area": 8 * CM2, "process": process}))
+        assert found == pytest.approx(share), model
+
+
+def test_losses_and_margin_of_a_bill_by_hand(own: str) -> None:
+    """Two of a hundred packages lose dies, memory and themselves; a margin of 0.88 is 22 / 3 of
+
+    the cost: 0.88 / 0.12. Making two per cent more dies emits as much more.
+    """
+    hardware = point("hardware=parts", dirs=(own,)).case.hardware
+    parts = {name: float(np.ravel(value)[0]) for name, value in bill_terms(hardware).items()}
+    inside = parts["die compute"] + parts["memory hbm"] + 750
+    assert parts["packaging"] == 750
+    assert parts["package yield loss"] == pytest.approx(inside * 2 / 98)
+    cost = inside * 100 / 98 + 920
+    assert parts["vendor's margin"] == pytest.approx(cost * 0.88 / 0.12)
+    outside = {name: parts[name] for name in ("board", "host", "nic", "switch", "optics", "rack")}
+    assert list(outside.values()) == [2555, 2638, 1364, 1406, 2400, 1000]
+    die = hardware.bill.dies["compute"]  # type: ignore[union-attr]
+    process = die.process
+    carbon_of_area = process.fab_grid * process.fab_energy + process.gas + process.materials
+    made = carbon_terms(hardware)
+    assert made["die compute"] == pytest.approx(
+        814e-6 * carbon_of_area / die_yield(die) / 0.98, rel=1e-12
+    )
+    assert (made["packaging"], made["board and server"]) == (5, 780)
+
+
 # --- Trends and bases -----------------------------------------------------------------------------
 
 
@@ -167,6 +207,48 @@ def test_prices_of_2030_follow_the_trend_of_the_paper(own: str) -> None:
     assert later is not None
     parts = bill_terms(at.case.hardware, later.model_copy(update={"year": 2030.0}))
     assert parts["memory hbm"] == pytest.approx(80 * 16.9 * 1.16**4)
+
+
+def test_a_stated_price_moves_with_its_memory_and_the_rent_in_proportion() -> None:
+    """80 GB at 16.9 USD/GB by 1.16 a year, four years: 1095.98 USD more than 38580."""
+    year = ("economics=owner-hbm-up-ddr-down", "economics.prices.year=2030")
+    before, later = (point(*words).case.hardware for words in ((), year))
+    extra = 80 * 16.9 * (1.16**4 - 1)
+    assert later.price == pytest.approx(before.price + extra)
+    assert later.rental_price == pytest.approx(before.rental_price * (1 + extra / before.price))
+
+
+def test_devices_of_a_pool_are_priced_alike() -> None:
+    words = ["+mitigation=disaggregation", "economics=owner-hbm-up-ddr-down"]
+    options = Options(ask([*words, "economics.prices.year=2030"], ()))
+    case = next(iter(options.cases())).case
+    ((name, pool),) = case.mitigation.items()
+    own = {name: pool.model_copy(update={"hardware": case.hardware})}
+    found = priced(case.model_copy(update={"mitigation": own}))
+    assert found.mitigation[name].hardware.price == found.hardware.price  # type: ignore[attr-defined]
+    assert found.hardware.price > case.hardware.price
+    assert priced(found) is found, "once"
+
+
+def test_a_shortage_comes_on_top_of_the_trend() -> None:
+    """HBM in 2027, half of the two years on: 1.16 · (1 + 0.2 / 2); flash 0.9 · (1 + 0.575 / 2)."""
+    trend = PriceTrend.model_validate(
+        {
+            "name": "test",
+            "stated": 2026.0,
+            "year": 2027.0,
+            "growth": {"hbm": 1.16, "flash": 0.9},
+            "surge": {"hbm": 1.2, "flash": 1.575},
+            "surge_from": 2026.0,
+            "surge_years": 2.0,
+            "sources": {},
+        }
+    )
+    memory = point().case.hardware.memory["hbm"]
+    for technology, factor in (("HBM3", 1.16 * 1.1), ("NAND", 0.9 * 1.2875), ("SRAM", 1.0)):
+        named = memory.model_copy(update={"technology": technology})
+        assert price_factor(trend, named) == pytest.approx(factor), technology
+    assert price_factor(None, memory) == 1
 
 
 def test_a_surge_fades_in_a_straight_line() -> None:

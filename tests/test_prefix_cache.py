@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,18 @@ def test_foresight_keeps_what_comes_back(tmp_path: Path) -> None:
     assert found_blocks(trace, 2.0, "belady").tolist() == [0, 0, 2]
     # Room for 1: of 1 and 2, needed by the same request, the head is kept.
     assert found_blocks(trace, 1.0, "belady").tolist() == [0, 0, 1]
+
+
+def test_sessions_run_abreast(tmp_path: Path) -> None:
+    """Room for 1. By arrival A, B, B, A: one is found. As they are listed A, A, B, B: two."""
+    listed = requests(tmp_path, [1], [1], [2], [2])
+    session, arrival = np.array([0, 0, 1, 1]), np.array([0.0, 10.0, 0.0, 5.0])
+    abreast = replace(listed, session=session, arrival=arrival)
+    for policy in POLICIES:
+        assert found_blocks(abreast, 1.0, policy).tolist() == [0, 0, 0, 1], policy
+        for lacking in ({"session": None}, {"arrival": None}):
+            found = found_blocks(replace(abreast, **lacking), 1.0, policy)  # type: ignore[arg-type]
+            assert found.tolist() == [0, 1, 0, 1], policy
 
 
 def test_a_run_ends_at_the_first_block_that_is_missing(tmp_path: Path) -> None:

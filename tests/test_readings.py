@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from infercost.errors import SpecError
+from infercost.measurements.layouts import layout_of
 from infercost.measurements.loads import MOST_IN_FLIGHT
-from infercost.measurements.published import COLUMNS, era_of, read_table
-from infercost.measurements.readings import Reading, Unread, read
+from infercost.measurements.published import COLUMNS, Fault, era_of, read_table
+from infercost.measurements.readings import Reading, Unread, format_of, read
 
 ROW = {
     "id": "x1",
@@ -197,6 +198,11 @@ def test_requests_that_arrive_leave_the_batch_to_be_settled() -> None:
     )
     assert (found.rate, found.phase) == (0.25, "served")
     assert math.isnan(found.batch)
+    load = {"load": "open loop 0.5 req/s", "batch": "", "scenario": "server"}
+    assert "follows arrivals" in reason(**load, metric="output_tokens_per_s", value="400")
+    for rate in ("some", "0"):
+        told = reason(**{**load, "load": f"open loop {rate} req/s"})
+        assert "is not stated as a number" in told
 
 
 def test_a_burst_is_read_at_the_sequences_that_ran() -> None:
@@ -304,7 +310,9 @@ def test_what_the_ttft_limit_decides_waits_for_a_queue(changes: dict[str, str]) 
     assert "needs a queueing model" in reason(**{**MLPERF, "scenario": "server", **changes})
 
 
-@pytest.mark.parametrize(("platform", "sockets"), [("1-node-2S-GNR", 2), ("SR650_V4", 2)])
+@pytest.mark.parametrize(
+    ("platform", "sockets"), [("1-node-1S-GNR", 1), ("1-node-2S-GNR", 2), ("SR650_V4", 2)]
+)
 def test_servers_without_accelerators_count_sockets(platform: str, sockets: int) -> None:
     cpu = {"n_devices": "CPU", "hardware": "xeon-6980p", "notes": f"platform {platform}"}
     found = reading(**{**MLPERF, **cpu, "scenario": "offline", "metric": "output_tokens_per_s"})
@@ -346,10 +354,49 @@ def test_lengths_of_an_unnamed_sample_follow_from_rates() -> None:
     assert found.output == pytest.approx(232.7, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    ("stated", "devices", "degrees"),
+    [
+        ({}, 8, (8, 1, 1, 1)),
+        ({"dp": "4"}, 8, (2, 1, 4, 1)),
+        ({"pp": "2"}, 8, (4, 2, 1, 1)),
+        ({"pp": "2", "dp": "2"}, 8, (2, 2, 2, 1)),
+        ({"tp": "2", "pp": "2"}, 8, (2, 2, 2, 1)),
+        # Groups of sequences on all devices of a stage, each with its share of the experts.
+        ({"model": "deepseek-v3", "parallelism": "DEP8"}, 8, (1, 1, 8, 8)),
+        ({"model": "deepseek-v3", "parallelism": "DEP8", "pp": "2"}, 16, (1, 2, 8, 8)),
+        ({"model": "deepseek-v3", "parallelism": "16 GPUs"}, 16, (1, 1, 16, 16)),
+        ({"model": "deepseek-v3", "ep": "8"}, 8, (1, 1, 8, 8)),
+        ({"model": "deepseek-v3", "ep": "4", "tp": "8"}, 8, (8, 1, 1, 1)),
+        ({"model": "llama-2-70b", "ep": "8", "tp": "8"}, 8, (8, 1, 1, 1)),
+    ],
+    ids=str,
+)
+def test_devices_that_no_degree_names_are_laid_out(
+    stated: dict[str, str], devices: int, degrees: tuple[int, ...]
+) -> None:
+    """What is left of the devices is tensor parallel; replicas take what tp and pp leave."""
+    found = layout_of({**ROW, "tp": "", "parallelism": "", **stated}, devices)
+    assert (found.tp, found.pp, found.dp, found.ep) == degrees
+
+
+def test_prefill_over_experts_of_several_nodes_is_not_read() -> None:
+    row = {**ROW, "tp": "", "model": "deepseek-v3", "scenario": "prefill", "ep": "8"}
+    with pytest.raises(Fault, match="prefill over the experts"):
+        layout_of({**row, "parallelism": ""}, 8)
+
+
+def test_formats_by_other_names() -> None:
+    """AWQ is a method of 4 bits; a name that nobody knows stays as it is."""
+    names = ("FP8", "AWQ", "bfloat16", "Strange", "")
+    assert [format_of(name) for name in names] == ["fp8", "int4", "bf16", "Strange", ""]
+
+
 def test_depth_is_context_before_a_prompt() -> None:
     notes = "llama-bench pp2048 at depth 4096 (existing KV context); model file 11.27 GiB."
     assert reading(scenario="prefill", metric="prefill_tokens_per_s", notes=notes).depth == 4096
     assert reading(notes=notes.replace("pp2048", "tg32")).depth == 0
+    assert reading(notes=notes).depth == 0, "a decode is not the prompt that was timed beside it"
 
 
 def test_all_tokens_of_a_request_are_its_prompt_and_its_output() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from infercost.errors import SpecError
 from infercost.measurements.published import COLUMNS, Fault, read_table
 from infercost.measurements.readings import Reading, Unread, read
 from infercost.measurements.spelling import option_of, tidied
@@ -53,6 +54,10 @@ def test_a_name_is_known_by_its_letters_and_digits_alone(
         ("tpot_s", "12.5 ms", 0.0125),
         ("tpot_s", "12500us", 0.0125),
         ("TTFT_S", "1.5 s", 1.5),
+        ("ttft_s", "1.5 sec", 1.5),
+        ("ttft_s", "2 seconds", 2.0),
+        ("tpot_s", "12500 µs", 0.0125),
+        ("tpot_s", "12500 μs", 0.0125),
         ("tpot_s", "1.25e-2", 0.0125),
         ("output_tokens_per_s", "1,250 tok/s", 1250.0),
         ("output_tokens_per_s_per_device", "80 tokens/s/GPU", 80.0),
@@ -131,3 +136,33 @@ def test_headings_may_be_spelt_otherwise_but_not_twice(tmp_path: Path) -> None:
     file.write_text(",".join([*names, "value", "mine"]) + "\n" + ",".join("1" * 14) + ",2,3\n")
     (row,) = read_table(file)
     assert (row["prompt_tokens"], row["value"], row["Value"], row["mine"]) == ("1", "2", "1", "3")
+
+
+def test_a_row_with_more_cells_than_columns_is_refused(tmp_path: Path) -> None:
+    """A text with a comma has shifted the others; empty cells at the end are a spreadsheet's."""
+    file = tmp_path / "theirs.csv"
+    head, cells = ",".join(COLUMNS), ",".join(["1"] * len(COLUMNS))
+    file.write_text(f"{head}\n{cells}\n{cells},,\n\n{cells[:3]}\n")
+    rows = read_table(file)
+    assert len(rows) == 3, "an empty line is none"
+    assert list(rows[2].values()) == ["1 (3)", "1", *[""] * (len(COLUMNS) - 2)]
+    file.write_text(f"{head}\n{cells}\n{cells},more\n")
+    with pytest.raises(
+        SpecError, match=rf"row 3 has {len(COLUMNS) + 1} cells under {len(COLUMNS)}"
+    ):
+        read_table(file)
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_cells_that_no_comma_separates_are_refused(tmp_path: Path, mark: str) -> None:
+    file = tmp_path / "theirs.csv"
+    file.write_text(mark.join(COLUMNS) + "\n")
+    with pytest.raises(SpecError, match="has one column"):
+        read_table(file)
+
+
+def test_a_quotation_that_does_not_end_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "theirs.csv"
+    file.write_text(",".join(COLUMNS) + '\n"one" and,2\n')
+    with pytest.raises(SpecError, match="Save the table as CSV"):
+        read_table(file)

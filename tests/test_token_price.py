@@ -13,6 +13,7 @@ import pytest
 from infercost.calibrate.record import read_record
 from infercost.evaluation import evaluate
 from infercost.measurements.readings import Reading, read
+from probes import number, point
 
 TABLE = Path(__file__).parents[1] / "data/reference/measured.csv"
 RENT = {"h100-sxm": 2.95, "a100-sxm-80gb": 1.5}
@@ -258,3 +259,48 @@ def test_prices_that_rows_outside_the_fit_imply() -> None:
 def test_an_implied_price_by_hand() -> None:
     """GT1348: GPT-J on one H100, 10,907 tokens/s: 2.95 / 3600 / 10907 · 10^6 = 0.0751 USD."""
     assert rented()["GT1348"][1] == pytest.approx(0.0751, abs=5e-5)
+
+
+REQUEST = (
+    "model=llama-3.1-8b",
+    "workload=fixed-lengths",
+    "workload.prompt_tokens=1000",
+    "workload.output_tokens=200",
+    "plan.tp=8",
+    "batch=16",
+)
+
+
+@pytest.mark.parametrize(
+    "more", [(), ("+mitigation=speculation-lookup",), ("plan.dp=2",)], ids=["plain", "drafts", "dp"]
+)
+def test_a_token_pays_its_part_of_the_prompt_behind_it(more: tuple[str, ...]) -> None:
+    """8 devices for the time of a prefill, over 200 tokens, however many a step settles.
+
+    A second group of 8 prefills another prompt meanwhile. Energy: that of the pass on 8 devices,
+    and rest of 70 W and a host of 575 W over the time that use of 0.6 leaves to pay, times PUE.
+    """
+    at = point(*REQUEST, *more)
+    prefill = number(at.prefill_time)
+    found = at.prefill_per_token
+    seconds = 8 * prefill / 200
+    assert number(found.device_time.total) == pytest.approx(seconds, rel=1e-12)
+    economics, device = at.case.economics, at.case.hardware
+    assert (number(device.idle_power), number(device.host_power)) == (70, 575)
+    assert number(economics.utilisation) == 0.6
+    dynamic = number(at.prefill.energy.total) * 8 / 200
+    joules = (dynamic + 645 * seconds / 0.6) * number(economics.pue)
+    assert number(found.energy.total) == pytest.approx(joules, rel=1e-12)
+
+
+def test_a_token_pays_its_part_of_a_step() -> None:
+    """8 devices for a step of 16 sequences; of 200 tokens the prefill gives the first."""
+    at = point(*REQUEST)
+    seconds = 8 * number(at.step_time) / 16 * 199 / 200
+    found = at.decode_per_token
+    assert number(found.device_time.total) == pytest.approx(seconds, rel=1e-12)
+    dynamic = number(at.decode.energy.total) * 8 / 16 * 199 / 200
+    joules = (dynamic + 645 * seconds / 0.6) * number(at.case.economics.pue)
+    assert number(found.energy.total) == pytest.approx(joules, rel=1e-12)
+    both = at.per_token.device_time.total
+    assert number(both) == pytest.approx(seconds + number(at.prefill_device_time.total), rel=1e-12)

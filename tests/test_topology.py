@@ -202,6 +202,15 @@ def test_one_switch_and_a_full_mesh_by_hand() -> None:
     assert eq.switch_hops(np.array([1, 2, 72])).tolist() == [0, 2, 2]
     assert eq.full_mesh_bisection(8.0) == pytest.approx(16 / 28)
     assert eq.uniform_slowdown(8.0, eq.full_mesh_bisection(8.0)) == pytest.approx(1)
+    # Seven: 3 x 4 of 21 links.
+    assert eq.full_mesh_bisection(7.0) == pytest.approx(12 / 21)
+    assert eq.full_mesh_bisection(1.0) == 1
+
+
+def test_a_pair_needs_one_switch_and_pays_for_no_spine() -> None:
+    """Ports up are fewer by 4 : 1; 8 devices at a switch of 8 need none, 9 do."""
+    assert eq.fat_tree_levels(np.array([1.0, 2.0, 8.0, 9.0]), 8.0).tolist() == [1, 1, 1, 2]
+    assert eq.fat_tree_bisection(np.array([2.0, 8.0, 9.0]), 8.0, 4.0).tolist() == [1, 1, 0.25]
 
 
 @pytest.mark.parametrize(
@@ -242,6 +251,9 @@ def test_halving_partners_in_switches_by_hand() -> None:
     """
     assert eq.fat_tree_halving_hops(16.0, 8.0) == 2 * 2 + 2 * 4
     assert eq.dragonfly_halving_hops(16.0, 7.0) == 2 + 2 * 3 + 5
+    # Twelve take as many steps as 16; one takes none.
+    assert eq.fat_tree_halving_hops(12.0, 8.0) == 2 * 2 + 2 * 4
+    assert eq.fat_tree_halving_hops(1.0, 8.0) == 0
 
 
 def test_used_ports_by_hand() -> None:

@@ -49,6 +49,10 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"arrival_s": [0.0, None]}, "arrival_s: 1 of 2 rows are negative or not a number"),
     ({"arrival_s": [-1.0, 0.0]}, "arrival_s: 1 of 2 rows are negative or not a number"),
     ({"arrival_s": [2.0, 1.0]}, "arrival_s: 1 of 2 rows are earlier than the row before them"),
+    (
+        {"input_tokens": [1] * 3, "output_tokens": [1] * 3, "arrival_s": [0.0, 2.0, 1.0]},
+        "arrival_s: 1 of 3 rows are earlier than the row before them",
+    ),
     ({"prefix_hash_ids": [[1], [2]]}, "metadata states nothing for prefix_block_tokens"),
     ({"prefix_hash_ids": [[1], [2]], "block": "0"}, "metadata states 0 for prefix_block_tokens"),
     ({"prefix_hash_ids": [[1], [2]], "block": "10"}, "1 of 2 rows have too few or too many"),
@@ -100,6 +104,18 @@ def test_arrivals_run_within_a_session(tmp_path: Path) -> None:
     assert trace.session.tolist() == [0, 1]
     with pytest.raises(SpecError, match="earlier than the row before"):
         read_trace(written(tmp_path, arrival_s=[5.0, 0.0], session_id=[1, 1]))
+
+
+def test_a_thought_without_an_answer_leaves_one_token(tmp_path: Path) -> None:
+    """All of the second output is thought; a thought is a part of its output."""
+    file = written(tmp_path, output_tokens=[5, 5], reason=[3, 5])
+    thought = read_trace(file, thoughts="reason").thought
+    assert thought is not None and thought.tolist() == [3, 4]
+    for wrong in (6, -1):
+        with pytest.raises(SpecError, match="r: 1 of 2 rows are no part of the output"):
+            read_trace(written(tmp_path, output_tokens=[5, 5], r=[3, wrong]), thoughts="r")
+    with pytest.raises(SpecError, match="there is no column thought"):
+        read_trace(file, thoughts="thought")
 
 
 def test_blocks_of_a_request(tmp_path: Path) -> None:

@@ -224,6 +224,11 @@ def test_a_trend_composes_with_every_model_that_it_suits_or_says_what_to_take(
         (("model=llama-3.1-8b", "trend=imbalance"), "such as model=mixtral-8x7b"),
         (("model=flux.1-dev", "workload=image-1024", "trend=reasoning"), "workload.steps"),
         (("model=falcon-mamba-7b", "trend=moe"), "such as model=llama-3.1-8b"),
+        # Prompts alone grow; of several values one alone asks for something.
+        (("model=flux.1-dev", "workload=image-1024", "trend=rag"), "workload.steps"),
+        (("model=llama-3.1-8b", "trend=denoising", "trend.denoising=1,2"), "model=llada-8b"),
+        (("model=llama-3.1-8b", "trend=imbalance", "trend.dose=0,1"), "model=mixtral-8x7b"),
+        (("model=falcon-mamba-7b", "trend=moe", "trend.experts=0,64"), "model=llama-3.1-8b"),
     ],
 )
 def test_a_trend_that_finds_nothing_to_act_on_is_refused(
@@ -232,6 +237,21 @@ def test_a_trend_that_finds_nothing_to_act_on_is_refused(
     with pytest.raises(SpecError, match="does not suit") as caught:
         infercost.evaluate(list(overrides))
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("model=llama-3.1-8b", "trend=imbalance", "trend.dose=0"),
+        ("model=llama-3.1-8b", "trend=denoising", "trend.dose=0"),
+        ("model=llama-3.1-8b", "trend=rag"),
+        ("model=mixtral-8x7b", "trend=imbalance"),
+        ("model=llada-8b", "trend=denoising"),
+    ],
+)
+def test_a_trend_of_no_dose_or_of_what_a_model_has_suits(overrides: tuple[str, ...]) -> None:
+    short = ("workload=fixed-lengths", "workload.prompt_tokens=500", "workload.output_tokens=200")
+    assert np.all(infercost.evaluate([*short, *overrides])["cost_per_mtoken_usd"] > 0)
 
 
 def test_steps_of_a_picture_have_a_dose() -> None:

@@ -200,14 +200,19 @@ def _sync(path: Path) -> None:
 
 
 def versions(root: Path, study: str = "") -> list[Version]:
-    """All versions, or those of one study, oldest first."""
+    """All versions, or those of one study, oldest first.
+
+    What is being written, or was when its writer was killed, has a name with a dot and is none.
+    """
     homes = [root / study] if study else sorted(p for p in root.glob("*") if p.is_dir())
     found = [
         Version(home.name, folder.name, folder)
         for home in homes
         if home.is_dir()
         for folder in home.iterdir()
-        if not folder.is_symlink() and (folder / "manifest.json").is_file()
+        if not folder.name.startswith(".")
+        and not folder.is_symlink()
+        and (folder / "manifest.json").is_file()
     ]
     return sorted(found, key=lambda v: (v.study, v.folder.stat().st_mtime, v.name))
 

@@ -113,8 +113,7 @@ def bruck_volume(n: Count) -> Ratio:
 
     Every step sends half of the n blocks; n - 1 of them leave. Source: Bruck et al. 1997.
     """
-    passed_on = doubling_steps(n) / 2.0 * n / np.maximum(n - 1.0, 1.0)
-    return np.maximum(passed_on, 1.0)
+    return doubling_steps(n) / 2.0 * n / np.maximum(n - 1.0, 1.0)
 
 
 def all_to_all_steps(n: Count) -> Count:

@@ -189,7 +189,7 @@ def fat_tree_halving_hops(n: Count, radix: Count) -> Count:
     """
     levels = fat_tree_levels(n, radix)
     below = levels * (levels - 1.0) / 2.0 * np.log2(radix / 2.0)
-    return 2.0 * (levels * np.ceil(np.log2(n)) - below) * np.minimum(n - 1.0, 1.0)
+    return 2.0 * (levels * np.ceil(np.log2(n)) - below)
 
 
 def fat_tree_bisection(n: Count, radix: Count, oversubscription: Ratio) -> Ratio:
@@ -265,7 +265,7 @@ def dragonfly_bisection(n: Count, radix: Count) -> Ratio:
     which is g / (2 (g - 1)) with h = p: what uniform traffic needs. Within a group it is 1.
     """
     groups = np.maximum(n / dragonfly_group(radix), 1.0)
-    return np.where(groups > 1.0, groups / (2.0 * np.maximum(groups - 1.0, 0.5)), 1.0)
+    return groups / (2.0 * np.maximum(groups - 1.0, 0.5))
 
 
 # --- Traffic --------------------------------------------------------------------------------------
