@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from infercost.specs.case import Case
 
 HEADLINES = (
-    ("time to first token or picture, mean", "ttft_s"),
-    ("time to first token or picture, p90", "ttft_p90_s"),
+    ("time to first token or picture (TTFT), mean", "ttft_s"),
+    ("time to first token or picture (TTFT), p90", "ttft_p90_s"),
     ("  of which encoders", "encoder_time_s"),
     ("  of which retrieval", "retrieval_time_s"),
-    ("time per output token", "tpot_s"),
-    ("arrival to last output", "e2e_latency_s"),
-    ("decode or denoising step", "decode_step_s"),
+    ("time per output token (TPOT)", "tpot_s"),
+    ("end-to-end latency, arrival to last output", "e2e_latency_s"),
+    ("one decode or denoising step", "decode_step_s"),
     ("steps per request", "steps_per_request"),
     ("output tokens/s per user", "user_throughput_per_s"),
     ("output tokens/s per device", "throughput_per_device_per_s"),
-    ("cost per million output tokens", "cost_per_mtoken_usd"),
+    ("cost per million output tokens, all-in", "cost_per_mtoken_usd"),
     ("  of which decode", "decode_cost_per_moutput_usd"),
     ("cost of prefill per million prompt tokens", "prefill_cost_per_minput_usd"),
     ("cost per request", "cost_per_request_usd"),
@@ -279,7 +279,11 @@ def _print_totals(metrics: dict[str, float]) -> None:
 
     rows = []
     for label, names in HEADLINES:
-        values = [show(metrics[name], shown_unit(name)) for name in names.split()]
+        shares = names == "decode_mfu decode_mbu"
+        values = [
+            f"{metrics[name]:.1%}" if shares else show(metrics[name], shown_unit(name))
+            for name in names.split()
+        ]
         silent = names in ("encoder_time_s", "retrieval_time_s") and metrics[names] == 0
         if not silent and not any(value.startswith("nan") for value in values):
             rows.append([label, " / ".join(values)])
@@ -304,40 +308,43 @@ def _print_stress(metrics: dict[str, float]) -> None:
 
 
 def _print_operators(operators: list[dict[str, Any]], step: str) -> None:
-    from infercost.units import show
-
     for phase, title in (
         ("encode", "Encoders in front of one prefill, per device"),
-        ("decode", f"One {step} step, per device"),
-        ("prefill", "Prefill of the median prompt, per device"),
+        ("decode", f"One {step} step, per device, all layers of a kind together"),
+        ("prefill", "Prefill of the median prompt, per device, all layers of a kind together"),
     ):
         mine = [row for row in operators if row["phase"] == phase]
-        if not mine:
-            continue
-        whole = sum(row["time_s"] for row in mine) or 1.0
-        rows = [
-            [
-                f"{row['block']}: {row['operator']}",
-                show(row["flops_flop"], "FLOP") if row["flops_flop"] else "-",
-                *(
-                    show(row[key], "B") if row[key] else "-"
-                    for key in ("weights_b", "kv_b", "activations_b", "sent_b")
-                ),
-                show(row["time_s"], "s"),
-                f"{row['time_s'] / whole:.1%}",
-                row["bound"].replace("_", " "),
-            ]
-            for row in mine
-        ]
-        headings = [
-            "operator",
-            "FLOPs",
-            "weights",
-            "KV",
-            "activations",
-            "sent",
-            "time",
-            "share",
-            "bound",
-        ]
-        print_table(title, headings, rows)
+        if mine:
+            _print_phase(title, mine)
+
+
+_AMOUNTS = {
+    "flops_flop": ("FLOP", "FLOP"),
+    "weights_b": ("weights", "B"),
+    "kv_b": ("KV", "B"),
+    "activations_b": ("activations", "B"),
+    "sent_b": ("sent", "B"),
+    "time_s": ("time", "s"),
+}
+"""Amounts of an operator: column, heading, unit."""
+
+
+def _print_phase(title: str, operators: list[dict[str, Any]]) -> None:
+    """Operators and messages below the kind of layer that has them; without empty columns."""
+    from infercost.units import show
+
+    whole = sum(row["time_s"] for row in operators) or 1.0
+    told = [column for column in _AMOUNTS if any(row[column] for row in operators)]
+    rows: list[list[str]] = []
+    block = ""
+    for row in operators:
+        if row["block"] != block:
+            block = row["block"]
+            rows.append([f"{block}:", *("" for _ in told), "", ""])
+        amounts = (
+            show(row[c], _AMOUNTS[c][1], 3).removesuffix("FLOP") if row[c] else "-" for c in told
+        )
+        share = f"{row['time_s'] / whole:.1%}"
+        rows.append([f"  {row['operator']}", *amounts, share, row["bound"].replace("_", " ")])
+    headings = ["operator", *(_AMOUNTS[column][0] for column in told), "share", "bound"]
+    print_table(title, headings, rows)
