@@ -21,8 +21,8 @@ from infercost.errors import SpecError, nearest
 from infercost.options.places import COMBINING, option_file, place_of
 from infercost.options.question import ask, option_names
 from infercost.options.resolve import content_of
-from infercost.paths import CONF
 from infercost.options.witnesses import annotation_of, covering, field_unit, is_unchecked, witness
+from infercost.paths import CONF
 from infercost.specs.annotations import members
 from infercost.specs.case import GROUPS
 
@@ -212,7 +212,7 @@ def _tags(kinds: list[Any], step: str) -> set[str]:
 
 def _parameter(dirs: tuple[Path, ...], group: str, steps: list[str]) -> str:
     """The path that a parameter of a direction stands for; empty where that is none."""
-    if group != "direction" or len(steps) != 2 or steps[0] not in option_names(dirs, group):  # noqa: PLR2004  name, parameter
+    if group != "direction" or len(steps) != 2 or steps[0] not in option_names(dirs, group):
         return ""
     content = content_of(dirs, group, steps[0])
     return str((content or {}).get("parameters", {}).get(steps[1], ""))

@@ -261,5 +261,7 @@ def show(value: float, symbol: str, digits: int = 4) -> str:
     ]
     if head not in UNITS or not math.isfinite(value) or value == 0:
         return f"{value:.{digits}g} {'' if symbol == '1' else symbol}".rstrip()
-    factor, prefix = next((s for s in scales if abs(value) >= s[0] * (1 - 0.5 * 10.0**-digits)), scales[-1])
+    factor, prefix = next(
+        (s for s in scales if abs(value) >= s[0] * (1 - 0.5 * 10.0**-digits)), scales[-1]
+    )
     return f"{value / factor:.{digits}g} {prefix}{head}{slash}{tail}"

@@ -61,7 +61,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     parser.add_argument("--json", action="store_true", help="everything as JSON")
     parser.add_argument(
-        "--trace",
+        *("--provenance", "--trace"),
+        dest="trace",
         metavar="METRIC",
         help="a column of money, energy or carbon as a tree: terms, formulas, inputs and sources",
     )
@@ -77,8 +78,10 @@ def run(arguments: argparse.Namespace) -> int:
     print_notes(idle(options.question, options))
     content = explained(composed, grid, point)
     if arguments.trace:
-        _check_traceable(arguments.trace, composed, content)
+        _check_traceable(arguments.trace, composed, content, point)
         return _trace(arguments, composed, point)
+    if not content["feasible"]:
+        content["why"] = why_infeasible(composed.case, content, point)
     content["uncertain"] = nominal_inputs(options, composed)
     if point.case.base is not None:
         content["base"] = explained(composed, grid, _without_directions(point))
@@ -92,12 +95,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_traceable(column: str, composed: ComposedCase, content: dict[str, Any]) -> None:
+def _check_traceable(
+    column: str, composed: ComposedCase, content: dict[str, Any], point: Evaluation
+) -> None:
     """Refuse the tree of a figure that one point does not have."""
     from infercost.tracing.columns import SEARCHED
 
     if not content["feasible"]:
-        why = _why(composed.case, content)
+        why = why_infeasible(composed.case, content, point)
         raise SpecError("explain --trace", column, f"the point is infeasible: {why}")
     if column in SEARCHED:
         fault = "is known to a study's search alone, which compares its best point with more memory"
@@ -219,7 +224,7 @@ def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
     if content["uncertain"]:
         out.print(told(content["uncertain"]), markup=False)
     if not content["feasible"]:
-        out.print(f"\nINFEASIBLE: {_why(case, content)}", style="bold red", markup=False)
+        out.print(f"\nINFEASIBLE: {content['why']}", style="bold red", markup=False)
         if content["limited_by"] == "modality":
             return
     technologies = [tier["technology"] for tier in content["tiers"]]
@@ -238,22 +243,50 @@ def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
     _print_operators(content["operators"], "denoising" if denoises else "decode")
 
 
-def _why(case: Case, content: dict[str, Any]) -> str:
+def why_infeasible(case: Case, content: dict[str, Any], point: Evaluation) -> str:
+    """What ran out at a point, by how much where that is known, and what would mend it."""
     from infercost.workloads.media import unserved
 
-    needed, room = (
-        sum(content["memory"][f"{k}_b"] for k in ("weights", "kv", "activations", "context")),
-        content["memory"]["room_b"],
-    )
+    held = ("weights_b", "kv_b", "activations_b", "context_b")
+    needed = sum(content["memory"][name] for name in held) / 1e9
+    room = content["memory"]["room_b"] / 1e9
     return {
-        "modality": unserved(case),
-        "plan": "the plan does not fit the model: tp needs as many heads, pp as many layers; ep"
-        " must be a multiple of dp, divide tp x dp and not exceed the experts (1 without any)",
-        "reach": "the links do not connect that many devices",
-        "context": "requests are longer than the model's context",
-        "capacity": f"memory: {needed / 1e9:.1f} GB needed per device, {room / 1e9:.1f} GB there",
-        "endurance": "what is written to a memory that wears out ends its life before its time",
-    }[content["limited_by"]]
+        "modality": lambda: unserved(case),
+        "plan": lambda: (
+            "the plan does not fit the model: tp needs as many heads, pp as many"
+            " layers; ep must be a multiple of dp, divide tp x dp and not exceed the experts (1"
+            " without any)"
+        ),
+        "reach": lambda: "the links do not connect that many devices",
+        "context": lambda: "requests are longer than the model's context",
+        "capacity": lambda: (
+            f"memory: {needed:.1f} GB needed per device, {room:.1f} GB there;"
+            " more devices (plan.tp, plan.pp, plan.ep), fewer sequences (batch) or narrower numbers"
+            " (+mitigation=[w4,kv8]) need less"
+        ),
+        "endurance": lambda: (
+            "what is written to a memory that wears out ends its life before its time"
+        ),
+        "tpot": lambda: _missed(case, point, "tpot_s", 1),
+        "ttft": lambda: _missed(case, point, "ttft_p90_s", 0),
+    }[content["limited_by"]]()
+
+
+def _missed(case: Case, point: Evaluation, column: str, place: int) -> str:
+    """How far the nearest point of a search is from an objective of service."""
+    from infercost.arrays import number
+    from infercost.registry import metrics
+    from infercost.units import show
+
+    slo = case.workload.slo
+    limit = number(slo.limits[place]) if slo is not None else float("inf")
+    metric = metrics()[column]
+    reached = number(point.lengths.mean(metric.evaluate(point)))
+    name, told = ("TTFT, 90th percentile", "ttft") if place == 0 else ("TPOT", "tpot")
+    return (
+        f"{name}: at best {show(reached, 's', 3)}, at most {show(limit, 's', 3)} asked;"
+        f" workload.slo.{told} sets that; more devices, faster ones or shorter prompts help"
+    )
 
 
 def _print_memory(technology: str, memory: dict[str, float]) -> None:

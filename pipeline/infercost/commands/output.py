@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _PIPE = 160
 """Columns of text in a pipe, where neither a terminal nor COLUMNS says how many there are."""
+_ENDLESS = 10_000
+"""Columns that no table needs."""
 _NARROWEST = 60
 """Columns of a terminal below which a table that is too wide runs over, rather than into shreds."""
 
@@ -46,7 +48,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
     out = console()
     numeric = [bool(rows) and all(_is_number(r[at]) for r in rows) for at in range(len(columns))]
-    widths = _widths(columns, rows, numeric, out.width)
+    bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
+    room = out.width if bounded and out.width >= _NARROWEST else _ENDLESS
+    if _spread(_widths(columns, rows, numeric, _ENDLESS)) > room:
+        columns = [_broken(n) if is_n else n for n, is_n in zip(columns, numeric, strict=True)]
+    widths = _widths(columns, rows, numeric, room)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name, width, number in zip(columns, widths, numeric, strict=True):
         # Widths are given, else rich measures every cell three times.
@@ -75,11 +81,10 @@ def _widths(
     cells = [[name, *(row[at] for row in rows)] for at, name in enumerate(columns)]
     lines = [[line for text in column for line in text.split("\n")] for column in cells]
     whole = [max(map(cell_len, column)) for column in lines]
-    bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
-    if _spread(whole) <= room or not bounded or room < _NARROWEST:
+    if _spread(whole) <= room:
         return whole
     texts = [at for at, number in enumerate(numeric) if not number]
-    prose = [at for at in texts if any(" " in text.strip() for text in cells[at])]
+    prose = [at for at in texts if any(" " in t.strip() and len(t) > _SHORT for t in cells[at])]
     found = whole
     for wrapped in (prose[-1:], prose[1:], texts):
         least = {at: min(whole[at], _word(lines[at])) for at in wrapped}
@@ -93,6 +98,21 @@ def _widths(
         if spare >= 0:
             break
     return found
+
+
+_SHORT = 12
+"""Letters of a text that stays on its line."""
+_HEADING = 16
+"""Letters of a column's name that need no break."""
+
+
+def _broken(name: str) -> str:
+    """The name of a column of numbers on two lines, after the underscore nearest its middle."""
+    breaks = [at + 1 for at, letter in enumerate(name) if letter == "_"]
+    if len(name) <= _HEADING or not breaks:
+        return name
+    middle = min(breaks, key=lambda at: abs(2 * at - len(name)))
+    return f"{name[:middle]}\n{name[middle:]}"
 
 
 _WORD = 40

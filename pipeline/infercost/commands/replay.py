@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from math import isnan
+from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
 from infercost.commands.arguments import add_config_dir
@@ -45,7 +45,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--slo", action="store_true", help="search the largest rate within the SLO")
     parser.add_argument("--seed", type=int, default=0, help="of arrivals and of accepted drafts")
     parser.add_argument(
-        "--trace",
+        *("--provenance", "--trace"),
+        dest="trace",
         metavar="COLUMN",
         help="a figure of money or energy as a tree: counts, terms, formulas, inputs and sources",
     )
@@ -80,11 +81,15 @@ def run(arguments: argparse.Namespace) -> int:
         slo = getattr(workload, "slo", None)
         if slo is None:
             name = workload.name
-            raise SpecError(f"workload '{name}'", "slo", "is not stated", "Add workload.slo.ttft")
-        found = largest_rate(service, requests, Objective(slo.ttft, slo.tpot), seed=arguments.seed)
+            raise SpecError(
+                f"workload '{name}'", "slo", "is not stated", "Add +workload.slo.ttft='2 s'"
+            )
+        found = largest_rate(service, requests, Objective(*slo.limits), seed=arguments.seed)
         rates = [found.rate] if found.rate else []
         if not rates:
-            none = f"No rate keeps TTFT {slo.ttft:g} s and TPOT {slo.tpot:g} s for 90 % of requests"
+            named = zip(("TTFT", "TPOT"), slo.limits, strict=True)
+            kept = " and ".join(f"{name} {limit:g} s" for name, limit in named if limit < inf)
+            none = f"No rate keeps {kept} for 90 % of requests"
             print(none, file=sys.stderr if arguments.json else sys.stdout)
             if arguments.json:
                 print_json([])

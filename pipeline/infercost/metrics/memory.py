@@ -97,7 +97,7 @@ def devices_for_memory(point: Evaluation) -> Array:
 
 @metric("1", "n_min", always=True)
 def minimum_devices(point: Evaluation) -> Array:
-    """Devices, a power of two, whose memory holds what this replica keeps: the smallest system."""
+    """Fewest devices, a power of two, whose memory holds what this replica keeps."""
     return smallest_system(devices_for_memory(point))
 
 
