@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -13,7 +15,7 @@ import infercost
 from infercost.__main__ import main
 from infercost.commands.output import print_table
 from infercost.errors import SpecError
-from infercost.paths import CONF
+from infercost.paths import CONF, ROOT
 from infercost.templates.hugging_face import model_option
 
 
@@ -257,3 +259,55 @@ def test_only_models_are_read_from_files(
     words = ["new", "chip", "x9", "--from", "config.json", "--config-dir", str(tmp_path)]
     assert main(words) == 2
     assert "Only a model is read from a file" in capsys.readouterr().err
+
+
+# --- Code that how-to pages print
+
+
+def printed(page: str) -> str:
+    """The Python block of a how-to page that has a file's title."""
+    text = (ROOT / "pipeline" / "docs" / "pages" / "how-to" / page).read_text()
+    found = re.search(r"^```python title=.*?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_the_metric_of_the_page_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred tokens take a hundred times the time of one."""
+    from infercost import registry
+    from infercost.commands.explain import asked
+
+    monkeypatch.setattr(registry, "_METRICS", dict(registry.metrics()))
+    exec(compile(printed("metric.md"), "mine.py", "exec"), {})
+    added = registry._METRICS["hundred_token_answer_s"]
+    assert added.meaning == "Time that a user waits for 100 tokens after the first."
+    point = asked(["model=llama-3.1-8b", "plan.tp=1", "batch=1"], ())[-1]
+    tpot = registry.metrics()["tpot_s"].evaluate(point)
+    assert added.evaluate(point) == pytest.approx(100 * tpot)
+
+
+def test_the_figure_of_the_page_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from infercost.plots import base
+
+    rows = pd.DataFrame(
+        {
+            "hardware": ["a", "b"],
+            "best": [True, False],
+            "tpot_s": [0.01, 0.02],
+            "cost_per_mtoken_usd": [1.0, 2.0],
+        }
+    )
+    monkeypatch.setattr(base, "_FIGURES", dict(base.figures()))
+    exec(compile(printed("figure.md"), "best_points.py", "exec"), {})
+    drawn = base._FIGURES["best-points"](base.FigureData("mine", "Which?", "mine/0", rows))
+    assert drawn.title == "Which?"
+    assert list(drawn.table.hardware) == ["a"], "best points alone"
+    assert drawn.chart.to_dict()["encoding"]["x"]["title"] == "time per output token (s)"
+
+
+def test_every_meaning_is_a_whole_sentence() -> None:
+    """It was the first line, which for three columns ended in the middle."""
+    from infercost.registry import metrics
+
+    for metric in metrics().values():
+        assert metric.meaning.endswith(".") or "_stress_" in metric.column

@@ -67,7 +67,7 @@ def weight_memory(point: Evaluation) -> Array:
 
 @metric("B", "Q_KV", always=True)
 def kv_memory(point: Evaluation) -> Array:
-    """KV cache kept room for on the busiest device."""
+    """Room for the KV cache on the busiest device."""
     return point.memory.kv
 
 
