@@ -103,8 +103,23 @@ def test_a_parameter_of_a_direction_says_what_it_stands_for(
 def test_a_field_of_some_kinds_names_them(capsys: pytest.CaptureFixture[str]) -> None:
     text = told(capsys, "catalogue", "workload.prompt_tokens")
     assert text.strip() == (
-        "workload.prompt_tokens: Tokens that every request brings. (workload of kind fixed)"
+        "workload.prompt_tokens: Tokens that every request brings. (of kind fixed)"
     )
+
+
+def test_a_mapping_lists_the_kinds_of_its_entries(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(told(capsys, "catalogue", "model.ffns").split())
+    assert "moe Routed experts, of which each token visits `n_active`" in text
+    assert "NAME.count" in told(capsys, "catalogue", "model.layers")
+
+
+def test_designs_with_other_outputs_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    """A tenth of the thoughts stays: fewer tokens at a higher cost each are not a dearer answer."""
+    shared = ["trend=reasoning", "model=llama-3.1-8b"]
+    text = told(capsys, "compare", "mitigation=none", "mitigation=latent-reasoning", *shared)
+    assert "times the output tokens: compare costs per request" in text
+    text = told(capsys, "compare", "mitigation=none", "mitigation=w4", *shared)
+    assert "times the output tokens" not in text
 
 
 def test_a_claim_is_listed_with_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:

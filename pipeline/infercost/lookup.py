@@ -168,6 +168,8 @@ class FieldMeaning:
     below: tuple[str, ...]
     kinds: tuple[str, ...] = ()
     """Kinds of the option that have it, where others have not."""
+    entries: tuple[tuple[str, str], ...] = ()
+    """Of a mapping by name: the kinds that an entry may have, and what each is."""
 
 
 def field_meaning(path: str, dirs: tuple[Path, ...] = (CONF,)) -> FieldMeaning:
@@ -192,10 +194,31 @@ def field_meaning(path: str, dirs: tuple[Path, ...] = (CONF,)) -> FieldMeaning:
             raise SpecError("catalogue", path, fault, nearest(step, known))
         having = set() if len(found) == len(kinds) else _tags(kinds, step)
         kinds = [kind for _, annotation in found for kind in members(annotation)]
-        told = [doc for doc, _ in found if doc] or _docs(kinds)
+        entry = _valued(kinds)
+        told = [doc for doc, _ in found if doc] or _docs(kinds) or _docs(entry)[: len(entry) == 1]
     below = tuple(sorted({name for kind in kinds for name in _fields_of(kind)} - {"sources"}))
+    fields = {name for spec in _valued(kinds) for name in _fields_of(spec)} - {"sources"}
+    below = below or tuple(f"NAME.{name}" for name in sorted(fields))
     unit = field_unit(group, steps) if steps and not below else ""
-    return FieldMeaning(path, unit, "\n".join(dict.fromkeys(told)), below, tuple(sorted(having)))
+    said = "\n".join(dict.fromkeys(told))
+    return FieldMeaning(path, unit, said, below, tuple(sorted(having)), _entries_of(kinds))
+
+
+def _entries_of(kinds: list[Any]) -> tuple[tuple[str, str], ...]:
+    """Kinds of an entry of a mapping, with what each says of itself first."""
+    return tuple(
+        (str(tag), " ".join(doc.partition("\n\n")[0].split()))
+        for spec in _valued(kinds)
+        if "kind" in _fields_of(spec)
+        for tag in get_args(spec.model_fields["kind"].annotation)
+        for doc in _docs([spec])
+    )
+
+
+def _valued(kinds: list[Any]) -> list[Any]:
+    """What may stand at a name of a mapping."""
+    mappings = [kind for kind in kinds if get_origin(kind) is dict]
+    return [spec for kind in mappings for spec in members(get_args(kind)[1])]
 
 
 def _docs(kinds: list[Any]) -> list[str]:

@@ -178,9 +178,10 @@ def _print_field(dirs: Any, path: str, arguments: argparse.Namespace) -> int:
         print_json(vars(field))
         return 0
     unit = f" ({field.unit})" if field.unit not in ("", "1") else ""
-    group = path.partition(".")[0]
-    kinds = f" ({group} of kind {' or '.join(field.kinds)})" if field.kinds else ""
+    kinds = f" (of kind {' or '.join(field.kinds)})" if field.kinds else ""
     print(f"{field.path}{unit}: {field.meaning or 'as its name says'}{kinds}")
+    if field.entries:
+        print_table("Kinds of an entry", ["kind", "what it is"], [list(e) for e in field.entries])
     if field.below:
         print(f"fields below: {', '.join(field.below)}")
     return 0

@@ -34,6 +34,7 @@ MEASURES = (
     "user_throughput_per_s",
     "throughput_per_device_per_s",
     "cost_per_mtoken_usd",
+    "cost_per_request_usd",
     "energy_per_mtoken_j",
     "operational_carbon_per_mtoken_kgco2e",
     "embodied_carbon_per_mtoken_kgco2e",
@@ -215,7 +216,7 @@ def _terms(a: Mapping[str, Any], b: Mapping[str, Any], total: str) -> dict[str, 
 
 def _print(content: Mapping[str, Any]) -> None:
     out = console()
-    out.print(_verdict(content), markup=False)
+    out.print("\n".join((_verdict(content), *_unlike_answers(content["metrics"]))), markup=False)
     rows = [[key, *(d["options"][key] for d in content["designs"])] for key in _groups(content)]
     rows += [
         ["layout", *(_layout(d) for d in content["designs"])],
@@ -264,6 +265,26 @@ def _verdict(content: Mapping[str, Any]) -> str:
         f"{meaning}: B has {ratio:#.3g} times that of A ({before} -> {after}),"
         f" most of it by {' and '.join(parts)}."
     )
+
+
+def _unlike_answers(metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """A line where requests of the designs differ in output tokens: then those do not compare."""
+    requests, tokens = (
+        metrics.get(name, {}) for name in ("cost_per_request_usd", "cost_per_mtoken_usd")
+    )
+    outputs = [
+        requests[side] / tokens[side]
+        for side in "ab"
+        if requests.get(side, 0.0) > 0 and tokens.get(side, 0.0) > 0
+    ]
+    if len(outputs) < len("ab") or abs(outputs[1] / outputs[0] - 1.0) < _ALIKE:
+        return []
+    ratio = f"{outputs[1] / outputs[0]:.3g}"
+    return [f"A request of B has {ratio} times the output tokens: compare costs per request, too."]
+
+
+_ALIKE = 1e-3
+"""Relative difference of output tokens per request below which costs per token compare."""
 
 
 def _three_digits(value: float, unit: str) -> str:
