@@ -49,6 +49,25 @@ def test_a_wrong_key_is_told_where_it_belongs(override: str, hint: str) -> None:
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["compre"], "no command is named 'compre'. Did you mean 'compare'?"),
+        (["new", "mitigatoin", "m"], "no kind is named 'mitigatoin'. Did you mean 'mitigation'?"),
+        (["compare", "--total", "energie", "a", "b"], "Did you mean 'energy'?"),
+    ],
+)
+def test_a_misspelt_word_is_one_line_with_the_nearest(
+    capsys: pytest.CaptureFixture[str], words: list[str], hint: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert hint in err
+    assert len(err.splitlines()) == 1
+
+
 def test_a_third_design_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """What stands behind A and B holds for both; each of them would silently win over it."""
     designs = ["hardware=h200-sxm", "hardware=b200-sxm", "hardware=mi355x"]

@@ -241,6 +241,14 @@ def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
         _print_stress(metrics)
     denoises = case.model.generation.kind != "autoregressive"
     _print_operators(content["operators"], "denoising" if denoises else "decode")
+    if content["feasible"]:
+        out.print(_NEXT, markup=False)
+
+
+_NEXT = (
+    "formulas and sources of a figure: --provenance cost_per_mtoken_usd; another design beside it:"
+    " infercost compare; all columns: --json"
+)
 
 
 def why_infeasible(case: Case, content: dict[str, Any], point: Evaluation) -> str:
