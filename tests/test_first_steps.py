@@ -202,6 +202,23 @@ def test_usual_tables_fit_a_hundred_columns(
     assert max(map(len, tables)) <= 100
 
 
+def test_a_replay_has_a_row_per_metric_and_a_column_per_rate(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Units stand beside values; what no rate has, as a prefix cache that is not there, is no row."""
+    from infercost.commands import replay
+
+    monkeypatch.setenv("COLUMNS", "100")
+    row = dict.fromkeys(replay.SHOWN, 0.5) | {"prefix_hit_share": float("nan")}
+    replay._print([row | {"rate_per_s": 1.0}, row | {"rate_per_s": 2.0, "ttft_p50_s": 2.5}])
+    lines = capsys.readouterr().out.splitlines()
+    (ttft,) = [line.split() for line in lines if "TTFT" in line]
+    assert ttft[-4:] == ["500", "ms", "2.5", "s"]
+    (kept,) = [line.split() for line in lines if "keep the objective" in line]
+    assert kept[-2:] == ["50.0%", "50.0%"]
+    assert not any("prefix cache" in line for line in lines)
+
+
 # --- Models of Hugging Face
 
 LLAMA = {

@@ -20,6 +20,8 @@ from infercost.commands.uncertain_inputs import nominal_inputs, told
 from infercost.errors import SpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from infercost.compose import ComposedCase, Options
     from infercost.cost import Evaluation
     from infercost.grid import Grid
@@ -258,7 +260,7 @@ def why_infeasible(case: Case, content: dict[str, Any], point: Evaluation) -> st
     held = ("weights_b", "kv_b", "activations_b", "context_b")
     needed = sum(content["memory"][name] for name in held) / 1e9
     room = content["memory"]["room_b"] / 1e9
-    return {
+    reasons: dict[str, Callable[[], str]] = {
         "modality": lambda: unserved(case),
         "plan": lambda: (
             "the plan does not fit the model: tp needs as many heads, pp as many"
@@ -277,7 +279,8 @@ def why_infeasible(case: Case, content: dict[str, Any], point: Evaluation) -> st
         ),
         "tpot": lambda: _missed(case, point, "tpot_s", 1),
         "ttft": lambda: _missed(case, point, "ttft_p90_s", 0),
-    }[content["limited_by"]]()
+    }
+    return reasons[content["limited_by"]]()
 
 
 def _missed(case: Case, point: Evaluation, column: str, place: int) -> str:

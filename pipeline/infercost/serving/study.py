@@ -72,10 +72,11 @@ def rows_of(study: Replays, case: str, words: list[str], dirs: tuple[str, ...]) 
         raise SpecError(
             f"case '{case}'", "workload.slo", "is not stated", "State ttft, tpot or both"
         )
-    limits = Objective(*slo.limits, study.share)
+    ttft, tpot = slo.limits
+    limits = Objective(ttft, tpot, study.share)
     found = largest_rate(service, requests, limits, study.tolerance, study.seed)
     plain = _closed(service)
-    closed = capacity(plain, requests, *slo.limits) if plain else None
+    closed = capacity(plain, requests, ttft, tpot) if plain else None
     base = {
         "case": case,
         "hardware": cloud.case.hardware.name,

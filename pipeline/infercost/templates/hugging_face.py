@@ -20,7 +20,11 @@ FAMILIES = (
 """Values of `model_type` that are read: gated blocks, grouped or latent attention, experts."""
 
 _FORMATS = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
-_OF_QUANTISATION = {"fp8": ("fp8", "fp8", "fp8"), "mxfp4": (None, "mxfp4", None)}
+_OF_QUANTISATION: dict[str | None, tuple[str | None, str | None, str | None]] = {
+    None: (None, None, None),
+    "fp8": ("fp8", "fp8", "fp8"),
+    "mxfp4": (None, "mxfp4", None),
+}
 """Method -> formats of weights, routed experts and products; none keeps the checkpoint's own."""
 _BY_HAND = "Write its dimensions by hand: infercost new model NAME without --from"
 
@@ -171,12 +175,10 @@ def _formats(config: _Config) -> str:
         raise config.refused("torch_dtype", f"'{stated}' is no format that is read", _BY_HAND)
     own = _FORMATS[stated]
     method = (config.keys.get("quantization_config") or {}).get("quant_method")
-    if method is not None and method not in _OF_QUANTISATION:
+    if method not in _OF_QUANTISATION:
         remedy = "Take the unquantised model's file, and a mitigation such as +mitigation=[w4]"
         raise config.refused("quantization_config", f"'{method}' is not read", remedy)
-    weights, experts, products = (
-        found or own for found in _OF_QUANTISATION.get(method, (None, None, None))
-    )
+    weights, experts, products = (found or own for found in _OF_QUANTISATION[method])
     return (
         f"formats: {{weights: {weights}, experts: {experts}, kv: {own}, activations: {own}, "
         f"compute: {products}}}"
