@@ -205,7 +205,7 @@ def test_usual_tables_fit_a_hundred_columns(
 def test_a_replay_has_a_row_per_metric_and_a_column_per_rate(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Units stand beside values; what no rate has, as a prefix cache that is not there, is no row."""
+    """Units stand beside values; what no rate has, as hits of no prefix cache, is no row."""
     from infercost.commands import replay
 
     monkeypatch.setenv("COLUMNS", "100")
