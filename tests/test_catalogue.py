@@ -123,6 +123,7 @@ def mine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
         "workload=my-workload",
         "trend=my-trend",
         "+direction=[my-direction]",
+        "+mitigation=[my-mitigation]",
     ],
 )
 def test_a_new_option_works_as_it_stands(mine: Path, override: str) -> None:

@@ -235,7 +235,7 @@ def test_an_archive_describes_itself(version: Version, tmp_path: Path) -> None:
 
 
 def test_the_readers_queries_of_the_documentation_agree(version: Version) -> None:
-    """Cheapest feasible row of each accelerator, by three readers, as pipeline/README.md shows."""
+    """Cheapest feasible row of each accelerator, by three readers, as its page shows."""
     folder = version.data
     rows = pd.read_parquet(folder)
     by_pandas = rows[rows.feasible].groupby("hardware", observed=True).cost_per_mtoken_usd.min()

@@ -487,7 +487,10 @@ def test_the_table_of_replayed_services_stands_in_the_documentation() -> None:
     from infercost.paths import ROOT
     from infercost.serving.examined import read_rows, table
 
-    assert table(read_rows()) in (ROOT / "pipeline" / "README.md").read_text()
+    assert (
+        table(read_rows())
+        in (ROOT / "pipeline" / "docs" / "pages" / "model" / "serving.md").read_text()
+    )
 
 
 def test_a_fit_without_a_stack_keeps_the_levels_above() -> None:

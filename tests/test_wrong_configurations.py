@@ -568,7 +568,11 @@ OVERRIDES = [
     ("model.tdp=700 W", "model.tdp: unknown key 'tdp'. Known: d_model,"),
     (
         "workload.prompt_tokens=5",
-        "unknown key 'prompt_tokens'. Known: answers_alone, empty_prompts, file, kind, name,",
+        "unknown key 'prompt_tokens'. Only kind 'fixed' has it, as workload=fixed-lengths",
+    ),
+    (
+        "workload.qqq=5",
+        "unknown key 'qqq'. Known: answers_alone, empty_prompts, file, kind, name,",
     ),
     ("+hardware.tdp=700 W", "hardware.tdp: is set already. Leave out the '+'"),
     (
@@ -695,7 +699,7 @@ def test_a_fault_of_the_file_is_not_blamed_on_an_override(tmp_path: Path) -> Non
 def test_an_option_without_the_key_of_an_override_is_found_among_several() -> None:
     """The first option has the key, the second has not."""
     message = refused("workload=fixed-lengths,azure-2023-code", "workload.prompt_tokens=5")
-    assert "unknown key 'prompt_tokens'. Known: answers_alone, empty_prompts, file," in message
+    assert "unknown key 'prompt_tokens'. Only kind 'fixed' has it" in message
 
 
 def test_a_trend_that_a_workload_cannot_bear() -> None:

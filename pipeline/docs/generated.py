@@ -25,7 +25,8 @@ from infercost.claim_options import load_claim
 from infercost.lookup import entries
 from infercost.options.question import option_names
 from infercost.paths import option_groups
-from infercost.registry import metrics
+from infercost.plots.base import figures
+from infercost.quantities import quantities
 from infercost.specs.case import GROUPS
 from infercost.stages.readme import accuracy
 
@@ -45,6 +46,7 @@ def pages(root: Path) -> dict[str, str]:
         "validation.md": validation_page(root),
         "options.md": options_page(root),
         "columns.md": columns_page(),
+        "figures.md": figures_page(),
         "studies.md": studies_page(root),
         "claims.md": claims_page(root),
     }
@@ -235,13 +237,25 @@ def options_page(root: Path) -> str:
 
 def columns_page() -> str:
     """Columns of every dataset, with unit and meaning."""
-    rows = [
-        (f"`{m.column}`", cell(m.unit), cell(m.symbol), cell(m.meaning)) for m in metrics().values()
-    ]
+    rows = [(f"`{q.column}`", cell(q.unit), cell(q.symbol), cell(q.meaning)) for q in quantities()]
     told = "What the rows of a dataset say; `infercost metrics` prints the same."
     return "\n".join(
         ["# Columns", "", told, "", *table(("column", "unit", "symbol", "meaning"), rows)]
     )
+
+
+def figures_page() -> str:
+    """Every figure that a study may name, what it shows, and the options that it takes."""
+    told = "A study names figures below `figures`; [how to add one](how-to/figure.md)."
+    lines = ["# Figures", "", told, ""]
+    for name, draw in figures().items():
+        options = list(inspect.signature(draw).parameters.values())[1:]
+        needed = [f"`{o.name}`" for o in options if o.default is o.empty]
+        free = [f"`{o.name}`" for o in options if o.default is not o.empty]
+        lines += [f"## {name}", "", prose(inspect.getdoc(draw) or ""), ""]
+        lines += [f"Needs {', '.join(needed)}.", ""] if needed else []
+        lines += [f"Takes {', '.join(free)}.", ""] if free else []
+    return "\n".join(lines)
 
 
 # --- Markdown -------------------------------------------------------------------------------------

@@ -7,8 +7,10 @@ import errno
 import gc
 import io
 import os
+import re
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from infercost import __version__
 from infercost.commands import (
@@ -31,7 +33,7 @@ from infercost.commands import (
     study,
     validate,
 )
-from infercost.errors import SpecError
+from infercost.errors import SpecError, nearest
 
 COMMANDS = (
     explain,
@@ -65,9 +67,26 @@ USAGE_ERROR = 2
 """Exit code of a wrong configuration or command line."""
 
 
+_CHOICE = re.compile(r"(?:argument (\S+): )?invalid choice: '(.*?)' \(choose from (.*)\)")
+"""What argparse says of a word that is not among those it knows."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that names the word nearest to one that it does not know."""
+
+    def error(self, message: str) -> NoReturn:
+        """One line, and exit code 2."""
+        fault = _CHOICE.fullmatch(message)
+        if fault is None:
+            super().error(message)
+        remedy = nearest(fault[2], re.findall(r"[\w-]+", fault[3]))
+        what = (fault[1] or "argument").lower()
+        self.exit(USAGE_ERROR, f"{self.prog}: no {what} is named '{fault[2]}'. {remedy}\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="infercost",
         description="What a token of LLM inference costs, and which resource sets the price.",
         epilog='tab completion: eval "$(infercost completion bash)", or zsh',
@@ -125,7 +144,7 @@ def _taken(chosen: argparse.Namespace, rest: list[str]) -> bool:
         return True
     remedy = f"See infercost {chosen.command} --help"
     if overrides is not None:
-        remedy += "; inputs are written without dashes, as batch=8"
+        remedy += "; inputs are written key=value, without dashes, as batch=8"
     fault = f"does not know '{(odd or rest)[0]}'. {remedy}"
     print(f"infercost: {chosen.command}: {fault}", file=sys.stderr)
     return False

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infercost.errors import SpecError, SpecErrors, as_written, nearest
+from infercost.options.elsewhere import other_place, where_it_belongs
 from infercost.options.faults import Explained, Raw, file_fault, not_yaml, spec_faults
 from infercost.options.patches import (
     combinations_of,
@@ -308,9 +309,8 @@ def _check_paths(question: Question) -> None:
         for path in axis.values:
             group = path.partition(".")[0]
             if group not in known:
-                raise SpecError(
-                    f"axis '{path}'", path, f"unknown key '{group}'", nearest(group, known)
-                )
+                remedy = where_it_belongs(path) or nearest(group, known)
+                raise SpecError(f"axis '{path}'", path, f"unknown key '{group}'", remedy)
 
 
 def _checked_batch(value: object) -> int:
@@ -475,7 +475,8 @@ class _Readable:
             return SpecError(place, key, line, "Set one key at a time")
         if step in known:
             return SpecError(place, key, f"is not set in '{name}'", f"Write '+{text}' to add it")
-        return SpecError(place, key, f"unknown key '{step}'", nearest(step, known))
+        remedy = other_place(key.partition(".")[0], key.partition(".")[2]) or nearest(step, known)
+        return SpecError(place, key, f"unknown key '{step}'", remedy)
 
     def _likely_file(self) -> str:
         """The user's own option where one is picked: the project's are tested."""

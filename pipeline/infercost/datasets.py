@@ -223,7 +223,8 @@ def known_study(root: Path, study: str) -> list[Version]:
     if not found:
         studies = {v.study for v in versions(root)}
         fault = f"no version of '{study}'"
-        raise SpecError(f"dataset '{study}'", "", fault, nearest(study, studies))
+        remedy = nearest(study, studies) or f"Compute it: make study STUDY={study or 'NAME'}"
+        raise SpecError(f"dataset '{study}'", "", fault, remedy)
     return found
 
 

@@ -49,8 +49,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """A remedy that names the known word nearest to `word`, or some of them where none is near."""
     options = sorted(known)
     close = closest(word, options)
-    if close:
-        return f"Did you mean '{close}'?"
+    holding = [option for option in options if word and word.casefold() in option.casefold()]
+    if close or len(holding) == 1:
+        return f"Did you mean '{close or holding[0]}'?"
     more = f" and {len(options) - _NAMED} more" if len(options) > _NAMED else ""
     return f"Known: {', '.join(options[:_NAMED])}{more}" if options else ""
 

@@ -22,6 +22,7 @@ from infercost.options.places import COMBINING, option_file, place_of
 from infercost.options.question import ask, option_names
 from infercost.options.resolve import content_of
 from infercost.options.witnesses import annotation_of, covering, field_unit, is_unchecked, witness
+from infercost.paths import CONF
 from infercost.specs.annotations import members
 from infercost.specs.case import GROUPS
 
@@ -36,7 +37,7 @@ class Entry:
     name: str
     title: str
     about: str
-    """The comment above the option, or nothing."""
+    """A claim's sentence, a study's question, else the comment above the option, or nothing."""
     text: str
     """What a search looks at: everything but sources."""
 
@@ -71,9 +72,16 @@ def _entry(group: str, name: str, text: str) -> Entry:
         if not line.startswith("#") or line.startswith("# @"):
             break
         comment.append(line.lstrip("# "))
-    title = next((t[5:].strip(" \"'") for t in text.splitlines() if t.startswith("name:")), name)
     said = text.partition("\nsources:")[0]
-    return Entry(group, name, title, " ".join(comment), f"{group} {name} {said}".casefold())
+    title = _line(said, "name") or name
+    about = _line(said, "claim") or _line(said, "question") or " ".join(comment)
+    return Entry(group, name, title, about, f"{group} {name} {said}".casefold())
+
+
+def _line(text: str, key: str) -> str:
+    """What a key at the margin states, on its line or folded below it; empty without that key."""
+    found = re.search(rf"^{key}:[ ]*(?:[>|]-?\n)?(.*(?:\n[ ]+\S.*)*)", text, re.MULTILINE)
+    return " ".join(found[1].split()).strip("\"'") if found else ""
 
 
 def matching(found: Iterator[Entry], words: list[str]) -> list[Entry]:
@@ -158,15 +166,25 @@ class FieldMeaning:
     unit: str
     meaning: str
     below: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
+    """Kinds of the option that have it, where others have not."""
+    entries: tuple[tuple[str, str], ...] = ()
+    """Of a mapping by name: the kinds that an entry may have, and what each is."""
 
 
-def field_meaning(path: str) -> FieldMeaning:
+def field_meaning(path: str, dirs: tuple[Path, ...] = (CONF,)) -> FieldMeaning:
     """What a dotted path such as `hardware.memory.hbm.bandwidth` means."""
     group, *steps = path.split(".")
     if group not in GROUPS:
         raise SpecError("catalogue", path, f"'{group}' is no group", nearest(group, GROUPS))
+    target = _parameter(dirs, group, steps)
+    if target:
+        meant = field_meaning(f"hardware.{target.removeprefix('multiply.')}")
+        said = f"Parameter of {group} {steps[0]}: stands for its {target}. {meant.meaning}"
+        unit = "1" if target.startswith("multiply.") else meant.unit
+        return FieldMeaning(path, unit, said, ())
     kinds = list(members(annotation_of(group)))
-    told = [inspect.cleandoc(kind.__doc__ or "") for kind in kinds if isinstance(kind, type)]
+    told, having = _docs(kinds), set[str]()
     for position, step in enumerate(steps):
         found = list(_step_into(kinds, step))
         if not found:
@@ -174,11 +192,53 @@ def field_meaning(path: str) -> FieldMeaning:
             place = ".".join([group, *steps[:position]])
             fault = f"{place} has no field '{step}'"
             raise SpecError("catalogue", path, fault, nearest(step, known))
-        told = [doc for doc, _ in found if doc] or told
+        having = set() if len(found) == len(kinds) else _tags(kinds, step)
         kinds = [kind for _, annotation in found for kind in members(annotation)]
+        entry = _valued(kinds)
+        told = [doc for doc, _ in found if doc] or _docs(kinds) or _docs(entry)[: len(entry) == 1]
     below = tuple(sorted({name for kind in kinds for name in _fields_of(kind)} - {"sources"}))
+    fields = {name for spec in _valued(kinds) for name in _fields_of(spec)} - {"sources"}
+    below = below or tuple(f"NAME.{name}" for name in sorted(fields))
     unit = field_unit(group, steps) if steps and not below else ""
-    return FieldMeaning(path, unit, "\n".join(dict.fromkeys(told)), below)
+    said = "\n".join(dict.fromkeys(told))
+    return FieldMeaning(path, unit, said, below, tuple(sorted(having)), _entries_of(kinds))
+
+
+def _entries_of(kinds: list[Any]) -> tuple[tuple[str, str], ...]:
+    """Kinds of an entry of a mapping, with what each says of itself first."""
+    return tuple(
+        (str(tag), " ".join(doc.partition("\n\n")[0].split()))
+        for spec in _valued(kinds)
+        if "kind" in _fields_of(spec)
+        for tag in get_args(spec.model_fields["kind"].annotation)
+        for doc in _docs([spec])
+    )
+
+
+def _valued(kinds: list[Any]) -> list[Any]:
+    """What may stand at a name of a mapping."""
+    mappings = [kind for kind in kinds if get_origin(kind) is dict]
+    return [spec for kind in mappings for spec in members(get_args(kind)[1])]
+
+
+def _docs(kinds: list[Any]) -> list[str]:
+    """What specs say of themselves."""
+    specs = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+    return [inspect.cleandoc(spec.__doc__ or "") for spec in specs]
+
+
+def _tags(kinds: list[Any], step: str) -> set[str]:
+    """Values of `kind` of those specs that have a field."""
+    fields = [k.model_fields for k in kinds if step in _fields_of(k) and "kind" in _fields_of(k)]
+    return {str(tag) for field in fields for tag in get_args(field["kind"].annotation)}
+
+
+def _parameter(dirs: tuple[Path, ...], group: str, steps: list[str]) -> str:
+    """The path that a parameter of a direction stands for; empty where that is none."""
+    if group != "direction" or len(steps) != 2 or steps[0] not in option_names(dirs, group):
+        return ""
+    content = content_of(dirs, group, steps[0])
+    return str((content or {}).get("parameters", {}).get(steps[1], ""))
 
 
 def _step_into(kinds: list[Any], step: str) -> Iterator[tuple[str, Any]]:

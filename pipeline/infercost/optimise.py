@@ -196,7 +196,7 @@ def _looked_at(
     values |= {"limit": point.broken, "excess": point.memory.used / point.memory.room}
     slo = point.case.workload.slo
     if how.within_slo and slo is not None:
-        values |= {"most tpot": slo.tpot, "most ttft": slo.ttft}
+        values["most ttft"], values["most tpot"] = slo.limits
     return values
 
 

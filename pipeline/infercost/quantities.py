@@ -117,6 +117,11 @@ def quantity(column: str) -> Quantity:
     return Quantity(column, unit_of_path(column), "", f"Swept field {column}, in SI units")
 
 
+def quantities() -> list[Quantity]:
+    """Every column that results may have, but options and swept fields: keys, then metrics."""
+    return [quantity(column) for column in (*_KEYS, *metrics())]
+
+
 def unit_of_path(path: str) -> str:
     """SI unit of the numeric field at a dotted path of a case."""
     from infercost.options.witnesses import field_unit

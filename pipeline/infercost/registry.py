@@ -49,17 +49,18 @@ _METRICS: dict[str, Metric] = {}
 def metric(
     unit: str, symbol: str, *, always: bool = False
 ) -> Callable[[Callable[[Evaluation], Array]], Callable[[Evaluation], Array]]:
-    """Register a function as a metric; its docstring's first line is the meaning.
+    """Register a function as a metric; its docstring's first paragraph is the meaning.
 
     The column is the function's name with the suffix of `unit` (`tpot` in s becomes `tpot_s`).
     """
 
     def register(function: Callable[[Evaluation], Array]) -> Callable[[Evaluation], Array]:
         name: str = function.__name__
-        lines = (function.__doc__ or "").strip().splitlines()
-        if not lines:
-            raise ValueError(f"metric '{name}' has no docstring. Its first line is the meaning")
-        meaning = lines[0]
+        meaning = " ".join((function.__doc__ or "").strip().partition("\n\n")[0].split())
+        if not meaning:
+            raise ValueError(
+                f"metric '{name}' has no docstring. Its first paragraph is the meaning"
+            )
         add(name, unit, symbol, meaning, function, always=always)
         return function
 

@@ -246,7 +246,7 @@ _SHOWN = [
 ]
 
 
-def show(value: float, symbol: str) -> str:
+def show(value: float, symbol: str, digits: int = 4) -> str:
     """`value` in SI with the prefix that leaves one to three digits before the point.
 
     Prefixes are those that `UNITS` has for the symbol, so that `parse` reads the text again. Of a
@@ -260,6 +260,8 @@ def show(value: float, symbol: str) -> str:
         if math.isclose(UNITS.get(prefix + head, (0.0,))[0], factor * whole)
     ]
     if head not in UNITS or not math.isfinite(value) or value == 0:
-        return f"{value:.4g} {'' if symbol == '1' else symbol}".rstrip()
-    factor, prefix = next((s for s in scales if abs(value) >= s[0] * 0.99995), scales[-1])
-    return f"{value / factor:.4g} {prefix}{head}{slash}{tail}"
+        return f"{value:.{digits}g} {'' if symbol == '1' else symbol}".rstrip()
+    factor, prefix = next(
+        (s for s in scales if abs(value) >= s[0] * (1 - 0.5 * 10.0**-digits)), scales[-1]
+    )
+    return f"{value / factor:.{digits}g} {prefix}{head}{slash}{tail}"

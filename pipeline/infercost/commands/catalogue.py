@@ -15,8 +15,11 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "metrics",
         help="columns of every result: unit, symbol, meaning",
-        description="Columns of every result: unit, symbol, meaning. A name ends in its SI unit.",
+        description="Columns of every result: unit, symbol, meaning. A name ends in its SI unit."
+        " WORDs choose those in whose name or meaning all of them occur.",
+        epilog="examples: infercost metrics tpot_s | infercost metrics cost prompt",
     )
+    parser.add_argument("words", nargs="*", metavar="WORD")
     add_json(parser)
     parser.set_defaults(run=run_metrics)
     parser = commands.add_parser(
@@ -46,19 +49,26 @@ def add_parser(commands: Any) -> None:
 
 
 def run_metrics(arguments: argparse.Namespace) -> int:
-    """Print every metric."""
-    from infercost.registry import metrics
+    """Print what every column means, or those that words name."""
+    from infercost.quantities import quantities
 
-    entries = metrics().values()
+    known = quantities()
+    words = [word.casefold() for word in arguments.words]
+    found = [
+        q for q in known if all(w in f"{q.column} {q.symbol} {q.meaning}".casefold() for w in words)
+    ]
+    if not found:
+        remedy = nearest(arguments.words[0], [q.column for q in known])
+        raise SpecError("metrics", " ".join(arguments.words), "no column matches", remedy)
     if arguments.json:
         print_json(
             [
-                {"name": m.column, "unit": m.unit, "symbol": m.symbol, "meaning": m.meaning}
-                for m in entries
+                {"name": q.column, "unit": q.unit, "symbol": q.symbol, "meaning": q.meaning}
+                for q in found
             ]
         )
     else:
-        rows = [[m.column, m.unit, m.symbol, m.meaning] for m in entries]
+        rows = [[q.column, q.unit, q.symbol, q.meaning] for q in found]
         print_table("", ["column", "unit", "symbol", "meaning"], rows)
     return 0
 
@@ -96,7 +106,7 @@ def run_catalogue(arguments: argparse.Namespace) -> int:
     if "/" in one:
         return _print_option(dirs, one, arguments)
     if "." in one and one.partition(".")[0] in GROUPS:
-        return _print_field(one, arguments)
+        return _print_field(dirs, one, arguments)
     return _print_matches(dirs, words, arguments)
 
 
@@ -116,9 +126,23 @@ def _print_matches(dirs: Any, words: list[str], arguments: argparse.Namespace) -
             [{"group": e.group, "name": e.name, "title": e.title, "about": e.about} for e in found]
         )
     else:
-        rows = [[f"{entry.group}/{entry.name}", entry.title, entry.about[:80]] for entry in found]
-        print_table("", ["option", "name", "about"], rows)
+        rows = [[f"{entry.group}/{entry.name}", _told(entry)] for entry in found]
+        print_table("", ["option", "what it is"], rows)
+        print("infercost catalogue GROUP/OPTION shows the values of one, with their sources")
     return 0
+
+
+_SENTENCES = 140
+"""Letters of what a table says of an option."""
+
+
+def _told(entry: Any) -> str:
+    """Title and comment of an option, cut at a word; of a title that is its name the comment."""
+    from textwrap import shorten
+
+    title = "" if entry.title == entry.name else entry.title
+    said = f"{title}: {entry.about}" if title and entry.about else title or entry.about
+    return shorten(said, _SENTENCES, placeholder=" ...")
 
 
 def _print_option(dirs: Any, named: str, arguments: argparse.Namespace) -> int:
@@ -146,15 +170,18 @@ def _print_option(dirs: Any, named: str, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_field(path: str, arguments: argparse.Namespace) -> int:
+def _print_field(dirs: Any, path: str, arguments: argparse.Namespace) -> int:
     from infercost.lookup import field_meaning
 
-    field = field_meaning(path)
+    field = field_meaning(path, dirs)
     if arguments.json:
         print_json(vars(field))
         return 0
     unit = f" ({field.unit})" if field.unit not in ("", "1") else ""
-    print(f"{field.path}{unit}: {field.meaning or 'as its name says'}")
+    kinds = f" (of kind {' or '.join(field.kinds)})" if field.kinds else ""
+    print(f"{field.path}{unit}: {field.meaning or 'as its name says'}{kinds}")
+    if field.entries:
+        print_table("Kinds of an entry", ["kind", "what it is"], [list(e) for e in field.entries])
     if field.below:
         print(f"fields below: {', '.join(field.below)}")
     return 0

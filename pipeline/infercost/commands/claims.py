@@ -164,12 +164,24 @@ def _print_ledger(verdicts: list[Verdict]) -> None:
         ]
         for verdict in verdicts
     ]
-    headings = ["claim", "verdict", "cases", "median", "rule", "margin", "probability", "drawn"]
-    print_table("", [*headings, "error", "study"], rows)
+    headings = ("claim", "verdict", "cases", "median", "rule", "margin", "probability", "drawn")
+    columns = [*headings, "error", "study"]
+    filled = [at for at in range(len(columns)) if any(row[at] for row in rows)]
+    print_table("", [columns[at] for at in filled], [[row[at] for at in filled] for row in rows])
     counts = {v.verdict: sum(o.verdict == v.verdict for o in verdicts) for v in verdicts}
     print(", ".join(f"{count} {word}" for word, count in sorted(counts.items())))
+    if set(counts) != {UNTESTED}:
+        print(textwrap.fill(_LEGEND, 100))
     if UNTESTED in counts:
         print(f"{UNTESTED}: not computed here yet; 'make claims' computes all their studies")
+
+
+_LEGEND = (
+    "cases: those that support the claim, of all; median: of their numbers, rule: what it must be;"
+    " margin: how far it is on the right side (log ratio, log odds ratio or difference);"
+    " probability: that a case supports the claim, given the errors made on measurements (error:"
+    " scale of their logarithms); drawn: share of draws that do"
+)
 
 
 def _number(value: float) -> str:

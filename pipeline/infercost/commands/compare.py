@@ -34,6 +34,7 @@ MEASURES = (
     "user_throughput_per_s",
     "throughput_per_device_per_s",
     "cost_per_mtoken_usd",
+    "cost_per_request_usd",
     "energy_per_mtoken_j",
     "operational_carbon_per_mtoken_kgco2e",
     "embodied_carbon_per_mtoken_kgco2e",
@@ -42,6 +43,7 @@ MEASURES = (
     "minimum_devices",
 )
 _MOST_INPUTS = 30
+_OF_DESIGNS = ("options", "plan", "feasible", "limited_by", "bound", "why")
 
 
 def add_parser(commands: Any) -> None:
@@ -77,18 +79,32 @@ def run(arguments: argparse.Namespace) -> int:
     from infercost.options.question import winning
 
     dirs = tuple(arguments.config_dir)
-    designs = [
-        _design(winning(arguments.overrides, _overrides(text)), dirs, arguments)
-        for text in (arguments.first, arguments.second)
-    ]
+    own = [_overrides(text) for text in (arguments.first, arguments.second)]
+    _refuse_hidden(own, arguments.overrides)
+    designs = [_design(winning(arguments.overrides, texts), dirs, arguments) for texts in own]
     first, second = (design.pop("idle") for design in designs)
     print_notes(_notes(first, second, arguments.overrides))
     content = _compared(designs, arguments.total)
     if arguments.json:
         print_json(content)
-    else:
-        _print(content)
+        return 0
+    _print(content)
+    if not arguments.best:
+        print("each at its own best layout and batch: the same with --best")
     return 0
+
+
+def _refuse_hidden(own: list[list[str]], both: list[str]) -> None:
+    """Raise `SpecError` for what should hold for both designs, and which each sets itself."""
+    from infercost.options.question import key_of
+
+    first, second = ({key_of(text) for text in texts} for texts in own)
+    for text in both:
+        key = key_of(text)
+        if key in first & second:
+            fault = f"sets nothing: both designs set {key} themselves"
+            remedy = f"Leave it out; more than two: infercost evaluate {key}=A,B,C, or a study"
+            raise SpecError(f"override '{text}'", "", fault, remedy)
 
 
 def _overrides(text: str) -> list[str]:
@@ -165,7 +181,7 @@ def _compared(designs: list[dict[str, Any]], total: str) -> dict[str, Any]:
     return {
         "designs": [
             {
-                **{key: d[key] for key in ("options", "plan", "feasible", "limited_by", "bound")},
+                **{name: d[name] for name in _OF_DESIGNS},
                 "devices": d["metrics"]["devices"],
             }
             for d in designs
@@ -199,7 +215,7 @@ def _terms(a: Mapping[str, Any], b: Mapping[str, Any], total: str) -> dict[str, 
 
 def _print(content: Mapping[str, Any]) -> None:
     out = console()
-    out.print(_verdict(content), markup=False)
+    out.print("\n".join((_verdict(content), *_unlike_answers(content["metrics"]))), markup=False)
     rows = [[key, *(d["options"][key] for d in content["designs"])] for key in _groups(content)]
     rows += [
         ["layout", *(_layout(d) for d in content["designs"])],
@@ -231,7 +247,8 @@ def _verdict(content: Mapping[str, Any]) -> str:
     out_of = [name for name, d in zip("AB", designs, strict=True) if not d["feasible"]]
     if out_of:
         why = ", ".join(f"{name} is {what_binds(designs['AB'.index(name)])}" for name in out_of)
-        return f"Not comparable: {why}."
+        reasons = dict.fromkeys(d["why"] for d in designs if d["why"])
+        return "\n".join((f"Not comparable: {why}.", *reasons))
     terms = content["terms"]
     sums = {side: sum(term[side] for term in terms.values()) for side in "ab"}
     ratio = sums["b"] / sums["a"]
@@ -239,15 +256,48 @@ def _verdict(content: Mapping[str, Any]) -> str:
     if abs(ratio - 1.0) < 5e-4:
         return f"A and B tie: {meaning[0].lower()}{meaning[1:]} differs by less than 0.05 %."
     moves = sorted(terms, key=lambda r: -abs(terms[r]["b"] - terms[r]["a"]))[:2]
-    parts = [
-        f"{resource.replace('_', ' ')} ({terms[resource]['b'] - terms[resource]['a']:+.3g})"
-        for resource in moves
-    ]
     unit = quantity(content["total"]).unit
+    moved = {resource: terms[resource]["b"] - terms[resource]["a"] for resource in moves}
+    parts = [f"{r.replace('_', ' ')} ({_signed(by, unit)})" for r, by in moved.items()]
+    before, after = (_three_digits(sums[side], unit) for side in "ab")
     return (
-        f"{meaning}: B has {ratio:.3g} times that of A ({sums['a']:.3g} -> {sums['b']:.3g} {unit}),"
+        f"{meaning}: B has {ratio:#.3g} times that of A ({before} -> {after}),"
         f" most of it by {' and '.join(parts)}."
     )
+
+
+def _unlike_answers(metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """A line where requests of the designs differ in output tokens: then those do not compare."""
+    requests, tokens = (
+        metrics.get(name, {}) for name in ("cost_per_request_usd", "cost_per_mtoken_usd")
+    )
+    outputs = [
+        requests[side] / tokens[side]
+        for side in "ab"
+        if requests.get(side, 0.0) > 0 and tokens.get(side, 0.0) > 0
+    ]
+    if len(outputs) < len("ab") or abs(outputs[1] / outputs[0] - 1.0) < _ALIKE:
+        return []
+    ratio = f"{outputs[1] / outputs[0]:.3g}"
+    return [f"A request of B has {ratio} times the output tokens: compare costs per request, too."]
+
+
+_ALIKE = 1e-3
+"""Relative difference of output tokens per request below which costs per token compare."""
+
+
+def _three_digits(value: float, unit: str) -> str:
+    """A value with its unit and three digits, zeros at the end included: 1.00 USD."""
+    from infercost.units import show
+
+    text, _, suffix = show(value, unit, 3).partition(" ")
+    padded = f"{float(text):#.3g}".rstrip(".")
+    return f"{padded} {suffix}".rstrip()
+
+
+def _signed(value: float, unit: str) -> str:
+    text = _three_digits(value, unit)
+    return text if value < 0 else f"+{text}"
 
 
 def _print_metrics(metrics: Mapping[str, Mapping[str, float]]) -> None:
@@ -267,6 +317,7 @@ def _print_terms(content: Mapping[str, Any]) -> None:
 
     terms = content["terms"]
     difference = sum(t["b"] - t["a"] for t in terms.values())
+    unit = quantity(content["total"]).unit
     rows = []
     for resource, term in sorted(terms.items(), key=lambda item: -abs(item[1]["b"] - item[1]["a"])):
         moved = term["b"] - term["a"]
@@ -274,23 +325,35 @@ def _print_terms(content: Mapping[str, Any]) -> None:
         rows.append(
             [
                 resource.replace("_", " "),
-                f"{term['a']:.4g}",
-                f"{term['b']:.4g}",
-                f"{moved:+.3g}",
+                *(_three_digits(term[side], unit) for side in "ab"),
+                _signed(moved, unit),
                 share,
             ]
         )
-    title = f"Why: {content['total']} ({quantity(content['total']).unit}) by what bounds it"
+    title = f"Why: {content['total']} by the resource that bounds each part of it"
     headings = ["resource", "A", "B", "difference", "share of the difference"]
     print_table(title, headings, rows)
 
 
 def _print_inputs(inputs: Mapping[str, Mapping[str, Any]]) -> None:
+    told = [path for path in inputs if not _ABOUT_INPUTS.search(path)]
     rows = [
-        [path, *("-" if value[side] is None else str(value[side]) for side in "ab")]
-        for path, value in list(inputs.items())[:_MOST_INPUTS]
+        [path, *(_written(inputs[path][side]) for side in "ab")] for path in told[:_MOST_INPUTS]
     ]
     if rows:
         print_table("Inputs that differ", ["", "A", "B"], rows)
-    if len(inputs) > _MOST_INPUTS:
-        print(f"and {len(inputs) - _MOST_INPUTS} more: --json has all of them")
+    if len(inputs) > len(rows):
+        print(f"and {len(inputs) - len(rows)} more, names and ranges among them: --json has all")
+
+
+_ABOUT_INPUTS = re.compile(r"\.(parameters|ranges)\.")
+"""Paths that name inputs of a direction or say how far sources disagree: no inputs themselves."""
+_LONGEST = 40
+
+
+def _written(value: Any) -> str:
+    """A value as options state it, cut where it is long; a dash where there is none."""
+    if value is None:
+        return "-"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."

@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infercost.commands.arguments import add_config_dir, add_json
 from infercost.commands.output import print_json, print_notes, print_table
 from infercost.errors import SpecError
+from infercost.units import show
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from infercost.compose import Options
 
 VERDICT = ("feasible", "limited_by", "bound")
 OF_TOKENS = ("tpot_s", "ttft_s", "throughput_per_device_per_s", "cost_per_mtoken_usd")
@@ -52,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise SpecError(f"--out {out}", "", "its folder is not there", "Make it first")
     options = Options(ask(arguments.overrides, tuple(arguments.config_dir)))
     table = table_of(options)
-    print_notes(idle(options.question, options))
+    print_notes([*idle(options.question, options), *_missed(options, table)])
     if out is None and arguments.json:
         print_json(_records(table.to_pandas()))
     elif out is None and "draw" in table.column_names:
@@ -90,6 +96,47 @@ def _print(frame: Any) -> None:
     same = [f"{c}={frame[c].iloc[0]}" for c in keys if c not in varying]
     print("all: " + " ".join(same))
     print_table("", [_heading(name) for name in names], rows)
+    print(_LEGEND)
+
+
+_LEGEND = (
+    "bound: what sets the largest part of the cost; limited_by: what ran out;"
+    " 'infercost metrics' explains all columns, --out FILE writes them"
+)
+
+
+def _missed(options: Options, table: pa.Table) -> list[str]:
+    """A note on points that are slower than the workload's users expect, which count as feasible.
+
+    Nothing where an axis varies the objectives: then rows say it.
+    """
+    import numpy as np
+
+    axes = [axis.name for axis in (*options.question.axes, *options.question.labels)]
+    if any(name.startswith("workload.slo") for name in axes):
+        return []
+    workload, feasible = (np.asarray(table[name]) for name in ("workload", "feasible"))
+    tpot, ttft = (np.asarray(table[name]) for name in ("tpot_s", "ttft_p90_s"))
+    limits = {
+        composed.options["workload"]: composed.case.workload.slo for composed in options.cases()
+    }
+    found = []
+    for name, slo in limits.items():
+        if slo is None:
+            continue
+        most_ttft, most_tpot = slo.limits
+        mine = feasible & (workload == name)
+        slow = int(np.sum(mine & ((tpot > most_tpot) | (ttft > most_ttft))))
+        if slow:
+            asked = (("TTFT", most_ttft), ("TPOT", most_tpot))
+            told = " and ".join(
+                f"{what} {show(most, 's')}" for what, most in asked if most < np.inf
+            )
+            found.append(
+                f"{slow} of {int(mine.sum())} feasible points miss the objective of {name} ({told})"
+                ": compare --best and studies keep to it"
+            )
+    return found
 
 
 def _print_intervals(frame: Any) -> None:

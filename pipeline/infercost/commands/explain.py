@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from infercost.commands.arguments import add_config_dir
+from infercost.commands.infeasible import why_infeasible
 from infercost.commands.mitigation_tables import mitigation_rows, print_mitigations
 from infercost.commands.output import (
     bar,
@@ -20,22 +21,24 @@ from infercost.commands.uncertain_inputs import nominal_inputs, told
 from infercost.errors import SpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from infercost.compose import ComposedCase, Options
     from infercost.cost import Evaluation
     from infercost.grid import Grid
 
 HEADLINES = (
-    ("time to first token or picture, mean", "ttft_s"),
-    ("time to first token or picture, p90", "ttft_p90_s"),
+    ("time to first token or picture (TTFT), mean", "ttft_s"),
+    ("time to first token or picture (TTFT), p90", "ttft_p90_s"),
     ("  of which encoders", "encoder_time_s"),
     ("  of which retrieval", "retrieval_time_s"),
-    ("time per output token", "tpot_s"),
-    ("arrival to last output", "e2e_latency_s"),
-    ("decode or denoising step", "decode_step_s"),
+    ("time per output token (TPOT)", "tpot_s"),
+    ("end-to-end latency, arrival to last output", "e2e_latency_s"),
+    ("one decode or denoising step", "decode_step_s"),
     ("steps per request", "steps_per_request"),
     ("output tokens/s per user", "user_throughput_per_s"),
     ("output tokens/s per device", "throughput_per_device_per_s"),
-    ("cost per million output tokens", "cost_per_mtoken_usd"),
+    ("cost per million output tokens, all-in", "cost_per_mtoken_usd"),
     ("  of which decode", "decode_cost_per_moutput_usd"),
     ("cost of prefill per million prompt tokens", "prefill_cost_per_minput_usd"),
     ("cost per request", "cost_per_request_usd"),
@@ -60,7 +63,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value")
     parser.add_argument("--json", action="store_true", help="everything as JSON")
     parser.add_argument(
-        "--trace",
+        *("--provenance", "--trace"),
+        dest="trace",
         metavar="METRIC",
         help="a column of money, energy or carbon as a tree: terms, formulas, inputs and sources",
     )
@@ -184,7 +188,7 @@ def explained(
         "plan": {name: int(part.flat(name)[0]) for name in part.plan},
         "feasible": code == 0,
         "limited_by": LIMITS[code],
-        "why": _why(point, LIMITS[code]),
+        "why": why_infeasible(point, LIMITS[code]),
         "bound": RESOURCES[int(part.grid.flat(part.bound)[0])] if code == 0 else "",
         "metrics": {name: float(part.flat(name)[0]) for name in part.values},
         "ttft_terms_s": first_token_terms(point),
@@ -238,41 +242,14 @@ def _print(composed: ComposedCase, content: dict[str, Any]) -> None:
     denoises = case.model.generation.kind != "autoregressive"
     step = "denoising" if denoises else "decode"
     _print_operators(content["operators"], step, ", all stages" if plan["pp"] > 1 else "")
+    if content["feasible"]:
+        out.print(_NEXT, markup=False)
 
 
-def _why(point: Evaluation, limit: str) -> str:
-    """What a limit says of a point, or of what works beside it; nothing where it is feasible."""
-    from infercost.arrays import number
-    from infercost.workloads.media import unserved
-
-    who, one = _limited(point)
-    needed, room = number(one.memory.used), number(one.memory.room)
-    reason = {
-        "modality": unserved(one.case),
-        "plan": "the plan does not fit the model: tp needs as many heads, pp as many layers; ep"
-        " must be a multiple of dp, divide tp x dp and not exceed the experts (1 without any)",
-        "reach": "the links do not connect that many devices",
-        "context": "requests are longer than the model's context: up to"
-        f" {number(one.lengths.longest):,.0f} tokens, and it takes"
-        f" {number(one.case.model.max_context):,.0f}",
-        "capacity": f"memory: {needed / 1e9:.1f} GB needed per device, {room / 1e9:.1f} GB there",
-        "endurance": "what is written to a memory that wears out ends its life before its time",
-    }.get(limit, "")
-    return f"{who}: {reason}" if who and reason else reason
-
-
-def _limited(point: Evaluation) -> tuple[str, Evaluation]:
-    """What breaks a limit first: the case itself, without a name, or what works beside it."""
-    import numpy as np
-
-    from infercost.placement import broken_limit
-
-    own = broken_limit(point.layout, point.lengths, point.memory, point.placed)
-    if np.all(np.asarray(own) == 0):
-        for who, other in (("the lighter model", point.light), ("prefill's pool", point.pool)):
-            if other is not None and np.any(np.asarray(other.broken) > 0):
-                return who, other
-    return "", point
+_NEXT = (
+    "formulas and sources of a figure: --provenance cost_per_mtoken_usd; another design beside it:"
+    " infercost compare; all columns: --json"
+)
 
 
 def _print_memory(technology: str, memory: dict[str, float]) -> None:
@@ -298,7 +275,11 @@ def _print_totals(metrics: dict[str, float]) -> None:
 
     rows = []
     for label, names in HEADLINES:
-        values = [show(metrics[name], shown_unit(name)) for name in names.split()]
+        shares = names == "decode_mfu decode_mbu"
+        values = [
+            f"{metrics[name]:.1%}" if shares else show(metrics[name], shown_unit(name))
+            for name in names.split()
+        ]
         silent = names in ("encoder_time_s", "retrieval_time_s") and metrics[names] == 0
         if not silent and not any(value.startswith("nan") for value in values):
             rows.append([label, " / ".join(values)])
@@ -323,40 +304,44 @@ def _print_stress(metrics: dict[str, float]) -> None:
 
 
 def _print_operators(operators: list[dict[str, Any]], step: str, stages: str) -> None:
-    from infercost.units import show
-
+    layers = f"per device, all layers of a kind together{stages}"
     for phase, title in (
         ("encode", "Encoders in front of one prefill, per device"),
-        ("decode", f"One {step} step, per device{stages}"),
-        ("prefill", f"Prefill of the median prompt, per device{stages}"),
+        ("decode", f"One {step} step, {layers}"),
+        ("prefill", f"Prefill of the median prompt, {layers}"),
     ):
         mine = [row for row in operators if row["phase"] == phase]
-        if not mine:
-            continue
-        whole = sum(row["time_s"] for row in mine) or 1.0
-        rows = [
-            [
-                f"{row['block']}: {row['operator']}",
-                show(row["flops_flop"], "FLOP") if row["flops_flop"] else "-",
-                *(
-                    show(row[key], "B") if row[key] else "-"
-                    for key in ("weights_b", "kv_b", "activations_b", "sent_b")
-                ),
-                show(row["time_s"], "s"),
-                f"{row['time_s'] / whole:.1%}",
-                row["bound"].replace("_", " "),
-            ]
-            for row in mine
-        ]
-        headings = [
-            "operator",
-            "FLOPs",
-            "weights",
-            "KV",
-            "activations",
-            "sent",
-            "time",
-            "share",
-            "bound",
-        ]
-        print_table(title, headings, rows)
+        if mine:
+            _print_phase(title, mine)
+
+
+_AMOUNTS = {
+    "flops_flop": ("FLOP", "FLOP"),
+    "weights_b": ("weights", "B"),
+    "kv_b": ("KV", "B"),
+    "activations_b": ("activations", "B"),
+    "sent_b": ("sent", "B"),
+    "time_s": ("time", "s"),
+}
+"""Amounts of an operator: column, heading, unit."""
+
+
+def _print_phase(title: str, operators: list[dict[str, Any]]) -> None:
+    """Operators and messages below the kind of layer that has them; without empty columns."""
+    from infercost.units import show
+
+    whole = sum(row["time_s"] for row in operators) or 1.0
+    told = [column for column in _AMOUNTS if any(row[column] for row in operators)]
+    rows: list[list[str]] = []
+    block = ""
+    for row in operators:
+        if row["block"] != block:
+            block = row["block"]
+            rows.append([f"{block}:", *("" for _ in told), "", ""])
+        amounts = (
+            show(row[c], _AMOUNTS[c][1], 3).removesuffix("FLOP") if row[c] else "-" for c in told
+        )
+        share = f"{row['time_s'] / whole:.1%}"
+        rows.append([f"  {row['operator']}", *amounts, share, row["bound"].replace("_", " ")])
+    headings = ["operator", *(_AMOUNTS[column][0] for column in told), "share", "bound"]
+    print_table(title, headings, rows)

@@ -32,7 +32,8 @@ def add_parser(commands: Any) -> None:
         "--ends", action="store_true", help="what changes at both ends of each of its ranges"
     )
     parser.add_argument(
-        "--trace",
+        *("--provenance", "--trace"),
+        dest="trace",
         metavar="FIGURE",
         help="cost, spent, worth, money or power as a tree of terms, with sources",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-WIDEST = 10_000
+_PIPE = 160
+"""Columns of text in a pipe, where neither a terminal nor COLUMNS says how many there are."""
+_ENDLESS = 10_000
 """Columns that no table needs."""
+_NARROWEST = 60
+"""Columns of a terminal below which a table that is too wide runs over, rather than into shreds."""
 
 
 def console() -> Console:
@@ -26,38 +31,101 @@ def console() -> Console:
             """Leave to the command line what rich would end with exit code 1."""
             raise BrokenPipeError
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 160
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    width = shutil.get_terminal_size().columns if known else _PIPE
     return Piped(width=width, highlight=False, soft_wrap=False)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; columns that hold numbers are aligned right."""
+    """A table; columns that hold numbers are aligned right.
+
+    On a terminal, or where COLUMNS is set, texts wrap so that it fits: sentences of the last
+    column, then of others, names last. In a pipe a row is a line.
+    """
     from rich import box
-    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for position, name in enumerate(columns):
-        cells = [row[position].lstrip("+-") for row in rows]
-        numeric = all(cell[:1].isdigit() or not cell for cell in cells)
-        lines = [
-            line for text in (name, *(row[position] for row in rows)) for line in text.split("\n")
-        ]
+    out = console()
+    numeric = [bool(rows) and all(_is_number(r[at]) for r in rows) for at in range(len(columns))]
+    bounded = sys.stdout.isatty() or "COLUMNS" in os.environ
+    room = out.width if bounded and out.width >= _NARROWEST else _ENDLESS
+    if _spread(_widths(columns, rows, numeric, _ENDLESS)) > room:
+        columns = [_broken(n) if is_n else n for n, is_n in zip(columns, numeric, strict=True)]
+    widths = _widths(columns, rows, numeric, room)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name, width, number in zip(columns, widths, numeric, strict=True):
+        # Widths are given, else rich measures every cell three times.
         table.add_column(
-            Text(name),
-            justify="right" if numeric and rows else "left",
-            no_wrap=True,
-            width=max(map(cell_len, lines)),  # else rich measures every cell three times
+            Text(name), width=width, justify="right" if number else "left", overflow="fold"
         )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    out = console()
-    wide = out.options.update(max_width=WIDEST)
-    out.width = max(out.width, out.measure(table, options=wide).maximum)  # wrap, cut nothing
+    out.width = max(out.width, _spread(widths))  # cut nothing
     if title:
         out.print(f"\n{title}", style="bold", markup=False)
     out.print(table)
+
+
+def _spread(widths: Sequence[int]) -> int:
+    """Cells of a table: its columns, two between them, and its edges."""
+    return sum(widths) + 2 * len(widths) + 1
+
+
+def _widths(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool], room: int
+) -> list[int]:
+    """Width of each column: as wide as its longest line, or less where lines may break."""
+    from rich.cells import cell_len
+
+    cells = [[name, *(row[at] for row in rows)] for at, name in enumerate(columns)]
+    lines = [[line for text in column for line in text.split("\n")] for column in cells]
+    whole = [max(map(cell_len, column)) for column in lines]
+    if _spread(whole) <= room:
+        return whole
+    texts = [at for at, number in enumerate(numeric) if not number]
+    prose = [at for at in texts if any(" " in t.strip() and len(t) > _SHORT for t in cells[at])]
+    found = whole
+    for wrapped in (prose[-1:], prose[1:], texts):
+        least = {at: min(whole[at], _word(lines[at])) for at in wrapped}
+        spare = room - _spread([least.get(at, width) for at, width in enumerate(whole)])
+        wanted = sum(whole[at] - least[at] for at in wrapped)
+        given = {
+            at: least[at] + (whole[at] - least[at]) * max(spare, 0) // max(wanted, 1)
+            for at in wrapped
+        }
+        found = [given.get(at, width) for at, width in enumerate(whole)]
+        if spare >= 0:
+            break
+    return found
+
+
+_SHORT = 12
+"""Letters of a text that stays on its line."""
+_HEADING = 16
+"""Letters of a column's name that need no break."""
+
+
+def _broken(name: str) -> str:
+    """The name of a column of numbers on two lines, after the underscore nearest its middle."""
+    breaks = [at + 1 for at, letter in enumerate(name) if letter == "_"]
+    if len(name) <= _HEADING or not breaks:
+        return name
+    middle = min(breaks, key=lambda at: abs(2 * at - len(name)))
+    return f"{name[:middle]}\n{name[middle:]}"
+
+
+_WORD = 40
+"""Cells of a word that a column of texts shows unbroken."""
+
+
+def _word(lines: Iterable[str]) -> int:
+    """Width of the longest word, or of what is shown unbroken of one."""
+    return min(_WORD, max((len(word) for line in lines for word in line.split()), default=1))
+
+
+def _is_number(cell: str) -> bool:
+    return not cell or cell == "-" or cell.lstrip("+-")[:1].isdigit()
 
 
 def print_notes(lines: Iterable[str]) -> None:

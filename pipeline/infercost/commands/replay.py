@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from math import isnan
+from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
 from infercost.commands.arguments import add_config_dir
 from infercost.commands.output import console, print_json, print_notes, print_table
 from infercost.errors import SpecError
+from infercost.units import show
 
 if TYPE_CHECKING:
     from infercost.serving.edge import EdgeAndCloud
@@ -45,7 +46,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--slo", action="store_true", help="search the largest rate within the SLO")
     parser.add_argument("--seed", type=int, default=0, help="of arrivals and of accepted drafts")
     parser.add_argument(
-        "--trace",
+        *("--provenance", "--trace"),
+        dest="trace",
         metavar="COLUMN",
         help="a figure of money or energy as a tree: counts, terms, formulas, inputs and sources",
     )
@@ -82,11 +84,15 @@ def run(arguments: argparse.Namespace) -> int:
         slo = getattr(workload, "slo", None)
         if slo is None:
             name = workload.name
-            raise SpecError(f"workload '{name}'", "slo", "is not stated", "Add workload.slo.ttft")
-        found = largest_rate(service, requests, Objective(slo.ttft, slo.tpot), seed=arguments.seed)
+            raise SpecError(
+                f"workload '{name}'", "slo", "is not stated", "Add +workload.slo.ttft='2 s'"
+            )
+        found = largest_rate(service, requests, Objective(*slo.limits), seed=arguments.seed)
         rates = [found.rate] if found.rate else []
         if not rates:
-            none = f"No rate keeps TTFT {slo.ttft:g} s and TPOT {slo.tpot:g} s for 90 % of requests"
+            named = zip(("TTFT", "TPOT"), slo.limits, strict=True)
+            kept = " and ".join(f"{name} {limit:g} s" for name, limit in named if limit < inf)
+            none = f"No rate keeps {kept} for 90 % of requests"
             print(none, file=sys.stderr if arguments.json else sys.stdout)
             if arguments.json:
                 print_json([])
@@ -95,6 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     loads = [requests.at_rate(rate) for rate in rates] or [requests]
     if arguments.trace:
         return _trace(arguments, service, loads)
+    _tell_progress(loads)
     for now in loads:
         told.append({"rate_per_s": now.rate, **service.answered(now, arguments.seed)})
     if arguments.json:
@@ -140,31 +147,48 @@ def _trace(
 
 
 SHOWN = {
-    "requests_per_s": "served/s",
-    "ttft_p50_s": "TTFT p50 (s)",
-    "ttft_p90_s": "p90",
-    "ttft_p99_s": "p99",
-    "tpot_p50_s": "TPOT p50 (s)",
-    "tpot_p90_s": "p90",
-    "tpot_p99_s": "p99",
-    "e2e_p50_s": "E2E p50 (s)",
-    "slo_attainment": "in SLO",
-    "utilisation": "busy",
-    "batch_mean": "batch",
-    "queue_mean": "queue",
-    "prefix_hit_share": "cached",
-    "rejected": "rejected",
-    "cost_per_mtoken_usd": "USD/Mtoken",
-    "energy_per_request_j": "J/request",
+    "requests_per_s": ("requests served a second", ""),
+    "ttft_p50_s": ("time to first token (TTFT), median", "s"),
+    "ttft_p90_s": ("  90th percentile", "s"),
+    "ttft_p99_s": ("  99th percentile", "s"),
+    "tpot_p50_s": ("time per output token (TPOT), median", "s"),
+    "tpot_p90_s": ("  90th percentile", "s"),
+    "tpot_p99_s": ("  99th percentile", "s"),
+    "e2e_p50_s": ("end-to-end latency, median", "s"),
+    "slo_attainment": ("requests that keep the objective", "%"),
+    "utilisation": ("time that devices are busy", "%"),
+    "batch_mean": ("sequences in a decode pass, mean", ""),
+    "queue_mean": ("requests that wait, mean", ""),
+    "prefix_hit_share": ("prompt tokens found in a prefix cache", "%"),
+    "rejected": ("requests longer than memory, rejected", ""),
+    "cost_per_mtoken_usd": ("cost per million output tokens", "USD"),
+    "energy_per_request_j": ("energy per request", "J"),
 }
+"""Metric of a replay: what it is, and its unit."""
 
 
 def _print(told: list[dict[str, float]]) -> None:
+    """A row per metric, a column per rate: as readable for one rate as for several."""
     rows = [
-        [f"{row['rate_per_s']:.3g}", *("-" if row[n] != row[n] else f"{row[n]:.3g}" for n in SHOWN)]
-        for row in told
+        [label, *(_shown(row[name], unit) for row in told)]
+        for name, (label, unit) in SHOWN.items()
+        if any(row[name] == row[name] for row in told)
     ]
-    print_table("", ["rate (1/s)", *SHOWN.values()], rows)
+    print_table("", ["at requests a second", *(f"{row['rate_per_s']:.3g}" for row in told)], rows)
+
+
+def _shown(value: float, unit: str) -> str:
+    if value != value:  # noqa: PLR0124  NaN is not itself
+        return "-"
+    return f"{value:.1%}" if unit == "%" else show(value, unit, 3)
+
+
+def _tell_progress(loads: list[Arrivals]) -> None:
+    """On a terminal, what is going on: the first replay after an installation compiles its loop."""
+    if sys.stderr.isatty():
+        many = sum(load.size for load in loads)
+        about = "the first time its loop is compiled, half a minute"
+        print(f"infercost: replaying {many:,} requests; {about}", file=sys.stderr)
 
 
 def _rates(text: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""`--trace` of explain, replay and fleet: a figure as a tree down to its inputs."""
+"""`--provenance` of explain, replay and fleet (`--trace` too): a figure as a tree of its inputs."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def weight_memory(point: Evaluation) -> Array:
 
 @metric("B", "Q_KV", always=True)
 def kv_memory(point: Evaluation) -> Array:
-    """KV cache kept room for on the busiest device."""
+    """Room for the KV cache on the busiest device."""
     return point.memory.kv
 
 
@@ -97,7 +97,7 @@ def devices_for_memory(point: Evaluation) -> Array:
 
 @metric("1", "n_min", always=True)
 def minimum_devices(point: Evaluation) -> Array:
-    """Devices, a power of two, whose memory holds what this replica keeps: the smallest system."""
+    """Fewest devices, a power of two, whose memory holds what this replica keeps."""
     return smallest_system(devices_for_memory(point))
 
 

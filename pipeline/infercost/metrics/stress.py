@@ -41,6 +41,6 @@ for _name, (_meaning, _terms) in _TOTALS.items():
             f"{_name}_stress_{_resource}",
             "1",
             f"σ_{_resource}",
-            f"Share of {_meaning} that {_resource.replace('_', ' ')} bounds",
+            f"Share of {_meaning} bounded by {_resource.replace('_', ' ')}",
             _share(_terms, _resource),
         )

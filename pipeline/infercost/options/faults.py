@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from infercost.errors import SpecError, as_written, closest, nearest
+from infercost.options.elsewhere import other_place
 from infercost.options.places import COMBINING, combination, mounted, option_file, with_line
 from infercost.options.question import option_names
 from infercost.options.witnesses import adapter, discriminators, entry_at, fields_at
@@ -100,7 +101,10 @@ def _spelling(group: str, steps: list[str], content: Raw) -> str:
     for step in parents:
         beside = entry_at(beside, step)
     absent = closest(name, known - set(beside))
-    return f"Did you mean '{absent}'?" if absent else f"Known: {', '.join(sorted(known))}"
+    if absent:
+        return f"Did you mean '{absent}'?"
+    place = "" if parents else other_place(group, name)
+    return place or f"Known: {', '.join(sorted(known))}"
 
 
 def _refused(steps: list[str], error: Exception, found: Any) -> Explained:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infercost.errors import SpecError, SpecErrors, nearest
+from infercost.options.elsewhere import other_place
 from infercost.options.faults import Raw, spec_faults
 from infercost.options.places import COMBINING, combination, place_of
 from infercost.options.question import ENDS, NO_DIRECTION, Axis, Question
@@ -31,12 +32,11 @@ def with_values(content: Any, values: Raw, group: str) -> Raw:
             known = fields_at(group, steps[:position], changed)
             if not isinstance(node, dict) or step not in (known if last else node):
                 fault = "is not set" if step in known else "unknown key"
-                raise SpecError(
-                    f"override '{group}.{path}={value}'",
-                    f"{group}.{path}",
-                    f"{fault} '{step}'",
-                    nearest(step, _names_in(node)),
+                remedy = (position == 0 and other_place(group, step)) or nearest(
+                    step, _names_in(node)
                 )
+                place = f"override '{group}.{path}={value}'"
+                raise SpecError(place, f"{group}.{path}", f"{fault} '{step}'", remedy)
             if last:
                 node[step] = value
             else:

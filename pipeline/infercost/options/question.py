@@ -164,6 +164,10 @@ def _check_key(key: str, override: Read, dirs: tuple[Path, ...]) -> None:
         if any((folder / group).is_dir() for folder in dirs):
             value = str(override.input_line).partition("=")[2]
             remedy = f"Say where to mount it: {group}@path={value}"
+        else:
+            from infercost.options.elsewhere import where_it_belongs
+
+            remedy = where_it_belongs(mount) or remedy
         raise SpecError(place, key, f"unknown key '{group}'", remedy)
     if group in ROOT_KEYS and mount != group:
         raise SpecError(place, key, "is one value, without keys", f"Set {group} itself")

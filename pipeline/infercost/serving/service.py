@@ -95,7 +95,7 @@ class Service:
             whole = found["utilisation"] * self.replicas - share * self.prefill.replicas
             found["decode_utilisation"] = whole / self.pool.replicas
         slo = getattr(self.case.workload, "slo", None)
-        good = summary.attainment(outcome, slo.ttft, slo.tpot) if slo else float("nan")
+        good = summary.attainment(outcome, *slo.limits) if slo else float("nan")
         found["slo_attainment"] = good
         found["goodput_requests_per_s"] = good * found["requests"] / horizon
         return found | _NO_EDGE

@@ -69,11 +69,14 @@ def rows_of(study: Replays, case: str, words: list[str], dirs: tuple[str, ...]) 
     cloud = service.cloud if isinstance(service, EdgeAndCloud) else service
     slo = getattr(cloud.case.workload, "slo", None)
     if slo is None:
-        raise SpecError(f"case '{case}'", "workload.slo", "is not stated", "State ttft and tpot")
-    limits = Objective(slo.ttft, slo.tpot, study.share)
+        raise SpecError(
+            f"case '{case}'", "workload.slo", "is not stated", "State ttft, tpot or both"
+        )
+    ttft, tpot = slo.limits
+    limits = Objective(ttft, tpot, study.share)
     found = largest_rate(service, requests, limits, study.tolerance, study.seed)
     plain = _closed(service)
-    closed = capacity(plain, requests, slo.ttft, slo.tpot) if plain else None
+    closed = capacity(plain, requests, ttft, tpot) if plain else None
     base = {
         "case": case,
         "hardware": cloud.case.hardware.name,

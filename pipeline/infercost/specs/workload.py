@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -21,12 +22,21 @@ from infercost.specs.fields import (
 
 
 class Slo(Spec):
-    """Service level objective. A study may constrain its operating points by it."""
+    """Service level objective. A study may constrain its operating points by it.
 
-    ttft: DurationField
-    """Time to first token at the 90th percentile of prompts, without queueing."""
-    tpot: DurationField
-    """Mean time per output token."""
+    A latency that is not stated may be as long as it wants.
+    """
+
+    ttft: DurationField | None = None
+    """Longest time to first token at the 90th percentile of prompts, without queueing."""
+    tpot: DurationField | None = None
+    """Longest mean time per output token."""
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """TTFT and TPOT at most; infinite where not stated."""
+        ttft, tpot = (math.inf if each is None else each for each in (self.ttft, self.tpot))
+        return ttft, tpot
 
 
 class FixedLengths(SourcedSpec):
@@ -35,8 +45,10 @@ class FixedLengths(SourcedSpec):
     kind: Literal["fixed"]
     name: str
     prompt_tokens: TokensField
+    """Tokens that every request brings."""
     output_tokens: OutputTokensField
-    """More than one: the first token comes from prefill, the others from decode steps."""
+    """Tokens of every answer, more than one: the first token comes from prefill, the others from
+    decode steps."""
     cached_tokens: TokensOrZeroField = 0.0
     """Tokens at the head of every prompt that a prefix cache holds: they are not computed, but read
     by attention and kept by each sequence. One token is always left to compute."""
