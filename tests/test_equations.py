@@ -536,10 +536,10 @@ def test_stages_and_groups_share_a_prefill() -> None:
 
 
 def test_prefill_interrupts_every_user() -> None:
-    """Outputs of 257 tokens, 32 in flight: every step 32 / 256 of a 100 ms prefill runs beside
-    20 ms of decode, hence 32.5 ms; on a pool of its own, 20 ms."""
-    assert serving.interrupted_tpot(0.020, 0.1, 32, 1 / 256, 1) == pytest.approx(0.0325)
-    assert serving.interrupted_tpot(0.020, 0.1, 32, 1 / 256, 0) == 0.020
+    """Outputs of 257 tokens, 33 in flight: every step 32 / 256 of a 100 ms prefill of others runs
+    beside 20 ms of decode, hence 32.5 ms; on a pool of its own, 20 ms."""
+    assert serving.interrupted_tpot(0.020, 0.1, 33 - 1, 1 / 256, 1) == pytest.approx(0.0325)
+    assert serving.interrupted_tpot(0.020, 0.1, 33 - 1, 1 / 256, 0) == 0.020
 
 
 def test_the_first_token_comes_from_prefill() -> None:

@@ -1040,13 +1040,33 @@ def test_one_token_reads_the_experts_it_visits() -> None:
 
 
 def test_prefill_interrupts_decode_on_the_same_devices() -> None:
-    """Outputs of 257 tokens at batch 32: a step waits for 32 / 256 of a prefill, or for none."""
-    case = case_of(batch=32, workload__prompt_tokens=4096.0, workload__output_tokens=257.0)
+    """Outputs of 257 tokens at batch 33: a step waits for 32 / 256 of a prefill, or for none."""
+    case = case_of(batch=33, workload__prompt_tokens=4096.0, workload__output_tokens=257.0)
     point = Evaluation(case)
     waited = value(point.step_time) + 32 / 256 * value(point.prefill_time)
     assert value(point.tpot) == pytest.approx(waited, rel=1e-12)
     apart = Evaluation(changed(case, {"plan.phases": "disaggregated"}))
     assert value(apart.tpot) == value(point.step_time)
+
+
+def test_a_request_alone_interrupts_itself_never() -> None:
+    """Its prefill lies in front of its first token; so do those of all answers to one prompt."""
+    alone = Evaluation(case_of(batch=1, workload="fixed-lengths"))
+    assert value(alone.tpot) == value(alone.step_time)
+    drawn = changed(case_of(batch=8, workload="fixed-lengths"), {"trend.branches": 8})
+    assert value(Evaluation(drawn).tpot) == value(Evaluation(drawn).step_time)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 48])
+def test_requests_in_flight_are_their_rate_times_their_time(batch: int) -> None:
+    """Little's law, with phases on the same devices: B = rate x (TTFT + (n - 1) TPOT)."""
+    point = Evaluation(case_of(batch=batch, workload="fixed-lengths"))
+    column = {
+        name: value(metrics()[name].evaluate(point))
+        for name in ("throughput_per_s", "e2e_latency_s")
+    }
+    rate = column["throughput_per_s"] / value(point.lengths.output_mean)
+    assert rate * column["e2e_latency_s"] == pytest.approx(batch, rel=1e-12)
 
 
 @pytest.mark.parametrize(("hardware", "speed"), [("h100-sxm", 1979 / 989), ("a100-sxm-80gb", 1)])

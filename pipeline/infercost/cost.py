@@ -324,7 +324,7 @@ class Evaluation:
         paced = serving.interrupted_tpot(
             self.step_time,
             self._occupancy(self.prefill_terms.total),
-            self.case.batch,
+            np.maximum(self.case.batch - as_array(self.lengths.branches), 0.0),
             self.lengths.prefills_per_step,
             interrupts,
         )

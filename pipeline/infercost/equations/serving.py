@@ -49,16 +49,19 @@ def pipelined_share(chunks: Count, stages: Count, overlap: Ratio) -> Ratio:
 
 
 def interrupted_tpot(
-    step: Seconds, prefill: Seconds, batch: Count, prefills_per_step: Ratio, interrupts: Ratio
+    step: Seconds, prefill: Seconds, others: Count, prefills_per_step: Ratio, interrupts: Ratio
 ) -> Seconds:
     """Mean time per output token where prefill runs on the same devices.
 
-        TPOT = t_step + B · prefills per sequence and step · replica time of a prefill
+        TPOT = t_step + (B - b) · prefills per sequence and step · replica time of a prefill
 
-    In steady state every finished sequence is replaced: B / (n_out - 1) prefills per step.
-    `interrupts` is 1 where phases share devices and 0 where prefill has a pool of its own.
+    In steady state every finished sequence is replaced. Of the B sequences in flight the `others`,
+    all but the b drawn from one prompt, interrupt a user: what a request itself prefills lies in
+    front of its first token. Little's law holds so: prefill and n - 1 gaps of a request take the
+    time in which B requests are served. `interrupts` is 1 where phases share devices and 0 where
+    prefill has a pool of its own.
     """
-    return step + interrupts * batch * prefills_per_step * prefill
+    return step + interrupts * others * prefills_per_step * prefill
 
 
 def end_to_end_latency(
