@@ -42,9 +42,8 @@ NEUTRAL = [
 
 @pytest.mark.parametrize("dose", NEUTRAL, ids=lambda dose: dose[0])
 def test_a_neutral_dose_leaves_the_case_as_it_is(dose: tuple[str, ...]) -> None:
-    """All columns, but for the index that stands unused."""
     plain, dosed = first(), first(*dose)
-    others = [name for name in plain.index if name not in ("trend", "index_memory_b")]
+    others = [name for name in plain.index if name != "trend"]
     swept = [text.partition("=")[0] for text in dose]
     others = [name for name in others if name not in swept]
     pd.testing.assert_series_equal(plain[others], dosed[others])
@@ -136,7 +135,10 @@ def test_a_dose_scales_what_a_trend_adds(trend: str, path: str, stated: int) -> 
 
 @pytest.mark.parametrize(
     "trend",
-    ["moe", "reasoning", "branching", "rag", "long-context", "multimodal", "video", "audio"],
+    [
+        *("moe", "reasoning", "branching", "rag", "rag-hyperscale", "long-context", "multimodal"),
+        *("video", "audio", "imbalance", "denoising"),
+    ],
 )
 def test_no_strength_leaves_the_case_as_it_is(trend: str) -> None:
     plain, dosed = first(), first(f"trend={trend}", "trend.dose=0")
