@@ -8,7 +8,10 @@ import pytest
 
 from studied import aggregates, computed, draws_every_figure, fills_every_sentence
 
-STUDIES = ("six-trends", "trend-parts", "prefix-cache", "anatomies", "diffusion-steps")
+STUDIES = (
+    *("six-trends", "trend-parts", "prefix-cache", "anatomies", "diffusion-steps"),
+    *("multi-token", "quality-price"),
+)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -220,3 +223,31 @@ def test_states_do_not_grow_and_caches_do() -> None:
     assert share[("falcon-mamba-7b", 131072)] == pytest.approx(share[("falcon-mamba-7b", 1024)])
     assert share[("llama-3.1-8b", 131072)] > 0.9
     assert rows.loc[("llada-8b", 1024), "compute"] > 0.9
+
+
+def test_drafts_pay_where_memory_binds_and_cost_where_arithmetic_does() -> None:
+    """A gain never exceeds the tokens of a pass; three drafts lose at 4096 in flight."""
+    rows = aggregates("multi-token")["gains"]
+    assert (rows.pace < rows.tokens).all()
+    assert rows.tokens[rows.drafted == 1].to_numpy() == pytest.approx(1.85)
+    last = rows[(rows.model == "deepseek-v3") & (rows.batch == 4096)].set_index("drafted")
+    assert last.price[3] > 1 > last.price[1]
+    assert last.compute_with[3] > 0.5
+    assert rows.price[rows.batch == 128].max() < 0.75
+
+
+def test_twice_the_thoughts_cost_more_than_twice() -> None:
+    """23 of 12 thousand tokens, each beside a longer cache: more than their ratio, less than its
+    square."""
+    rows = aggregates("quality-price")["thought"].set_index(["hardware", "mitigation", "tokens"])
+    for hardware in ("h200-sxm", "b200-sxm"):
+        price = rows.usd_per_thousand[hardware, "none"]
+        assert 23 / 12 < price[23000] / price[12000] < (23 / 12) ** 2
+
+
+def test_best_batches_of_answers_lie_inside_their_range() -> None:
+    _, version = computed("quality-price")
+    rows = version.rows()
+    rows = rows[rows.feasible & (rows.tpot_s <= 0.05)]
+    best = rows.groupby(["hardware", "mitigation", "model", "workload.output_tokens"])
+    assert rows.loc[best.cost_per_request_usd.idxmin()].batch.between(2, 8000).all()
