@@ -91,12 +91,13 @@ def test_the_text_of_a_mark_stands_in_its_cell() -> None:
     assert "909" in texts_of(drawn)  # 1000 / 1.1
 
 
-def test_points_of_the_first_line_are_named() -> None:
+def test_points_of_the_first_series_are_named_and_joined_to_no_other() -> None:
     named = ROWS.assign(
         called=[f"{alpha:g} at {tp}" for alpha, tp in zip(ROWS.alpha, ROWS.tp, strict=True)]
     )
     drawn = draw("lines", data(named, **ROLES["lines"], label="called"))
     assert texts_of(drawn) == {"0.1 at 1", "0.1 at 2", "0.1 at 4", "0.1 at 8"}
+    assert '"type": "line"' not in json.dumps(drawn.chart.to_dict())
 
 
 def test_columns_are_as_wide_as_their_labels() -> None:

@@ -37,7 +37,7 @@ def lines(
     columns: int = 3,
 ) -> Figure:
     """`y` over `x` on logarithmic axes, a line per value of `series`, a panel per one of `panel`;
-    the text of `label` stands beside each point of the first line.
+    with `label` points are not joined, and its text stands above those of the first series.
 
     Columns are those of the aggregate `table`, or of the rows without one.
     """
@@ -52,12 +52,13 @@ def lines(
     colour = colours(names, series_title or series)
 
     def drawn(rows: pd.DataFrame) -> ChartType:
-        chart = lines_over(rows, horizontal.x("x"), vertical.y("y"), colour, (width, 260))
+        ends = horizontal.x("x"), vertical.y("y")
+        chart = lines_over(rows, *ends, colour, (width, 260), joined=label is None)
         return chart if label is None else alt.layer(chart, texts(rows))
 
     def texts(rows: pd.DataFrame) -> alt.Chart:
         first = rows[rows["series"] == names[0]][["x", "y", "label"]]
-        base = alt.Chart(first).mark_text(align="right", dx=-7, fontSize=9, color="#444444")
+        base = alt.Chart(first).mark_text(dy=-9, fontSize=9, color="#444444")
         return base.encode(x=horizontal.x("x"), y=vertical.y("y"), text="label:N")
 
     panels = by_panel(shown, panel_title, columns, drawn)
@@ -67,7 +68,7 @@ def lines(
         title=title or data.question,
         subtitle=subtitle,
         caption=(
-            f"{y_title or y} against {x_title or x}, a line for each value of "
-            f"{series_title or series}. Points that are infeasible are left out."
+            f"{y_title or y} against {x_title or x}, {'a line' if label is None else 'points'} "
+            f"for each value of {series_title or series}. Points that are infeasible are left out."
         ),
     )
