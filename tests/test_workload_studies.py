@@ -172,7 +172,8 @@ def test_found_passages_are_held_and_not_computed() -> None:
     rows = aggregates("trend-parts")["pressure"].set_index(["trend", "batch", "dose"])
     found, read = (rows.loc[(name, 256, 1.0)] for name in ("rag-reused", "rag"))
     assert found.capacity == read.capacity
-    assert found.compute < 1.2 < 2.9 < read.compute
+    assert found.compute < 1.2
+    assert read.compute > 2.9
     weights = 2 * 235.67e9
     grown = 1 + 256 * 2048 * SMALL_CACHE / (weights + 256 * 1152 * SMALL_CACHE)
     assert found.capacity == pytest.approx(grown, rel=0.02)
