@@ -56,10 +56,11 @@ def lines(
         chart = lines_over(rows, *ends, colour, (width, 260), joined=label is None)
         return chart if label is None else alt.layer(chart, texts(rows))
 
-    def texts(rows: pd.DataFrame) -> alt.Chart:
+    def texts(rows: pd.DataFrame) -> ChartType:
         first = rows[rows["series"] == names[0]][["x", "y", "label"]]
         base = alt.Chart(first).mark_text(dy=-9, fontSize=9, color="#444444")
-        return base.encode(x=horizontal.x("x"), y=vertical.y("y"), text="label:N")
+        named: ChartType = base.encode(x=horizontal.x("x"), y=vertical.y("y"), text="label:N")
+        return named
 
     panels = by_panel(shown, panel_title, columns, drawn)
     return Figure(

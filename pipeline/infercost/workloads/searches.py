@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from infercost.arrays import Bytes, Count, Seconds, Usd, as_array
 from infercost.equations import retrieval as eq
 from infercost.specs.trend import Trend
@@ -29,5 +31,5 @@ def search_of(trend: Trend) -> Search | None:
     one = eq.search_time(index, how.scanned, servers, how.server_bandwidth, how.latency)
     price = eq.search_cost(index, how.scanned, how.server_bandwidth, how.server_price)
     # What nobody searches needs no index: a dose of 0 leaves the case as it is, whole.
-    held = index * (as_array(how.rounds) > 0)
+    held = index * as_array(as_array(how.rounds) > 0, dtype=np.float64)
     return Search(how.rounds * one, held, servers, how.rounds * price)
