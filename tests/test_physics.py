@@ -1076,6 +1076,14 @@ def test_as_many_are_in_flight_as_the_batch_says(case: Case) -> None:
     assert in_flight == pytest.approx(value(case.batch), rel=1e-9)
 
 
+def test_a_request_alone_interrupts_itself_never() -> None:
+    """Its prefill lies in front of its first token; so do those of all answers to one prompt."""
+    alone = Evaluation(case_of(batch=1, workload="fixed-lengths"))
+    assert value(alone.tpot) == value(alone.step_time)
+    drawn = changed(case_of(batch=8, workload="fixed-lengths"), {"trend.branches": 8})
+    assert value(Evaluation(drawn).tpot) == value(Evaluation(drawn).step_time)
+
+
 @pytest.mark.parametrize(("hardware", "speed"), [("h100-sxm", 1979 / 989), ("a100-sxm-80gb", 1)])
 def test_a_narrow_format_is_as_fast_as_the_device_has_units_for_it(
     hardware: str, speed: float

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from infercost.errors import SpecError
+from infercost.plots.axes import LogAxis
 from infercost.plots.base import Figure, FigureData, draw, save
 from infercost.plots.contours import crossings
 from infercost.plots.panels import as_text, in_order
@@ -75,6 +76,50 @@ def test_infeasible_points_are_left_out(name: str) -> None:
     holes = ROWS.assign(rate=ROWS["rate"].where(ROWS["tp"] < 8))
     drawn = draw(name, data(holes, **ROLES[name]))
     assert drawn.table["tp"].max() == 4
+
+
+def texts_of(figure: Figure) -> set[str]:
+    """Texts of all data of a chart."""
+    sets = figure.chart.to_dict()["datasets"].values()
+    return {str(row["label"]) for rows in sets for row in rows if "label" in row}
+
+
+def test_the_text_of_a_mark_stands_in_its_cell() -> None:
+    marked = ROWS.assign(paper=["x" if tp == 8 else "" for tp in ROWS["tp"]])
+    drawn = draw("heat-map", data(marked, **ROLES["heat-map"], mark="paper"))
+    assert "4,444  x" in texts_of(drawn)  # 8000 / 1.8
+    assert "909" in texts_of(drawn)  # 1000 / 1.1
+
+
+def test_points_of_the_first_series_are_named_and_joined_to_no_other() -> None:
+    named = ROWS.assign(
+        called=[f"{alpha:g} at {tp}" for alpha, tp in zip(ROWS.alpha, ROWS.tp, strict=True)]
+    )
+    drawn = draw("lines", data(named, **ROLES["lines"], label="called"))
+    assert texts_of(drawn) == {"0.1 at 1", "0.1 at 2", "0.1 at 4", "0.1 at 8"}
+    assert '"type": "line"' not in json.dumps(drawn.chart.to_dict())
+
+
+def test_columns_are_as_wide_as_their_labels() -> None:
+    """A cell is 52 pixels wide at least; 'a long name of it' has 17 letters of 5.6 and 8 around."""
+    long = ROWS.assign(tp=[f"a long name of {tp}t" for tp in ROWS["tp"]])
+    for rows, wide in ((ROWS, 52), (long, round(17 * 5.6 + 8))):
+        text = json.dumps(draw("heat-map", data(rows, **ROLES["heat-map"])).chart.to_dict())
+        assert f'"width": {{"step": {wide:g}}}' in text
+
+
+def test_gains_and_losses_have_two_colours() -> None:
+    """From -9 to 9 where values reach from -3 to 9, so that 0 is the middle of the scale."""
+    both = ROWS.assign(rate=[-3.0, 9.0, 0.0] * 8)
+    chart = draw("heat-map", data(both, **{**ROLES["heat-map"], "log": False})).chart.to_dict()
+    assert '"domain": [-9.0, 9.0], "scheme": "redblue"' in json.dumps(chart)
+
+
+def test_a_short_axis_has_round_steps() -> None:
+    """From 49 to 71.5 no power of ten lies, nor 2 nor 5 of one but 50."""
+    ticks = LogAxis.over([49.1, 71.5], 260, None).ticks()
+    assert ticks == [50.0, 60.0, 70.0, 80.0]
+    assert LogAxis.over([0.2, 30], 260, None).ticks() == [0.2, 0.5, 1, 2, 5, 10, 20]
 
 
 def test_contours_by_hand() -> None:

@@ -16,6 +16,7 @@ from infercost.grid import Grid, GridAxis
 from infercost.operators.stack import weight_bytes_per_device
 from infercost.options.question import ask, option_names
 from infercost.paths import CONF
+from infercost.specs.mixers import GROWING
 from infercost.workloads.media import unserved
 from probes import point
 
@@ -42,9 +43,8 @@ NEUTRAL = [
 
 @pytest.mark.parametrize("dose", NEUTRAL, ids=lambda dose: dose[0])
 def test_a_neutral_dose_leaves_the_case_as_it_is(dose: tuple[str, ...]) -> None:
-    """All columns, but for the index that stands unused."""
     plain, dosed = first(), first(*dose)
-    others = [name for name in plain.index if name not in ("trend", "index_memory_b")]
+    others = [name for name in plain.index if name != "trend"]
     swept = [text.partition("=")[0] for text in dose]
     others = [name for name in others if name not in swept]
     pd.testing.assert_series_equal(plain[others], dosed[others])
@@ -136,7 +136,10 @@ def test_a_dose_scales_what_a_trend_adds(trend: str, path: str, stated: int) -> 
 
 @pytest.mark.parametrize(
     "trend",
-    ["moe", "reasoning", "branching", "rag", "long-context", "multimodal", "video", "audio"],
+    [
+        *("moe", "reasoning", "branching", "rag", "rag-hyperscale", "long-context", "multimodal"),
+        *("video", "audio", "imbalance", "denoising"),
+    ],
 )
 def test_no_strength_leaves_the_case_as_it_is(trend: str) -> None:
     plain, dosed = first(), first(f"trend={trend}", "trend.dose=0")
@@ -189,6 +192,11 @@ def is_of_that_shape(model: Any) -> bool:
     )
 
 
+def grows(model: Any) -> bool:
+    """Whether any layer keeps a cache that grows with the context."""
+    return any(model.mixers[layer.mixer].kind in GROWING for layer in model.layers.values())
+
+
 @pytest.mark.parametrize("trend", TRENDS)
 def test_a_trend_composes_with_every_model_that_it_suits_or_says_what_to_take(
     composed: dict[tuple[str, str], Any], trend: str
@@ -211,6 +219,8 @@ def test_a_trend_composes_with_every_model_that_it_suits_or_says_what_to_take(
         assert np.all(np.isfinite(changed)) and changed[0] > 0, model
         plain = composed[model, "none"]
         same = trend == "moe" and is_of_that_shape(plain.model)
+        # A state is as large after a prefix that was found as without: nothing is added.
+        same |= trend == "rag-reused" and not grows(plain.model)
         assert same or unserved(plain) or changed != shown(plain), (
             f"{trend} does nothing to {model}"
         )

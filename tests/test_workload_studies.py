@@ -8,7 +8,10 @@ import pytest
 
 from studied import aggregates, computed, draws_every_figure, fills_every_sentence
 
-STUDIES = ("six-trends", "prefix-cache", "anatomies", "diffusion-steps")
+STUDIES = (
+    *("six-trends", "trend-parts", "prefix-cache", "anatomies", "diffusion-steps"),
+    *("multi-token", "quality-price"),
+)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -46,7 +49,9 @@ def held_by(trend: str, dose: float, written: float = 0.5) -> float:
 
 
 def pressures() -> Any:
-    return aggregates("six-trends")["pressure"]
+    """With eight requests in flight."""
+    rows = aggregates("six-trends")["pressure"]
+    return rows[rows.batch == 8]
 
 
 def test_every_dose_holds_what_arithmetic_says() -> None:
@@ -118,7 +123,7 @@ def test_a_primary_cell_turns_where_arithmetic_says(trend: str) -> None:
     twentieth of that may fall on either side."""
     verdicts: Any = aggregates("six-trends")["verdicts"].set_index(["trend", "resource"])
     found = verdicts.loc[(trend, "capacity")].pressed_from
-    doses = (0.125, 0.25, 0.5, 1, 2, 4, 10, 30, 100)
+    doses = (1 / 32, 0.125, 0.25, 0.5, 1, 2, 4, 10, 30, 100)
     least, most = (next(d for d in doses if held_by(trend, d) >= x) for x in (1.2, 1.31))
     assert least <= found <= most
 
@@ -132,6 +137,63 @@ def test_what_no_replica_holds_is_said_by_name() -> None:
     assert (many.largest_dose, many.first_too_large, many.limited_by) == (10, 30, "capacity")
     assert one.largest_dose == 100
     assert held.loc[("llama-3.1-70b", "reasoning", 8)].largest_dose == 100
+
+
+@pytest.mark.parametrize("trend", ["multimodal", "rag"])
+def test_a_crowd_of_requests_presses_where_few_do_not(trend: str) -> None:
+    """With 128 in flight 128 x 327,680 B a token stand beside the weights: 1369 tokens of a picture
+    and 2048 of passages are more than a quarter of 147 and 141 GB and caches of 1152 tokens."""
+    verdicts: Any = aggregates("six-trends")["verdicts"].set_index(["trend", "resource"])
+    added, weights = (1369, VISION_WEIGHTS) if trend == "multimodal" else (2048, WEIGHTS)
+    grown = 1 + 128 * added * CACHE / (weights + 128 * 1152 * CACHE)
+    assert grown > 1.25
+    assert verdicts.loc[(trend, "capacity")].crowded_ratio == pytest.approx(grown, rel=0.05)
+    for resource in ("capacity", "bandwidth"):
+        cell = verdicts.loc[(trend, resource)]
+        assert not cell.agrees and cell.crowded_agrees
+
+
+# Study trend-parts: 94 layers x 128 x (K, V) x 2 B a token and KV head, of which eight devices keep
+# one each: the model's four twice.
+SMALL_CACHE = 94 * 128 * 2 * 2 * 8
+
+
+def test_chains_of_one_prompt_hold_a_cache_each() -> None:
+    """Eight answers of 256 + 1132 tokens in (255 + 1132) steps, over one of 256 in 255: bytes of
+    weights and of eight caches of 1024 tokens and half of what is written."""
+    rows = aggregates("trend-parts")["pressure"].set_index(["trend", "batch", "dose"])
+    weights = 2 * 235.67e9
+    held = [weights + 8 * SMALL_CACHE * (1024 + written / 2) for written in (1388, 256)]
+    expected = 8 * (255 + 1132) / 255 * held[0] / held[1]
+    assert rows.capacity[("branching", 8, 1.0)] == pytest.approx(expected, rel=0.02)
+
+
+def test_found_passages_are_held_and_not_computed() -> None:
+    rows = aggregates("trend-parts")["pressure"].set_index(["trend", "batch", "dose"])
+    found, read = (rows.loc[(name, 256, 1.0)] for name in ("rag-reused", "rag"))
+    assert found.capacity == read.capacity
+    assert found.compute < 1.2
+    assert read.compute > 2.9
+    weights = 2 * 235.67e9
+    grown = 1 + 256 * 2048 * SMALL_CACHE / (weights + 256 * 1152 * SMALL_CACHE)
+    assert found.capacity == pytest.approx(grown, rel=0.02)
+
+
+def test_a_search_scans_a_thousandth_on_sixteen_servers() -> None:
+    """6.144e12 B / 384e9 B: 16 servers; 6.144e9 B / (16 x 460e9 B/s) after 3 ms, at 4 USD/h."""
+    rows = aggregates("trend-parts")["pressure"].set_index(["trend", "batch", "dose"])
+    found = rows.loc[("rag-hyperscale", 8, 1.0)]
+    assert found.search_ms == pytest.approx(3 + 1e3 * 6.144e9 / (16 * 460e9), rel=1e-9)
+    assert found.search_micro_usd == pytest.approx(6.144e9 / 460e9 * 4 / 3600 * 1e6, rel=1e-9)
+    assert found.index_tb == pytest.approx(6.144)
+
+
+def test_uneven_experts_press_on_arithmetic_alone() -> None:
+    rows = aggregates("trend-parts")["pressure"]
+    uneven = rows[rows.trend == "imbalance"].sort_values("dose")
+    assert (uneven.groupby("batch").compute.min() > 1).all()
+    for resource in ("capacity", "bandwidth", "latency"):
+        assert uneven[resource].to_numpy() == pytest.approx(1.0)
 
 
 def test_a_larger_prefix_cache_never_finds_less() -> None:
@@ -162,3 +224,31 @@ def test_states_do_not_grow_and_caches_do() -> None:
     assert share[("falcon-mamba-7b", 131072)] == pytest.approx(share[("falcon-mamba-7b", 1024)])
     assert share[("llama-3.1-8b", 131072)] > 0.9
     assert rows.loc[("llada-8b", 1024), "compute"] > 0.9
+
+
+def test_drafts_pay_where_memory_binds_and_cost_where_arithmetic_does() -> None:
+    """A gain never exceeds the tokens of a pass; three drafts lose at 4096 in flight."""
+    rows = aggregates("multi-token")["gains"]
+    assert (rows.pace < rows.tokens).all()
+    assert rows.tokens[rows.drafted == 1].to_numpy() == pytest.approx(1.85)
+    last = rows[(rows.model == "deepseek-v3") & (rows.batch == 4096)].set_index("drafted")
+    assert last.price[3] > 1 > last.price[1]
+    assert last.compute_with[3] > 0.5
+    assert rows.price[rows.batch == 128].max() < 0.75
+
+
+def test_twice_the_thoughts_cost_more_than_twice() -> None:
+    """23 of 12 thousand tokens, each beside a longer cache: more than their ratio, less than its
+    square."""
+    rows = aggregates("quality-price")["thought"].set_index(["hardware", "mitigation", "tokens"])
+    for hardware in ("h200-sxm", "b200-sxm"):
+        price = rows.usd_per_thousand[hardware, "none"]
+        assert 23 / 12 < price[23000] / price[12000] < (23 / 12) ** 2
+
+
+def test_best_batches_of_answers_lie_inside_their_range() -> None:
+    _, version = computed("quality-price")
+    rows = version.rows()
+    rows = rows[rows.feasible & (rows.tpot_s <= 0.05)]
+    best = rows.groupby(["hardware", "mitigation", "model", "workload.output_tokens"])
+    assert rows.loc[best.cost_per_request_usd.idxmin()].batch.between(2, 8000).all()

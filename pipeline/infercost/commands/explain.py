@@ -21,8 +21,6 @@ from infercost.commands.uncertain_inputs import nominal_inputs, told
 from infercost.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from infercost.compose import ComposedCase, Options
     from infercost.cost import Evaluation
     from infercost.grid import Grid

@@ -1,4 +1,4 @@
-"""Why a point is infeasible: what ran out, by how much where that is known, and what would mend it."""
+"""Why a point is infeasible: what ran out, by how much, and what would mend it."""
 
 from __future__ import annotations
 

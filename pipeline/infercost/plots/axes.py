@@ -53,11 +53,20 @@ class LogAxis:
         return self.pixels / math.log10(self.high / self.low)
 
     def ticks(self) -> list[float]:
-        """Powers of ten, and 2 and 5 between where they have room."""
+        """Powers of ten, and 2 and 5 between where they have room; round steps on a short axis."""
         steps = [1.0] if self.per_decade < 90 else [1.0, 2.0, 5.0]
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         ticks = [float(f"{step}e{power}") for power in powers for step in steps]
-        return [tick for tick in ticks if self.low <= tick <= self.high]
+        shown = [tick for tick in ticks if self.low <= tick <= self.high]
+        return shown if len(shown) > 2 else self._even_ticks()
+
+    def _even_ticks(self) -> list[float]:
+        """Multiples of the round number that divides the axis into three to eight."""
+        third = (self.high - self.low) / 3
+        power = math.floor(math.log10(third))
+        step = max(f * 10.0**power for f in (1, 2, 5) if f * 10.0**power <= third)
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        return [float(f"{n * step:.6g}") for n in range(first, last + 1)]
 
     def x(self, column: str) -> alt.X:
         """The axis as a chart's horizontal one."""

@@ -10,6 +10,8 @@ from infercost.plots.base import Figure, FigureData, figure
 from infercost.plots.panels import as_text, by_panel, chosen_table, columns_of, in_order
 
 CELL = (52, 24)
+LETTER = 5.6
+"""Pixels of a letter of a label, so that labels below columns do not meet."""
 DARK = 0.55
 """Share of the colour scale beyond which text is white."""
 
@@ -21,6 +23,7 @@ def heat_map(
     y: str,
     value: str,
     panel: str | None = None,
+    mark: str | None = None,
     table: str | None = None,
     title: str | None = None,
     subtitle: str = "",
@@ -32,22 +35,26 @@ def heat_map(
     percent: bool = False,
     columns: int = 2,
 ) -> Figure:
-    """`value` in a cell for each pair of `x` and `y`, a panel per value of `panel`.
+    """`value` in a cell for each pair of `x` and `y`, a panel per value of `panel`; the text of
+    `mark` stands behind it.
 
     Columns are those of the aggregate `table`, or of the rows without one. `log` colours by
-    ratios, `percent` writes shares.
+    ratios, `percent` writes shares. Gains and losses have two colours that meet at 0.
     """
-    roles = {"x": x, "y": y, "value": value, "panel": panel}
+    roles = {"x": x, "y": y, "value": value, "panel": panel, "mark": mark}
     found = columns_of(data, "heat-map", chosen_table(data, "heat-map", table), roles)
     keys = [role for role in ("panel", "x", "y") if role in found]
     if found.duplicated(keys).any():
         raise data.fault("heat-map", "several rows fall in one cell", "Choose some by 'where'")
     orders = {axis: [as_text(v) for v in in_order(found[axis])] for axis in ("x", "y")}
+    ends = _ends(found["value"], log)
     scale = alt.Scale(
         type="log" if log else "linear",
-        scheme="blues",
-        domain=[float(found["value"].min()), float(found["value"].max())],
+        scheme="redblue" if ends[0] < 0 else "blues",
+        domain=list(ends),
     )
+    longest = max(map(len, [*orders["x"], *_labels(found, percent)]))
+    wide = max(CELL[0], round(LETTER * longest + 8))
     colour = alt.Color(
         "value:Q",
         scale=scale,
@@ -58,8 +65,8 @@ def heat_map(
     shown = found.assign(
         x=found["x"].map(as_text),
         y=found["y"].map(as_text),
-        label=[f"{v:.0%}" if percent else as_text(v) for v in found["value"]],
-        ink=_ink(found["value"], log),
+        label=_labels(found, percent),
+        ink=_ink(found["value"], ends, log),
     )
 
     def drawn(rows: pd.DataFrame) -> ChartType:
@@ -75,9 +82,7 @@ def heat_map(
             .encode(text="label:N")
             for ink in ("black", "white")
         ]
-        return alt.layer(cells, *texts).properties(
-            width=alt.Step(CELL[0]), height=alt.Step(CELL[1])
-        )
+        return alt.layer(cells, *texts).properties(width=alt.Step(wide), height=alt.Step(CELL[1]))
 
     return Figure(
         chart=by_panel(shown, panel_title, columns, drawn),
@@ -91,19 +96,36 @@ def heat_map(
     )
 
 
+def _labels(found: pd.DataFrame, percent: bool) -> list[str]:
+    numbers = [f"{v:.0%}" if percent else as_text(v) for v in found["value"]]
+    marks = found["mark"] if "mark" in found else [""] * len(numbers)
+    return [f"{number}  {mark}".strip() for number, mark in zip(numbers, marks, strict=True)]
+
+
 def _axis(title: str) -> alt.Axis:
     return alt.Axis(title=title, labelAngle=0, domain=False, ticks=False)
 
 
-def _ink(values: pd.Series[float], log: bool) -> list[str]:
-    """Black on light cells, white on dark ones."""
+def _ends(values: pd.Series[float], log: bool) -> tuple[float, float]:
+    """Ends of the colour scale: those of the values, or as far below 0 as above where both are."""
     low, high = float(values.min()), float(values.max())
+    if log or low >= 0 or high <= 0:
+        return low, high
+    most = max(-low, high)
+    return -most, most
+
+
+def _ink(values: pd.Series[float], ends: tuple[float, float], log: bool) -> list[str]:
+    """Black on light cells, white on dark ones."""
+    low, high = ends
 
     def dark(value: float) -> bool:
         if low == high:
             return False
         if log:
             return bool((value / low) > (high / low) ** DARK)
+        if low == -high:
+            return abs(value) / high > DARK
         return (value - low) / (high - low) > DARK
 
     return ["white" if dark(value) else "black" for value in values]

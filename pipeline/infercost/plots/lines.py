@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import altair as alt
 import pandas as pd
 from altair.typing import ChartType
 
@@ -25,6 +26,7 @@ def lines(
     y: str,
     series: str,
     panel: str | None = None,
+    label: str | None = None,
     table: str | None = None,
     title: str | None = None,
     subtitle: str = "",
@@ -34,11 +36,12 @@ def lines(
     panel_title: str = "",
     columns: int = 3,
 ) -> Figure:
-    """`y` over `x` on logarithmic axes, a line per value of `series`, a panel per one of `panel`.
+    """`y` over `x` on logarithmic axes, a line per value of `series`, a panel per one of `panel`;
+    with `label` points are not joined, and its text stands above those of the first series.
 
     Columns are those of the aggregate `table`, or of the rows without one.
     """
-    roles = {"x": x, "y": y, "series": series, "panel": panel}
+    roles = {"x": x, "y": y, "series": series, "panel": panel, "label": label}
     shown = columns_of(data, "lines", chosen_table(data, "lines", table), roles)
     names = series_names(data, "lines", series, shown["series"])
     shown["series"] = [as_text(value) for value in shown["series"]]
@@ -49,7 +52,15 @@ def lines(
     colour = colours(names, series_title or series)
 
     def drawn(rows: pd.DataFrame) -> ChartType:
-        return lines_over(rows, horizontal.x("x"), vertical.y("y"), colour, (width, 260))
+        ends = horizontal.x("x"), vertical.y("y")
+        chart = lines_over(rows, *ends, colour, (width, 260), joined=label is None)
+        return chart if label is None else alt.layer(chart, texts(rows))
+
+    def texts(rows: pd.DataFrame) -> ChartType:
+        first = rows[rows["series"] == names[0]][["x", "y", "label"]]
+        base = alt.Chart(first).mark_text(dy=-9, fontSize=9, color="#444444")
+        named: ChartType = base.encode(x=horizontal.x("x"), y=vertical.y("y"), text="label:N")
+        return named
 
     panels = by_panel(shown, panel_title, columns, drawn)
     return Figure(
@@ -58,7 +69,7 @@ def lines(
         title=title or data.question,
         subtitle=subtitle,
         caption=(
-            f"{y_title or y} against {x_title or x}, a line for each value of "
-            f"{series_title or series}. Points that are infeasible are left out."
+            f"{y_title or y} against {x_title or x}, {'a line' if label is None else 'points'} "
+            f"for each value of {series_title or series}. Points that are infeasible are left out."
         ),
     )

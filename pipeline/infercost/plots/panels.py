@@ -92,11 +92,18 @@ def series_names(data: FigureData, figure: str, column: str, values: pd.Series[A
 
 
 def lines_over(
-    rows: pd.DataFrame, x: alt.X, y: alt.Y, colour: alt.Color, size: tuple[int, int]
+    rows: pd.DataFrame,
+    x: alt.X,
+    y: alt.Y,
+    colour: alt.Color,
+    size: tuple[int, int],
+    *,
+    joined: bool = True,
 ) -> ChartType:
-    """A line with points per `series`, along `x`."""
+    """A line with points per `series`, along `x`; points alone where they are not `joined`."""
     base = alt.Chart(rows[["x", "y", "series"]].sort_values(["series", "x"], kind="stable"))
-    marks = base.mark_line(point=alt.OverlayMarkDef(size=22), clip=True)
+    line = base.mark_line(point=alt.OverlayMarkDef(size=22), clip=True)
+    marks = line if joined else base.mark_point(filled=True, opacity=1, size=34)
     width, height = size
     chart: ChartType = marks.encode(x=x, y=y, color=colour).properties(width=width, height=height)
     return chart

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infercost.arrays import Bytes, Count, Seconds, Usd
+import numpy as np
+
+from infercost.arrays import Bytes, Count, Seconds, Usd, as_array
 from infercost.equations import retrieval as eq
 from infercost.specs.trend import Trend
 
@@ -28,4 +30,6 @@ def search_of(trend: Trend) -> Search | None:
     servers = eq.index_servers(index, how.server_memory)
     one = eq.search_time(index, how.scanned, servers, how.server_bandwidth, how.latency)
     price = eq.search_cost(index, how.scanned, how.server_bandwidth, how.server_price)
-    return Search(how.rounds * one, index, servers, how.rounds * price)
+    # What nobody searches needs no index: a dose of 0 leaves the case as it is, whole.
+    held = index * as_array(as_array(how.rounds) > 0, dtype=np.float64)
+    return Search(how.rounds * one, held, servers, how.rounds * price)
