@@ -71,6 +71,7 @@ class Passes:
         self.beams = float(serving.beams)
         self.calibration = self.layout.calibration
         _check_mechanisms(self.point.case)
+        _check_requests(self.point.case)
 
     def decode(self, n: Array, context: Array) -> tuple[FloatArray, FloatArray]:
         """Time and energy of a step of n requests, drafts and beams included."""
@@ -135,6 +136,34 @@ def _check_mechanisms(case: Case) -> None:
             fault = f"a replay's passes do not see {name}"
             remedy = "Leave it out, or say how to serve under serving, such as serving.speculation"
             raise SpecError("mitigation", "", fault, remedy)
+
+
+ADDED = ("prompt_tokens", "output_tokens", "cached_share", "images", "video", "audio")
+"""What a trend adds to requests, where it is above nothing."""
+
+
+def _check_requests(case: Case) -> None:
+    """Refuse what changes the requests of a steady state: a replay takes those of the workload."""
+    trend, pool = case.trend, case.plan.prefix_cache
+    added = [name for name in ADDED if _acts(getattr(trend, name) * trend.dose)]
+    added += ["branches"] if _acts((trend.branches - 1) * trend.dose) else []
+    added += ["retrieval"] if trend.retrieval and _acts(trend.retrieval.rounds * trend.dose) else []
+    if added:
+        fault = f"a replay takes its requests from the workload and adds no {added[0]} to them"
+        remedy = "Leave it out, and take a workload whose requests are such"
+        raise SpecError(f"trend '{trend.name}'", added[0], fault, remedy)
+    if _acts(pool.capacity):
+        fault = "a replay keeps prefixes as it is told under serving"
+        remedy = "Set serving.prefix_cache and serving.prefix_tiers"
+        raise SpecError(f"plan '{case.plan.name}'", "prefix_cache.capacity", fault, remedy)
+    if _acts(getattr(case.workload, "cached_tokens", 0.0)):
+        fault = "a replay computes every prompt of this workload"
+        remedy = "Take a trace with prefix blocks, and serving.prefix_cache"
+        raise SpecError(f"workload '{case.workload.name}'", "cached_tokens", fault, remedy)
+
+
+def _acts(amount: Array) -> bool:
+    return bool(np.any(np.asarray(amount) > 0))
 
 
 NOTHING = 1e-6
