@@ -104,6 +104,23 @@ def test_at_one_batch_no_rate_of_flash_is_worse_than_a_lower_one(phases: str) ->
     assert list(fast.memory_life_s / SECONDS_PER_YEAR) == pytest.approx([5] * len(fast))
 
 
+def test_more_memory_leaves_experts_where_their_reads_wait_for_nothing() -> None:
+    """With 57 GB of HBM its overflow alone put dense weights on flash, where they are read beside
+    the experts; with 143 GB all had room, and stripes took experts along, whose reads then waited
+    20 us in each of 56 layers. Dense weights may be striped without them."""
+    base = ["model=mixtral-8x22b", "hardware=gb200-nvl72", "direction=hbf", "hardware.tdp=50 kW"]
+    base += ["workload=fixed-lengths", "workload.prompt_tokens=128", "workload.output_tokens=32"]
+    base += ["plan=single-device", "plan.dp=8", "plan.ep=8", "plan.formats.kv=fp8"]
+    base += ["plan.overlap=1", "plan.min_memory_life=20 year", "batch=4096"]
+    sizes = "hardware.memory.hbm.capacity=57 GB,143 GB"
+    less, more = infercost.evaluate([*base, sizes]).throughput_per_device_per_s
+    assert more >= less * (1 - 1e-9)
+    placed = point(*base, "hardware.memory.hbm.capacity=143 GB").placed
+    assert placed is not None
+    assert number(placed.bytes_held["experts"][1]) == 0
+    assert all(number(held) > 0 for held in placed.bytes_held["weights"])
+
+
 def test_where_caches_have_room_on_flash_alone_no_map_lasts_and_the_limit_has_a_name() -> None:
     """With 20 GB of HBM for one device's 8 GB of weights, flash holds most of 4096 caches of some
     300 MB each: whatever the map, its cells die before the years that they must live."""

@@ -65,6 +65,9 @@ class Policy(NamedTuple):
 
     ahead: tuple[TensorClass, ...]
     spared: tuple[TensorClass, ...]
+    keeps_experts_near: bool = False
+    """Whether routed experts fill the main tier first: nothing foresees which of them are read, so
+    that the latency of any other shows in each layer."""
 
 
 Way = Literal["filled", "striped", "even"]
@@ -137,12 +140,21 @@ class _Placing:
         orders = self._orders()
         tried: list[tuple[Policy, Way, tuple[int, ...]]] = [(first, "filled", o) for o in orders]
         # Of stripes an order places no more than what a full tier leaves over.
-        tried += [(p, w, orders[0]) for p in (first, *others) for w in ("striped", "even")]
+        stripes: tuple[Way, Way] = ("striped", "even")
+        tried += [(p, w, orders[0]) for p in (first, *others) for w in stripes]
+        if self._has_free_experts:
+            near = [p._replace(keeps_experts_near=True) for p in (first, *others)]
+            tried += [(p, w, orders[0]) for p in near for w in stripes]
         for policy, way, order in tried:
             placed = self._filled(order, way, policy)
             if not any(np.all(alike(placed, other, self.sizes)) for other in found):
                 found.append(placed)
         return found
+
+    @property
+    def _has_free_experts(self) -> bool:
+        """Whether there are routed experts, and the plan leaves open where they lie."""
+        return "experts" not in self.order and bool(np.any(as_array(self.sizes["experts"]) > 0))
 
     def _policies(self) -> tuple[Policy, ...]:
         """All policies to try: activations go first, since prefill needs them soonest."""
@@ -186,6 +198,7 @@ class _Placing:
         overflow: Bytes = 0.0
         for classes, tiers in self._groups(order, policy):
             named = any(name in self.order for name in classes)
+            named = named or (policy.keeps_experts_near and classes == ("experts",))
             spared = set(classes) <= set(policy.spared)
             filled = self._fill(classes, tiers, rooms, "filled" if named else way, spared)
             for name, amounts in filled.items():
@@ -211,7 +224,11 @@ class _Placing:
         lasting = tuple(i for i in order if i not in wearing)
         for name in (name for name in policy.ahead if name in free):
             groups.append(((name,), (*lasting, *wearing) if name in policy.spared else order))
-        return [*groups, (tuple(name for name in free if name not in policy.ahead), order)]
+        rest = tuple(name for name in free if name not in policy.ahead)
+        if policy.keeps_experts_near:
+            groups.append((("experts",), tuple(range(len(self.tiers)))))
+            rest = tuple(name for name in rest if name != "experts")
+        return [*groups, (rest, order)]
 
     def _named(self, name: TensorClass, wanted: list[str]) -> tuple[int, ...]:
         """Tiers of the plan's order by place. Raises `SpecError` for one that is not there."""
