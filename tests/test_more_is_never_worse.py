@@ -121,6 +121,32 @@ def test_more_memory_leaves_experts_where_their_reads_wait_for_nothing() -> None
     assert all(number(held) > 0 for held in placed.bytes_held["weights"])
 
 
+def test_a_mix_that_lasts_hardly_waits_for_cells() -> None:
+    """Narrower pages let flash be read faster, not written: of a mix that asks for as many writes
+    as cells bear there is a part less, and a step waits for cells 0.1 % of its time at most."""
+    base = ["model=mixtral-8x7b", "hardware=b200-sxm", "direction=hbf-2", "hardware.tdp=50 kW"]
+    base += ["plan=single-device", "plan.dp=8", "plan.ep=8", "calibration=ideal", "batch=4096"]
+    page = "direction.hbf-2.memory.hbf.page"
+    wide, narrow = infercost.evaluate([*base, f"{page}=70 KiB,26 KiB"]).throughput_per_device_per_s
+    assert narrow >= wide * (1 - 1e-4)
+    at = point(*base, f"{page}=26 KiB")
+    wait = number(at.step_time) - number(at.decode_at_full_rate.time.total)
+    assert wait <= 1e-3 * number(at.step_time)
+
+
+def test_tiers_behind_one_port_are_striped_by_what_it_carries() -> None:
+    """Flash behind HBM is read no faster than the port, whose 3.675 TB/s carry both. A third tier
+    of 0.256 TB/s holds 0.256 / (0.256 + 3.675) of what is striped, however fast the flash."""
+    base = ["model=llama-3.1-8b", "hardware=gaudi3", "plan.tp=8", "batch=1", "calibration=ideal"]
+    base += ["workload=mooncake-conversation", "plan.phases=disaggregated", "hardware.tdp=50 kW"]
+    base += ["direction=hbf-daisy-chain+pnm-cxl", "plan.formats.weights=fp8"]
+    for latency in ("57 us", "20 us"):
+        at = point(*base, f"direction.hbf-daisy-chain.memory.hbf.latency={latency}")
+        assert at.placed is not None
+        held = [number(amount) for amount in at.placed.bytes_held["weights"]]
+        assert held[2] / sum(held) == pytest.approx(0.256 / (0.256 + 3.675), rel=1e-9)
+
+
 def test_where_caches_have_room_on_flash_alone_no_map_lasts_and_the_limit_has_a_name() -> None:
     """With 20 GB of HBM for one device's 8 GB of weights, flash holds most of 4096 caches of some
     300 MB each: whatever the map, its cells die before the years that they must live."""

@@ -41,6 +41,7 @@ import numpy as np
 from infercost.arrays import (
     Array,
     Bytes,
+    BytesPerSecond,
     as_array,
 )
 from infercost.equations import tiers as eq
@@ -278,13 +279,14 @@ class _Placing:
         self, sizes: Mapping[TensorClass, Bytes], over: Sequence[int], rooms: Sequence[Bytes]
     ) -> dict[TensorClass, tuple[Bytes, ...]]:
         """Bytes per tier in proportion to bandwidth, as far as there is room for the hottest."""
-        together: Array = sum((self.tiers[i].bandwidth for i in over), start=0.0)
+        rates = self._rates(over)
+        together: Array = sum(rates.values(), start=0.0)
         filled: dict[TensorClass, tuple[Bytes, ...]] = {}
         for name, size in sizes.items():
             before = self._before(name, sizes)
             held: list[Bytes] = [0.0] * len(self.tiers)
             for i in over:
-                part = self.tiers[i].bandwidth / together
+                part = rates[i] / together
                 room = np.maximum(rooms[i], 0.0)
                 held[i] = eq.overlap(before * part, size * part, 0.0, room)
             filled[name] = tuple(held)
@@ -295,8 +297,9 @@ class _Placing:
     ) -> dict[TensorClass, tuple[Bytes, ...]]:
         """Bytes per tier in the same proportion for all: of bandwidths, as far as there is room."""
         total: Bytes = sum(sizes.values(), start=0.0)
+        rates = self._rates(over)
         widths = eq.stripe_widths(
-            [self.tiers[i].bandwidth for i in over],
+            [rates[i] for i in over],
             [np.maximum(rooms[i], 0.0) / np.maximum(total, 1.0) for i in over],
         )
         width = dict(zip(over, widths, strict=True))
@@ -304,6 +307,17 @@ class _Placing:
             name: tuple(size * width.get(i, 0.0) for i in range(len(self.tiers)))
             for name, size in sizes.items()
         }
+
+    def _rates(self, over: Sequence[int]) -> dict[int, BytesPerSecond]:
+        """Rates of tiers read side by side: those behind one port share its rate."""
+        rates: dict[int, BytesPerSecond] = {i: self.tiers[i].bandwidth for i in over}
+        for port in {self.tiers[i].port for i in over}:
+            behind = [i for i in over if self.tiers[i].port == port]
+            if behind != [port]:
+                asked = sum((rates[i] for i in behind), start=0.0)
+                kept = np.minimum(self.tiers[port].bandwidth / asked, 1.0)
+                rates |= {i: rates[i] * kept for i in behind}
+        return rates
 
     def _in_order(
         self, sizes: Mapping[TensorClass, Bytes], tiers: Sequence[int], rooms: Sequence[Bytes]
