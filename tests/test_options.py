@@ -77,6 +77,28 @@ def test_every_number_of_an_option_has_a_source(
     assert missing_witnesses(getattr(case.case, group), case.raw[group]) == []
 
 
+RANGED = [
+    f"{group}={name}@{end}"
+    for group in ("direction", "mitigation")
+    for name in option_names((CONF,), group)
+    if "\nranges:" in (CONF / group / f"{name}.yaml").read_text()
+    for end in ("best", "worst")
+]
+
+
+@pytest.mark.parametrize("asked", RANGED)
+def test_an_option_is_there_at_both_ends_of_what_is_disputed(asked: str) -> None:
+    """A number that stands in a range alone has the range's source."""
+    assert list(Options(ask([asked])).cases())
+
+
+def test_a_number_at_an_end_is_witnessed_by_its_range() -> None:
+    """speculation-eagle states no overhead per sequence beside its range."""
+    composed = next(iter(Options(ask(["mitigation=speculation-eagle@worst"])).cases()))
+    sources = composed.raw["mitigation"]["speculation-eagle"]["sources"]
+    assert sources["overhead_per_sequence"] == sources["ranges"]
+
+
 @pytest.mark.parametrize(
     ("group", "kind"), [("memory", Memory), ("link", Link), ("topology", Topology)]
 )

@@ -448,6 +448,46 @@ def test_two_pools_conserve_tokens_and_blocks(
     assert np.all(whole.last[calm] >= whole.first[calm] + handed[calm] + 0.02 - 1e-9)
 
 
+def test_prompts_shorter_than_a_prefix_block_find_nothing_in_a_cache() -> None:
+    """Prompts of 20 tokens of a trace whose blocks have 64: none has a block to keep."""
+    none = np.zeros(0, np.int64)
+    asked = arrivals("t", np.arange(3.0), np.full(3, 20), np.full(3, 2), none, np.zeros(4, int), 64)
+    stores = [{"name": "a", "capacity": "8 kB", "bandwidth": "20 kB/s"}]
+    how = serving(prefix_cache=True, prefix_tiers=stores)
+    found = replay(Pool(steady(0.05), how, 1, 1, 40, 16.0), asked, 0, checked=True)
+    assert found.totals["violations"] == 0
+    assert found.finished.all()
+    assert not found.found.any()
+    assert found.hits.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["trend=reasoning"], "output_tokens"),
+        (["trend=long-context"], "prompt_tokens"),
+        (["trend=branching"], "output_tokens"),
+        (["trend=branching", "trend.output_tokens=0"], "branches"),
+        (["trend=rag-hyperscale", "trend.prompt_tokens=0"], "retrieval"),
+        (["plan.prefix_cache.capacity=1 TB", "workload=mooncake-conversation"], "prefix_cache"),
+        (["workload=fixed-lengths", "workload.cached_tokens=10"], "cached_tokens"),
+    ],
+)
+def test_a_replay_refuses_what_it_would_not_see_in_requests(words: list[str], key: str) -> None:
+    with pytest.raises(SpecError, match=key):
+        asked_service(["model=llama-3.1-8b", *words], (), 10, 1.0, 0)
+
+
+def test_a_replay_sees_what_a_trend_does_to_the_model() -> None:
+    """A dose of 0 adds nothing either."""
+    asked_service(["model=llama-3.1-8b", "trend=reasoning", "trend.dose=0"], (), 10, 1.0, 0)
+    words = ["model=mixtral-8x7b", "plan.ep=8", "trend=imbalance"]
+    even, skewed = (
+        asked_service([*words, f"trend.expert_skew={s}"], (), 50, 1.0, 0) for s in (1, 4)
+    )
+    assert skewed[0].answered(skewed[1])["tpot_mean_s"] > even[0].answered(even[1])["tpot_mean_s"]
+
+
 def test_a_full_decode_pool_holds_back_prefill() -> None:
     """Prompts of 31 tokens take 2 blocks with their next token, and the prefill pool has 4: two
     prompts. Passes of either pool take 1 s, a hand-over 0.5 s. The decode pool takes one request of

@@ -15,7 +15,7 @@ from infercost.options.elsewhere import other_place
 from infercost.options.faults import Raw, spec_faults
 from infercost.options.places import COMBINING, combination, place_of
 from infercost.options.question import ENDS, NO_DIRECTION, Axis, Question
-from infercost.options.witnesses import fields_at, switches_at
+from infercost.options.witnesses import covering, fields_at, switches_at
 from infercost.units import is_number
 
 
@@ -111,7 +111,16 @@ def _at_end(group: str, name: str, content: Raw, end: str, dirs: tuple[Path, ...
                 SpecError(*place_of(dirs, group, name, "ranges"), f"{key} {fault}", remedy)
                 for key, fault, remedy in faults
             )
-    return at[end][name] if end else content
+    return _with_witnesses(at[end][name], ranges) if end else content
+
+
+def _with_witnesses(content: Raw, ranges: Raw) -> Raw:
+    """An option at one end of its ranges, which are the source of what it takes there."""
+    sources = content.get("sources")
+    if not isinstance(sources, dict):
+        return content
+    taken = {in_full(content, key): covering(sources, f"ranges.{key}") for key in ranges}
+    return {**content, "sources": {**sources, **{key: text for key, text in taken.items() if text}}}
 
 
 def _check_parameters(group: str, name: str, content: Raw, dirs: tuple[Path, ...]) -> None:

@@ -160,7 +160,7 @@ def _cache(pool: Pool, requests: Arrivals, hashed: bool, engines: int) -> Any:
     from infercost.serving import kernel
 
     stores = pool.serving.prefix_tiers if hashed else []
-    ids = int(requests.blocks.max()) + 1 if hashed else 0
+    ids = int(requests.blocks.max(initial=-1)) + 1 if hashed else 0
     size = requests.block_tokens * pool.token_bytes
     kind = np.zeros(1 + len(stores), kernel.KIND).view(np.recarray)
     for k, store in enumerate(stores, 1):

@@ -23,7 +23,7 @@ REPLACED = {
 }
 """Keys of a case that a way to serve replaces: why, and by which."""
 
-_ADDED = ("prompt_tokens", "output_tokens", "images", "video", "audio")
+_ADDED = ("prompt_tokens", "cached_share", "output_tokens", "images", "video", "audio")
 """What trends add to requests."""
 
 
@@ -40,6 +40,10 @@ def refuse_replaced(overrides: Iterable[str]) -> None:
 def refuse_unseen(case: Case) -> None:
     """Raise `SpecError` where requests or passes of a mitigated case hold what it does not see."""
     _refuse_trend(case)
+    if _any(getattr(case.workload, "cached_tokens", 0.0)):
+        fault = "a replay computes every prompt of this workload"
+        remedy = "Take a trace with prefix blocks, and serving.prefix_cache"
+        raise SpecError(f"workload '{case.workload.name}'", "cached_tokens", fault, remedy)
     how = case.mechanisms
     unseen = {
         "speculation": how.drafting is not None,

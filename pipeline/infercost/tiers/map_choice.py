@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
-from itertools import combinations
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,8 @@ LOOKS = 4
 """Mixes of the two best maps that are looked at."""
 ELSEWHERE = 0.05
 """Share of all bytes that maps must lay on other tiers for their mixes to be worth a look."""
+CLOSER = 2
+"""How often a mix that waits for cells is made of less that wears them."""
 GAIN = 1e-4
 """Share of a time that is worth another look."""
 
@@ -63,14 +65,27 @@ def best_maps(
         for i in range(len(verdicts[0].pools))
     ]
     if any(pool.may_mix for pool in pools):
-        mixes = [pool.mixed() for pool in pools]
-        if not is_convex:
-            judged = judge(mixes[0].placed, mixes[-1].placed).pools
-            mixes = [_Mix(mix.placed, p.time) for mix, p in zip(mixes, judged, strict=True)]
-        return [pool.best_beside(mix) for pool, mix in zip(pools, mixes, strict=True)]
+        return _lasting(pools, judge, is_convex)
     if not has_units and pools[0].paces[0].needed is None:
         return _between(pools, judge)
     return [replace(pool.best.placed, lasts=pool.best.lasts) for pool in pools]
+
+
+def _lasting(pools: list[_Pool], judge: Judge, is_convex: bool) -> list[Placed]:
+    """Mixes of each pool's maps of which cells bear just as much, or maps where those take less."""
+    lines = [pool.mixed() for pool in pools]
+    paces = judge(lines[0].placed, lines[-1].placed).pools
+    mixes = [line.mix(p.time) for line, p in zip(lines, paces, strict=True)]
+    waits = [as_array(-pace.spare > GAIN * as_array(pace.asked)) for pace in paces]
+    if not surely(~reduce(np.logical_or, waits)):
+        looks = zip(lines, paces, waits, strict=True)
+        lines = [line.closer(pace.spare, wait) for line, pace, wait in looks]
+        times = [line.asked for line in lines]  # the most that a mix takes, where time is convex
+        if not is_convex:
+            times = [pace.time for pace in judge(lines[0].placed, lines[-1].placed).pools]
+        closer = [line.mix(time) for line, time in zip(lines, times, strict=True)]
+        mixes = [mix.or_where_sooner(other) for mix, other in zip(mixes, closer, strict=True)]
+    return [pool.best_beside(mix) for pool, mix in zip(pools, mixes, strict=True)]
 
 
 def _between(pools: list[_Pool], judge: Judge) -> list[Placed]:
@@ -116,6 +131,54 @@ class _Mix(NamedTuple):
 
     placed: Placed
     time: Seconds
+
+    def or_where_sooner(self, other: _Mix) -> _Mix:
+        """Point by point the mix that takes less time."""
+        sooner = as_array(other.time < self.time)
+        placed = other.placed.where(sooner, self.placed)
+        return _Mix(placed, np.where(sooner, other.time, self.time))
+
+
+class _End(NamedTuple):
+    """A map that a mix is of, what writes ask for under it, and the time that they do not."""
+
+    placed: Placed
+    asked: Seconds
+    spare: Seconds
+
+
+class _Line(NamedTuple):
+    """A mix of a map that lasts (`low`) with a `part` of one that wears cells too soon (`high`)."""
+
+    low: _End
+    high: _End
+    part: Ratio
+    there: BoolArray
+    """Whether there is such a pair."""
+
+    @property
+    def placed(self) -> Placed:
+        """The mix."""
+        return self.high.placed.mixed(self.part, self.low.placed)
+
+    @property
+    def asked(self) -> Seconds:
+        """Time that writes ask for, linear in the part."""
+        return self.low.asked + self.part * (self.high.asked - self.low.asked)
+
+    def mix(self, time: Seconds) -> _Mix:
+        """The mix, which takes so long; forever where there is none."""
+        return _Mix(self.placed, np.where(self.there, time, np.inf))
+
+    def closer(self, spare: Seconds, waits: BoolArray) -> _Line:
+        """The mix where a line from its spare time to that of the map that lasts meets zero.
+
+        Spare time is convex in the part, so that the next mix waits too, but less.
+        """
+        more = self.low.spare - spare
+        kept = self.low.spare / np.where(as_array(more) > 0, more, 1.0)
+        worth = self.there & waits & as_array(more > 0)
+        return self._replace(part=np.where(worth, self.part * kept, self.part))
 
 
 class _Best(NamedTuple):
@@ -200,8 +263,8 @@ class _Pool:
             for pace in self.paces
         )
 
-    def mixed(self) -> _Mix:
-        """Of a map that wears cells too soon and one that does not, so much that cells just last.
+    def mixed(self) -> _Line:
+        """Of a map that wears cells too soon and one that does not, so much that cells last.
 
         With t the time of a token at full rate, w what its writes ask for, and p the part of the
         second map, w is linear in p and t is convex. Where t_0 + p (t_1 - t_0) is w, at
@@ -214,15 +277,23 @@ class _Pool:
         time: Seconds = np.inf
         part: Ratio = 0.0
         chosen: list[Array] = [0.0, 0.0]
-        for i, j in combinations(range(len(self.maps)), 2):
-            apart = as_array(spare[i] * spare[j] < 0) & fits[i] & fits[j]
+        for i, j in permutations(range(len(self.maps)), 2):
+            apart = as_array(spare[i] > 0) & as_array(spare[j] < 0) & fits[i] & fits[j]
             share = spare[i] / np.where(apart, spare[i] - spare[j], 1.0)
             asked = self.paces[i].asked + share * (self.paces[j].asked - self.paces[i].asked)
             better = apart & as_array(asked < time)
             time, part = np.where(better, asked, time), np.where(better, share, part)
             chosen = [np.where(better, float(k), c) for k, c in zip((i, j), chosen, strict=True)]
-        first, second = (self._taken(index) for index in chosen)
-        return _Mix(second.mixed(part, first), time)
+        low, high = (self._end(index) for index in chosen)
+        return _Line(low, high, part, as_array(time < np.inf))
+
+    def _end(self, index: Array) -> _End:
+        """Point by point one of the maps, and its pace."""
+        asked, spare = self.paces[0].asked, self.paces[0].spare
+        for k, pace in enumerate(self.paces[1:], start=1):
+            this = as_array(index == k)
+            asked, spare = np.where(this, pace.asked, asked), np.where(this, pace.spare, spare)
+        return _End(self._taken(index), asked, spare)
 
     def _taken(self, index: Array) -> Placed:
         """Point by point one of the maps."""

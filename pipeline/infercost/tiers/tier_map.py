@@ -41,6 +41,7 @@ import numpy as np
 from infercost.arrays import (
     Array,
     Bytes,
+    BytesPerSecond,
     as_array,
 )
 from infercost.equations import tiers as eq
@@ -65,6 +66,9 @@ class Policy(NamedTuple):
 
     ahead: tuple[TensorClass, ...]
     spared: tuple[TensorClass, ...]
+    keeps_experts_near: bool = False
+    """Whether routed experts fill the main tier first: nothing foresees which of them are read, so
+    that the latency of any other shows in each layer."""
 
 
 Way = Literal["filled", "striped", "even"]
@@ -137,12 +141,21 @@ class _Placing:
         orders = self._orders()
         tried: list[tuple[Policy, Way, tuple[int, ...]]] = [(first, "filled", o) for o in orders]
         # Of stripes an order places no more than what a full tier leaves over.
-        tried += [(p, w, orders[0]) for p in (first, *others) for w in ("striped", "even")]
+        stripes: tuple[Way, Way] = ("striped", "even")
+        tried += [(p, w, orders[0]) for p in (first, *others) for w in stripes]
+        if self._has_free_experts:
+            near = [p._replace(keeps_experts_near=True) for p in (first, *others)]
+            tried += [(p, w, orders[0]) for p in near for w in stripes]
         for policy, way, order in tried:
             placed = self._filled(order, way, policy)
             if not any(np.all(alike(placed, other, self.sizes)) for other in found):
                 found.append(placed)
         return found
+
+    @property
+    def _has_free_experts(self) -> bool:
+        """Whether there are routed experts, and the plan leaves open where they lie."""
+        return "experts" not in self.order and bool(np.any(as_array(self.sizes["experts"]) > 0))
 
     def _policies(self) -> tuple[Policy, ...]:
         """All policies to try: activations go first, since prefill needs them soonest."""
@@ -186,6 +199,7 @@ class _Placing:
         overflow: Bytes = 0.0
         for classes, tiers in self._groups(order, policy):
             named = any(name in self.order for name in classes)
+            named = named or (policy.keeps_experts_near and classes == ("experts",))
             spared = set(classes) <= set(policy.spared)
             filled = self._fill(classes, tiers, rooms, "filled" if named else way, spared)
             for name, amounts in filled.items():
@@ -211,7 +225,11 @@ class _Placing:
         lasting = tuple(i for i in order if i not in wearing)
         for name in (name for name in policy.ahead if name in free):
             groups.append(((name,), (*lasting, *wearing) if name in policy.spared else order))
-        return [*groups, (tuple(name for name in free if name not in policy.ahead), order)]
+        rest = tuple(name for name in free if name not in policy.ahead)
+        if policy.keeps_experts_near:
+            groups.append((("experts",), tuple(range(len(self.tiers)))))
+            rest = tuple(name for name in rest if name != "experts")
+        return [*groups, (rest, order)]
 
     def _named(self, name: TensorClass, wanted: list[str]) -> tuple[int, ...]:
         """Tiers of the plan's order by place. Raises `SpecError` for one that is not there."""
@@ -261,13 +279,14 @@ class _Placing:
         self, sizes: Mapping[TensorClass, Bytes], over: Sequence[int], rooms: Sequence[Bytes]
     ) -> dict[TensorClass, tuple[Bytes, ...]]:
         """Bytes per tier in proportion to bandwidth, as far as there is room for the hottest."""
-        together: Array = sum((self.tiers[i].bandwidth for i in over), start=0.0)
+        rates = self._rates(over)
+        together: Array = sum(rates.values(), start=0.0)
         filled: dict[TensorClass, tuple[Bytes, ...]] = {}
         for name, size in sizes.items():
             before = self._before(name, sizes)
             held: list[Bytes] = [0.0] * len(self.tiers)
             for i in over:
-                part = self.tiers[i].bandwidth / together
+                part = rates[i] / together
                 room = np.maximum(rooms[i], 0.0)
                 held[i] = eq.overlap(before * part, size * part, 0.0, room)
             filled[name] = tuple(held)
@@ -278,8 +297,9 @@ class _Placing:
     ) -> dict[TensorClass, tuple[Bytes, ...]]:
         """Bytes per tier in the same proportion for all: of bandwidths, as far as there is room."""
         total: Bytes = sum(sizes.values(), start=0.0)
+        rates = self._rates(over)
         widths = eq.stripe_widths(
-            [self.tiers[i].bandwidth for i in over],
+            [rates[i] for i in over],
             [np.maximum(rooms[i], 0.0) / np.maximum(total, 1.0) for i in over],
         )
         width = dict(zip(over, widths, strict=True))
@@ -287,6 +307,17 @@ class _Placing:
             name: tuple(size * width.get(i, 0.0) for i in range(len(self.tiers)))
             for name, size in sizes.items()
         }
+
+    def _rates(self, over: Sequence[int]) -> dict[int, BytesPerSecond]:
+        """Rates of tiers read side by side: those behind one port share its rate."""
+        rates: dict[int, BytesPerSecond] = {i: self.tiers[i].bandwidth for i in over}
+        for port in {self.tiers[i].port for i in over}:
+            behind = [i for i in over if self.tiers[i].port == port]
+            if behind != [port]:
+                asked = sum((rates[i] for i in behind), start=0.0)
+                kept = np.minimum(self.tiers[port].bandwidth / asked, 1.0)
+                rates |= {i: rates[i] * kept for i in behind}
+        return rates
 
     def _in_order(
         self, sizes: Mapping[TensorClass, Bytes], tiers: Sequence[int], rooms: Sequence[Bytes]
