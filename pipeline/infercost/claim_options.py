@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from infercost.errors import SpecError, nearest
-from infercost.options.faults import file_fault, spec_faults
+from infercost.options.faults import checked, file_fault
 from infercost.options.places import place_of
 from infercost.options.question import option_names
 from infercost.options.resolve import content_of
@@ -25,9 +25,11 @@ def load_claim(name: str, dirs: tuple[str, ...] = ()) -> Claim:
     if content is None:
         fault = file_fault(folders, GROUP, name)
         raise fault or SpecError(f"{GROUP}/{name}", "", "cannot be read", "Write plain YAML")
-    for key, fault_text, remedy in spec_faults(GROUP, content):
+    claim: Claim
+    claim, faults = checked(GROUP, content)
+    for key, fault_text, remedy in faults:
         raise SpecError(*place_of(folders, GROUP, name, key), fault_text, remedy)
-    return Claim.model_validate(content)
+    return claim
 
 
 def claims_of(study: str, dirs: tuple[str, ...] = ()) -> dict[str, Claim]:

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from infercost.errors import SpecError, SpecErrors, as_written, nearest
+from infercost.errors import SpecError, SpecErrors, nearest
 from infercost.options.elsewhere import other_place, where_it_belongs
-from infercost.options.faults import Explained, Raw, file_fault, not_yaml, spec_faults
+from infercost.options.faults import (
+    Explained,
+    Raw,
+    checked,
+    checked_batch,
+    file_fault,
+    not_yaml,
+    spec_faults,
+)
 from infercost.options.patches import (
     combinations_of,
     combined,
@@ -31,13 +39,13 @@ from infercost.options.places import COMBINED, COMBINING, in_order, option_file,
 from infercost.options.question import ROOT_KEYS, Axis, Question
 from infercost.options.resolve import content_of, told_options
 from infercost.options.uncertain import of_ranges, settled, settled_axes
-from infercost.options.witnesses import adapter, fields_at, missing_witnesses, value_at
+from infercost.options.witnesses import fields_at, missing_witnesses, value_at
 from infercost.paths import CONF, shown
 from infercost.specs.case import GROUPS, Case
 from infercost.specs.draws import Distribution
-from infercost.specs.fields import MOST
-from infercost.specs.fleet import Fleet
-from infercost.specs.study import Study
+
+if TYPE_CHECKING:
+    from infercost.specs.study import Study
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,8 @@ class Options:
         self.uncertain: dict[tuple[str, str], dict[str, Distribution]] = {}
         """Of each group and option, the numbers that are uncertain, by full path; `raw` has their
         nominal values."""
+        self._parts: dict[tuple[str, str, str], tuple[Any, Raw]] = {}
+        """Spec and content by group, option and the values of text axes that are set in it."""
         _check_paths(question)
         if plain is None:
             self.raw, self.chosen = self._without_hydra() or self._compose()
@@ -192,7 +202,7 @@ class Options:
         question = self.question
         root = {key: self.raw["."]["."][key] for key in ROOT_KEYS}
         groups = [self.chosen[group] for group in GROUPS]
-        parts: dict[tuple[str, str, str], tuple[Any, Raw]] = {}
+        parts = self._parts
         for labels in itertools.product(*(_points(axis) for axis in question.labels)):
             settings = {path: value for point in labels for path, value in point.items()}
             for names in itertools.product(*groups):
@@ -208,7 +218,7 @@ class Options:
                         parts[key] = (self._typed(group, name, content, mine), content)
                     typed[group], values[group] = parts[key]
                 options = dict(zip(GROUPS, names, strict=True))
-                typed["batch"] = _checked_batch(values["batch"])
+                typed["batch"] = checked_batch(values["batch"])
                 case = Case.model_construct(**typed)
                 yield ComposedCase(case, options, settings, values)
 
@@ -216,12 +226,11 @@ class Options:
         if not content:
             file = place_of(self.question.dirs, group, name, "")[0]
             raise SpecError(file, "", "is empty", "Write its keys")
-        faults = spec_faults(group, content)
+        spec, faults = checked(group, content)
         if faults:
             raise file_fault(self.question.dirs, group, name) or SpecErrors(
                 _blame(fault, self.question, group, name, labels) for fault in faults
             )
-        spec = adapter(group).validate_python(content)
         bare = [
             SpecError(
                 *place_of(self.question.dirs, group, name, key),
@@ -239,17 +248,17 @@ class Options:
         """The typed value that `value` has at `path` of a case: parsed and checked in place."""
         group, _, key = path.partition(".")
         if group in ROOT_KEYS and not key:
-            return _checked_batch(value)
+            return checked_batch(value)
         if group in COMBINING and not concerning({key: value}, composed.options[group]):
             return self._elsewhere(composed, group, key, value, path)
         content = with_values(composed.raw.get(group), {key: value}, group)
-        faults = spec_faults(group, content)
+        spec, faults = checked(group, content)
         if faults:
             raise SpecErrors(
                 SpecError(f"override '{path}={value}'", f"{group}.{at}".rstrip("."), fault, remedy)
                 for at, fault, remedy in faults
             )
-        return value_at(adapter(group).validate_python(content), key)
+        return value_at(spec, key)
 
     def _elsewhere(
         self, composed: ComposedCase, group: str, key: str, value: object, path: str
@@ -266,21 +275,22 @@ class Options:
 
 def compose_study(name: str, dirs: tuple[Path, ...]) -> Study:
     """A study's file, composed and checked on its own right."""
-    return Study.model_validate(_composed_alone("study", name, dirs))
+    study: Study = _composed_alone("study", name, dirs)[0]
+    return study
 
 
 def compose_fleet(name: str, dirs: tuple[Path, ...]) -> Raw:
     """The content of a fleet's file, composed and checked on its own right."""
-    content: Raw = _composed_alone("fleet", name, dirs)
-    bare = missing_witnesses(Fleet.model_validate(content), content)
+    fleet, content = _composed_alone("fleet", name, dirs)
+    bare = missing_witnesses(fleet, content)
     if bare:
         place = place_of(dirs, "fleet", name, bare[0])
         raise SpecError(*place, "has no source", "Name one under 'sources', or 'assumed: why'")
     return content
 
 
-def _composed_alone(group: str, name: str, dirs: tuple[Path, ...]) -> Any:
-    """The checked content of an option that stands alone, outside any case."""
+def _composed_alone(group: str, name: str, dirs: tuple[Path, ...]) -> tuple[Any, Raw]:
+    """The spec and the content of an option that stands alone, outside any case."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
@@ -290,10 +300,11 @@ def _composed_alone(group: str, name: str, dirs: tuple[Path, ...]) -> Any:
     with initialize_config_dir(str(dirs[0]), version_base="1.3"), _Readable(question):
         composed = compose("config", overrides=[*_search_path(dirs), f"+{group}={name}"])
     content: Any = OmegaConf.to_container(composed[group], resolve=True)
-    faults = [_blame(fault, question, group, name, {}) for fault in spec_faults(group, content)]
+    spec, faults = checked(group, content)
     if faults:
-        raise file_fault(dirs, group, name) or SpecErrors(faults)
-    return content
+        blamed = [_blame(fault, question, group, name, {}) for fault in faults]
+        raise file_fault(dirs, group, name) or SpecErrors(blamed)
+    return spec, content
 
 
 def _search_path(dirs: tuple[Path, ...]) -> list[str]:
@@ -311,20 +322,6 @@ def _check_paths(question: Question) -> None:
             if group not in known:
                 remedy = where_it_belongs(path) or nearest(group, known)
                 raise SpecError(f"axis '{path}'", path, f"unknown key '{group}'", remedy)
-
-
-def _checked_batch(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        fault, remedy = f"{as_written(value)} is not a whole number above 0", "a count such as 8"
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            remedy = "an axis without brackets: batch=8,64"
-        if isinstance(value, Mapping):
-            fault, remedy = "is chosen, not drawn", "an axis such as batch=8,64"
-        raise SpecError(f"override 'batch={value}'", "batch", fault, f"Write {remedy}")
-    if value > MOST:
-        fault = f"is more than {MOST:.0e} sequences"
-        raise SpecError(f"override 'batch={value}'", "batch", fault, "Write a count such as 8")
-    return value
 
 
 def _blame(fault: Explained, question: Question, group: str, name: str, labels: Raw) -> SpecError:

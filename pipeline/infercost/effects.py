@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,18 +25,18 @@ from infercost.cost import Evaluation
 from infercost.errors import NoEffect, SpecError, SpecErrors
 from infercost.evaluation import typed_axis
 from infercost.grid import Grid, GridAxis
-from infercost.options.faults import Raw, spec_faults
+from infercost.options.faults import Raw, checked
 from infercost.options.places import COMBINING
 from infercost.options.question import NO_DIRECTION, Axis, Question, ask, key_of, replaced
-from infercost.options.witnesses import adapter, value_at
+from infercost.options.witnesses import value_at
 from infercost.specs.case import GROUPS, Case
-from infercost.specs.study import by_path
 from infercost.specs.trend import Trend
-from infercost.table import columns
+from infercost.table import Columns, columns
 from infercost.trends import why_idle
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 MOST_CASES = 64
 """Cases that are looked at; of more nothing is said."""
@@ -83,22 +83,36 @@ def evaluate(overrides: list[str], dirs: tuple[str, ...] = ()) -> pd.DataFrame:
     fault, and warns (`infercost.NoEffect`) of overrides, axes, trends and mitigations that change
     nothing.
     """
-    options = Options(ask(overrides, dirs))
-    frame: pd.DataFrame = evaluation.table_of(options).to_pandas()
-    for line in (*replaced(overrides), *idle(options.question, options)):
+    table, notes = tabled(Options(ask(overrides, dirs)))
+    frame: pd.DataFrame = table.to_pandas()
+    for line in (*replaced(overrides), *notes):
         warnings.warn(line, NoEffect, stacklevel=2)
     return frame
 
 
-def idle(question: Question, options: Options | None = None, only_sure: bool = False) -> list[str]:
+def tabled(options: Options) -> tuple[pa.Table, list[str]]:
+    """Every point that options span as an Arrow table, and what `idle` says of their question."""
+    parts: Iterable[Columns] = evaluation.parts(options)
+    known = list(parts) if options.question.size <= MOST_POINTS else []
+    return evaluation.table_of(known or parts), idle(options.question, options, known)
+
+
+def idle(
+    question: Question,
+    options: Options | None = None,
+    known: Sequence[Columns] = (),
+    only_sure: bool = False,
+) -> list[str]:
     """One line for each override, axis, trend and mitigation that changes no column of any point
     looked at.
 
+    `known` are the columns of each case at all its points, where they have been evaluated before.
     Where a case has too many points for all of them to be looked at, the line says so; with
     `only_sure` there is none then. Silent where there are too many cases to look at, and where
     nothing is feasible: then rows say what ran out.
     """
-    question = replace(question, draws=None)  # at nominal values
+    if question.draws is not None:
+        question, known = replace(question, draws=None), ()  # at nominal values
     options = options or Options(question)
     asked = options.question
     single = [axis.name for axis in (*asked.axes, *asked.labels) if _alone(axis)]
@@ -112,12 +126,14 @@ def idle(question: Question, options: Options | None = None, only_sure: bool = F
     base = _without(question) if fixed or single else None
     seen: dict[tuple[object, ...], _Looked] = {}
     feasible, looked_at = False, []
-    for composed in cases:
+    for composed, part in zip_longest(cases, known):
         if not moved.idle() and moved.columns.keys() >= _names(composed):
             continue
         axes = _thinned([typed_axis(options, composed, axis) for axis in asked.axes])
         looked_at.append(axes)
-        looked = _look(composed, axes)
+        looked = (
+            _look(composed, axes) if part is None else _looked(part, part.grid.bind(composed.case))
+        )
         feasible = feasible or looked.feasible
         _along_axes(looked, moved)
         _along_labels(composed, looked, seen, moved)
@@ -181,6 +197,8 @@ class _Moved:
 
 def chosen_anyway(question: Question, over: Mapping[str, Any], who: str) -> list[SpecError]:
     """Faults of what a question sets although `who` searches over it."""
+    from infercost.specs.study import by_path
+
     chosen = by_path(over)
     swept = [path for axis in (*question.axes, *question.labels) for path in axis.values]
     found = []
@@ -299,12 +317,16 @@ def _picked(axis: GridAxis, most: int) -> GridAxis:
 
 def _look(composed: ComposedCase, axes: tuple[GridAxis, ...]) -> _Looked:
     grid = Grid(axes)
-    case = grid.bind(composed.case)
-    part = columns(Evaluation(case), grid, composed.options, composed.labels)
+    bound = grid.bind(composed.case)
+    return _looked(columns(Evaluation(bound), grid, composed.options, composed.labels), bound)
+
+
+def _looked(part: Columns, bound: Case) -> _Looked:
+    grid = part.grid
     limit = grid.flat(part.limit)
     content = {name: grid.flat(value) for name, value in part.values.items()}
     content |= {"limited_by": limit, "bound": np.where(limit > 0, 0.0, grid.flat(part.bound))}
-    return _Looked(grid, case, content, bool(np.any(limit == 0)))
+    return _Looked(grid, bound, content, bool(np.any(limit == 0)))
 
 
 def _same(a: FloatArray, b: FloatArray) -> bool:
@@ -312,13 +334,17 @@ def _same(a: FloatArray, b: FloatArray) -> bool:
 
 
 def _differing(a: _Looked, b: _Looked) -> set[str]:
-    return {name for name, column in a.content.items() if not _same(column, b.content[name])}
+    """Columns that differ, as many as matter."""
+    differ = (name for name, column in a.content.items() if not _same(column, b.content[name]))
+    return set(islice(differ, _MOVING))
 
 
 def _along_axes(looked: _Looked, moved: _Moved) -> None:
     """Note which columns differ along each axis."""
     for position, axis in enumerate(looked.grid.axes):
-        for name, column in looked.content.items() if moved.is_open(axis.name) else ():
+        for name, column in looked.content.items():
+            if not moved.is_open(axis.name):
+                break
             lanes = np.moveaxis(column.reshape(looked.grid.shape), position, 0)
             if not _same(lanes[1:], np.broadcast_to(lanes[:1], lanes[1:].shape)):
                 moved.add(axis.name, {name})
@@ -355,9 +381,9 @@ def _changed_by(
         return set()
     content, stated = _put_back(composed.raw[group], base.raw[group][option], inner.split("."))
     kept = tuple(axis for axis in axes if axis.name != name)
-    if not stated or spec_faults(group, content):
+    typed = checked(group, content)[0] if stated else None
+    if typed is None:
         return every
-    typed = adapter(group).validate_python(content)
     given = [float(axis.values[name][0]) for axis in axes if axis.name == name]
     if given == [value_at(typed, inner)] if given else typed == getattr(composed.case, group):
         return every  # it says what stands there

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -128,14 +128,14 @@ def parts(options: Options) -> Iterator[Columns]:
 
 def evaluate_arrow(overrides: list[str], dirs: tuple[str, ...] = ()) -> pa.Table:
     """As `evaluate`, as an Arrow table with units and meanings in the columns' metadata."""
-    return table_of(Options(ask(overrides, dirs)))
+    return table_of(parts(Options(ask(overrides, dirs))))
 
 
-def table_of(options: Options) -> pa.Table:
-    """Every point that composed options span, as an Arrow table."""
+def table_of(evaluated: Iterable[Columns]) -> pa.Table:
+    """Evaluated cases as one Arrow table."""
     import pyarrow as pa
 
-    tables = [to_arrow(part) for part in parts(options)]
+    tables = [to_arrow(part) for part in evaluated]
     return pa.concat_tables(tables).unify_dictionaries()
 
 

@@ -45,8 +45,7 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write all columns to a file, or print the main ones."""
     from infercost.compose import Options
-    from infercost.effects import idle
-    from infercost.evaluation import table_of
+    from infercost.effects import tabled
     from infercost.options.question import ask
 
     out: Path | None = arguments.out
@@ -57,8 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     if out is not None and not out.absolute().parent.is_dir():
         raise SpecError(f"--out {out}", "", "its folder is not there", "Make it first")
     options = Options(ask(arguments.overrides, tuple(arguments.config_dir)))
-    table = table_of(options)
-    print_notes([*idle(options.question, options), *_missed(options, table)])
+    table, notes = tabled(options)
+    print_notes([*notes, *_missed(options, table)])
     if out is None and arguments.json:
         print_json(_records(table.to_pandas()))
     elif out is None and "draw" in table.column_names:

@@ -73,9 +73,11 @@ def add_parser(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print one point; an infeasible one is shown as such, with what ran out."""
     from infercost.effects import idle
+    from infercost.table import columns
 
     options, composed, grid, point = asked(arguments.overrides, tuple(arguments.config_dir))
-    print_notes(idle(options.question, options))
+    known = columns(point, grid, composed.options, composed.labels)
+    print_notes(idle(options.question, options, [known]))
     content = explained(composed, grid, point)
     if arguments.trace:
         _check_traceable(arguments.trace, content)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +15,34 @@ from infercost.errors import SpecError, as_written, closest, nearest
 from infercost.options.elsewhere import other_place
 from infercost.options.places import COMBINING, combination, mounted, option_file, with_line
 from infercost.options.question import option_names
-from infercost.options.witnesses import adapter, discriminators, entry_at, fields_at
+from infercost.options.witnesses import adapter, annotation_of, discriminators, entry_at, fields_at
 from infercost.paths import shown
 from infercost.specs.case import Case
-from infercost.specs.fleet import Fleet
+from infercost.specs.fields import MOST
 from infercost.units import UnitError
 
 Raw = dict[str, Any]
 Explained = tuple[str, str, str]
 
 _UNKNOWN, _MISSING = "unknown key", "required key is missing"
-_TAGS = {*discriminators(Case), *discriminators(Fleet)}
-"""Discriminators, which pydantic adds to the location of a fault."""
 _IS_TYPE = re.compile(r"\[key\]$|(list|dict)\[")
 """Branches of a union and keys of a mapping, which pydantic adds too."""
 _NOT_KEYS = ("dict_type", "model_type", "model_attributes_type")
 """Pydantic's names for a value where a mapping belongs."""
 
 
-def spec_faults(group: str, content: Raw) -> list[Explained]:
-    """Key, fault and remedy of everything that is wrong with an option."""
+def checked(group: str, content: Raw) -> tuple[Any, list[Explained]]:
+    """An option's spec; or none, with key, fault and remedy of everything that is wrong with it."""
     try:
-        adapter(group).validate_python(content)
+        return adapter(group).validate_python(content), []
     except ValidationError as error:
         faults = [_explained(group, fault, content) for fault in error.errors(include_url=False)]
-        return _without_echoes(faults)
-    return []
+        return None, _without_echoes(faults)
+
+
+def spec_faults(group: str, content: Raw) -> list[Explained]:
+    """Key, fault and remedy of everything that is wrong with an option."""
+    return checked(group, content)[1]
 
 
 def _without_echoes(faults: list[Explained]) -> list[Explained]:
@@ -79,11 +82,17 @@ def _steps(loc: tuple[object, ...], content: Any) -> tuple[list[str], Any]:
     steps = []
     for step in loc:
         below = _below(content)
-        if step not in below and (step in _TAGS or _IS_TYPE.match(str(step))):
+        if step not in below and (step in _tags() or _IS_TYPE.match(str(step))):
             continue
         steps.append(str(step))
         content = below.get(step)
     return steps, content
+
+
+@cache
+def _tags() -> set[str]:
+    """Discriminators, which pydantic adds to the location of a fault."""
+    return {*discriminators(Case), *discriminators(annotation_of("fleet"))}
 
 
 def _below(content: Any) -> Mapping[Any, Any]:
@@ -268,3 +277,18 @@ def not_yaml(error: yaml.YAMLError, place: str) -> SpecError:
     text = getattr(error, "problem", None) or getattr(error, "reason", "cannot be read")
     place = place + (f":{mark.line + 1}" if mark else "")
     return SpecError(place, "", f"is not YAML: {text}", "Mind the brackets, quotes and indents")
+
+
+def checked_batch(value: object) -> int:
+    """A batch, if it is a count. Raises `SpecError` with what to write instead."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        fault, remedy = f"{as_written(value)} is not a whole number above 0", "a count such as 8"
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            remedy = "an axis without brackets: batch=8,64"
+        if isinstance(value, Mapping):
+            fault, remedy = "is chosen, not drawn", "an axis such as batch=8,64"
+        raise SpecError(f"override 'batch={value}'", "batch", fault, f"Write {remedy}")
+    if value > MOST:
+        fault = f"is more than {MOST:.0e} sequences"
+        raise SpecError(f"override 'batch={value}'", "batch", fault, "Write a count such as 8")
+    return value

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,9 @@ def _swaps(mounts: list[PlainOverride], groups: tuple[str, ...]) -> Swaps | None
 def _root(dirs: tuple[Path, ...]) -> tuple[dict[str, str], Raw] | None:
     """The options that `config.yaml` chooses, by group, and its own keys; or nothing."""
     try:
-        own = _loaded(dirs[0] / "config.yaml")
-        entries = own.pop("defaults")
-        if entries.pop() != "_self_":
+        own = dict(_loaded(dirs[0] / "config.yaml"))
+        *entries, last = own.pop("defaults")
+        if last != "_self_":
             return None
         return {group: name for entry in entries for group, name in entry.items()}, own
     except (_Untold, OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError):
@@ -134,13 +135,13 @@ def _content(
     if file is None or not depth:
         raise _Untold
     own = _loaded(file)
-    entries = own.pop("defaults", ["_self_"])
+    entries = own.get("defaults", ["_self_"])
     if not isinstance(entries, list) or entries.count("_self_") != 1:
         raise _Untold
     found: Raw = {}
     for entry in entries:
         if entry == "_self_":
-            _merge(found, own)
+            _merge(found, {key: value for key, value in own.items() if key != "defaults"})
             continue
         if isinstance(entry, str) and _SIBLING.match(entry):
             _merge(found, _content(dirs, group, entry, depth - 1, at, swaps, taken))
@@ -165,7 +166,12 @@ def _content(
 
 
 def _loaded(file: Path) -> Raw:
-    text = file.read_text(encoding="utf-8")
+    return _parsed(file.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> Raw:
+    """The content of a file, which is read once as long as it says the same. Not to be changed."""
     if any(mark in text for mark in _FOR_HYDRA):
         raise _Untold
     content = yaml.load(text, _Loader)
@@ -185,15 +191,14 @@ def _check(node: Any) -> None:
 
 
 def _merge(into: Raw, content: Raw) -> None:
-    """Keys of `content` win; mappings on both sides are merged, lists are replaced."""
+    """Copy `content`; its keys win, mappings on both sides are merged, lists are replaced."""
     for key, value in content.items():
-        there = into.get(key)
-        if isinstance(value, dict) and isinstance(there, dict):
-            _merge(there, value)
-        elif key in into and isinstance(value, dict) != isinstance(there, dict):
+        if key in into and isinstance(value, dict) != isinstance(into[key], dict):
             raise _Untold
+        if isinstance(value, dict):
+            _merge(into.setdefault(key, {}), value)
         else:
-            into[key] = value
+            into[key] = copy.deepcopy(value)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

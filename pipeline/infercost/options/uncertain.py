@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from infercost.errors import SpecError, as_written
-from infercost.options.faults import Raw, spec_faults
+from infercost.options.faults import Raw, checked, spec_faults
 from infercost.options.patches import in_full, with_values
 from infercost.options.places import COMBINING, combination, place_of
 from infercost.options.question import Axis, Question
-from infercost.options.witnesses import adapter, field_unit, value_at
+from infercost.options.witnesses import field_unit, value_at
 from infercost.specs.draws import Distributed, Distribution
 from infercost.units import is_number
 
@@ -172,17 +172,16 @@ def _typed(
 ) -> float | int | None:
     """The number that a value is at a path, in SI units; none where the option has other faults."""
     changed = with_values(content, {path: value}, group)
-    for key, fault, remedy in spec_faults(group, changed):
+    spec, faults = checked(group, changed)
+    for key, fault, remedy in faults:
         if key == path or key.startswith(f"{path}."):
             raise SpecError(*place, fault, remedy)
-    try:
-        spec = adapter(group).validate_python(changed)
-    except ValueError:
+    if faults:
         return None
-    spec = value_at(spec, path)
-    if not is_number(spec):
+    number: float | int = value_at(spec, path)
+    if not is_number(number):
         raise SpecError(*place, f"{as_written(value)} is not a number", "Draw numbers only")
-    return spec
+    return number
 
 
 def _weights(

@@ -5,17 +5,14 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 
 from infercost.specs.annotations import members
 from infercost.specs.case import Case
-from infercost.specs.claim import Claim
 from infercost.specs.fields import Quantity, SourcedSpec
-from infercost.specs.fleet import Fleet
-from infercost.specs.serving import Serving
-from infercost.specs.study import Study
 from infercost.units import is_number
 
 
@@ -30,9 +27,10 @@ def adapter(group: str) -> TypeAdapter[Any]:
 
 
 def annotation_of(group: str) -> Any:
-    """The type of a group's options."""
-    alone = {"study": Study, "claim": Claim, "fleet": Fleet, "serving": Serving}
-    return alone[group] if group in alone else Case.model_fields[group].annotation
+    """The type of a group's options; what is no part of a case is imported when it is asked for."""
+    if group in Case.model_fields:
+        return Case.model_fields[group].annotation
+    return getattr(import_module(f"infercost.specs.{group}"), group.capitalize())
 
 
 def missing_witnesses(spec: BaseModel, content: Mapping[str, Any]) -> list[str]:

@@ -9,11 +9,11 @@ from typing import Any
 from infercost.compose import ComposedCase, Options
 from infercost.errors import SpecError, SpecErrors
 from infercost.evaluation import pinned
-from infercost.options.faults import spec_faults, unplain
+from infercost.options.faults import checked, unplain
 from infercost.options.places import place_of
 from infercost.options.question import ask, key_of, read_value, winning
 from infercost.options.resolve import content_of
-from infercost.options.witnesses import adapter, missing_witnesses
+from infercost.options.witnesses import missing_witnesses
 from infercost.paths import config_dirs
 from infercost.serving.edge import EdgeAndCloud, edge_of
 from infercost.serving.requests import Arrivals, of_workload
@@ -148,14 +148,14 @@ def serving_of(words: list[str], dirs: tuple[str, ...] = ()) -> Serving:
         if text.startswith("serving."):
             path, _, value = text.removeprefix("serving.").partition("=")
             _put(content, path.split("."), read_value(text, value) if value else None)
-    faults = spec_faults("serving", content)
+    serving: Serving
+    serving, faults = checked("serving", content)
     if faults:
         given = {key_of(text).partition(".")[2]: text for text in words if "serving." in text}
         raise SpecErrors(
             SpecError(*_blamed(folders, name, key, given), fault, remedy)
             for key, fault, remedy in faults
         )
-    serving: Serving = adapter("serving").validate_python(content)
     bare = missing_witnesses(serving, content)
     if bare:
         raise SpecError(f"serving '{name}'", bare[0], "has no source", "Name one under 'sources'")

@@ -333,6 +333,21 @@ def _remembered(evaluate: Callable[[float], Array]) -> Callable[[float], Array]:
 
 def _trace(trace: Trace, trend: Trend, pool: Pool | None) -> Lengths:
     policy: Policy = "lru" if pool is None else pool.policy
+    added = (
+        0.0 if pool is None else pool.blocks(trace.block_tokens),
+        trend.prompt_tokens,
+        trend.output_tokens,
+        trend.cached_share * trend.prompt_tokens,
+    )
+    if all(np.ndim(each) == 0 for each in added):
+        return _one_of_trace(trace, policy, *map(float, added))
+    return _of_trace(trace, policy, *added)
+
+
+def _of_trace(
+    trace: Trace, policy: Policy, blocks: Array, prompt: Array, output: Array, cached: Array
+) -> Lengths:
+    """Statistics of a trace beside a pool of blocks, with tokens added to each request."""
 
     def on(evaluate: Callable[..., FloatArray | float], *window: float) -> Array:
         """`evaluate(requests, window)` for each dose of the trend and each room of the cache."""
@@ -341,14 +356,7 @@ def _trace(trace: Trace, trend: Trend, pool: Pool | None) -> Lengths:
             found = _requests(trace, blocks, policy)
             return evaluate(found.lengthened(prompt, output, cached), *w)
 
-        return _over(
-            at,
-            0.0 if pool is None else pool.blocks(trace.block_tokens),
-            trend.prompt_tokens,
-            trend.output_tokens,
-            trend.cached_share * trend.prompt_tokens,
-            *window,
-        )
+        return _over(at, blocks, prompt, output, cached, *window)
 
     def context(window: float) -> Array:
         return on(lambda r, w: r.in_flight(lambda s: as_array(attended_pairs(s, w))), window)
@@ -379,3 +387,7 @@ def _trace(trace: Trace, trend: Trend, pool: Pool | None) -> Lengths:
         cached_prompt=on(lambda r: r.strata(r.cached)),
         cached_pairs=_remembered(cached_pairs),
     )
+
+
+_one_of_trace = lru_cache(maxsize=64)(_of_trace)
+"""As `_of_trace`, of numbers alone: what thousands of requests add up to is found once."""
