@@ -116,9 +116,11 @@ def _missed(options: Options, table: pa.Table) -> list[str]:
         return []
     workload, feasible = (np.asarray(table[name]) for name in ("workload", "feasible"))
     tpot, ttft = (np.asarray(table[name]) for name in ("tpot_s", "ttft_p90_s"))
-    limits = {
-        composed.options["workload"]: composed.case.workload.slo for composed in options.cases()
-    }
+    limits, named = {}, set(workload)
+    for composed in options.cases():
+        limits[composed.options["workload"]] = composed.case.workload.slo
+        if len(limits) == len(named):
+            break
     found = []
     for name, slo in limits.items():
         if slo is None:
