@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +208,20 @@ def test_a_damaged_manifest_is_one_line(table: pa.Table, tmp_path: Path) -> None
         file.write_text(damaged)
         with pytest.raises(SpecError, match=f"manifest.json: {said}. Restore"):
             verify(version)
+
+
+def test_values_that_were_exchanged_together_with_their_hashes_are_found(tmp_path: Path) -> None:
+    """Files of a kind with the version's, listed as they are: their digest names another one."""
+    version = publish(tmp_path, "s", written(pa.table(SMALL), tmp_path, []), ABOUT)
+    file, listing = version.data / "part-0.parquet", version.folder / "manifest.json"
+    turned = pa.table({**SMALL, "x": [2.0, 1.0, 3.0]})
+    pq.write_table(turned, file, **parquet_options(turned))
+    manifest = version.manifest()
+    content = file.read_bytes()
+    fresh = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest["files"][0].update(fresh)
+    listing.write_text(json.dumps(manifest))
+    assert verify(version) == ["values: have another digest than published"]
 
 
 def test_diff_finds_inputs_and_rows_that_moved(tmp_path: Path) -> None:
