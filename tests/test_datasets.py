@@ -110,6 +110,16 @@ def test_whatever_is_said_otherwise_is_another_version(
     assert digest_of(changed, tmp_path) != digest_of(SMALL, tmp_path)
 
 
+def test_parts_of_unlike_columns_are_no_version(tmp_path: Path) -> None:
+    parts = {}
+    for name, columns in (("one", SMALL), ("two", {**SMALL, "n": [1.0, 2.0, 3.0]})):
+        (tmp_path / name).mkdir()
+        parts[name] = written(pa.table(columns), tmp_path / name, [])["part-0"]
+    with pytest.raises(SpecError, match=r"two.*: has other columns than the parts before"):
+        publish(tmp_path / "datasets", "s", parts, ABOUT)
+    assert not list((tmp_path / "datasets").rglob("*.parquet"))
+
+
 def test_a_unit_is_part_of_what_is_said_and_the_sign_of_zero_is_not(tmp_path: Path) -> None:
     assert digest_of(SMALL, tmp_path, x="s") != digest_of(SMALL, tmp_path, x="ms")
     zero, other = ({**SMALL, "x": [sign, 2.0, 3.0]} for sign in (0.0, -0.0))
