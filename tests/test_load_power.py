@@ -106,6 +106,17 @@ def test_a_cap_by_hand(
     assert number(found.clock) == pytest.approx(clock, rel=1e-6)
 
 
+def test_heat_holds_watts_not_joules() -> None:
+    """Over 2 s a ceiling of 200 W leaves 260 J of 680; a pass without arithmetic asks for none."""
+    hardware, load = point().case.hardware, point().case.hardware.power
+    assert load is not None
+    update = {"rated": 700.0, "active_share": 0.3, "arithmetic_ratio": 2.0}
+    changed = {"power": load.model_copy(update=update), "tdp": 700.0, "idle_power": 70.0}
+    slow = at_load(hardware.model_copy(update=changed), ROW.times(2.0), WORK, 200.0)
+    assert number(slow.energy.total) == pytest.approx(260)
+    assert number(drawn(700.0, Terms(weights=60.0)).energy.total) == pytest.approx(270)
+
+
 def test_energy_by_what_asks_for_it() -> None:
     """Arithmetic 200 and 0.6 · 210; traffic 60 and 0.4 · 210. Under heat's ceiling of 400 W, 330 J:
 
