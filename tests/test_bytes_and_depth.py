@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -269,3 +270,32 @@ def test_operators_of_a_step_are_those_of_all_of_its_passes(asked: tuple[str, ..
     host = 0.65e-3 if found.case.mechanisms.drafting else 0.0
     rows = [row["time_s"] for row in operator_rows(found) if row["phase"] == "decode"]
     assert sum(rows) == pytest.approx(number(found.step_time) - host, rel=1e-9)
+
+
+def test_two_positions_a_token_by_hand() -> None:
+    """1000 + 200 tokens are 2000 + 400 positions: 399 steps, of half a token each.
+
+    A window of 100 positions is one of 50 tokens; pairs go as the square.
+    """
+    fixed = ("workload=fixed-lengths", "workload.prompt_tokens=1000", "workload.output_tokens=200")
+    plain = replace(
+        point("model=llama-3.1-8b", *fixed).lengths,
+        cached_prompt=300.0,
+        cached_pairs=lambda window: 7.0 * window,
+        branches=4.0,
+        pace=1.0,
+    )
+    found = in_positions(plain, 2.0)
+    assert (number(found.prompt), number(found.longest)) == (2000, 2 * 1199)
+    assert number(found.prefills_per_step) == pytest.approx(1 / 399 / 4)
+    assert number(found.tokens_per_step) == pytest.approx(200 / 399)
+    assert number(found.pairs(100.0)) == 4 * number(plain.pairs(50.0))
+    assert number(found.context(100.0)) == 2 * number(plain.context(50.0))
+    assert number(found.deviation(1e4)) == 2 * number(plain.deviation(5e3))
+    assert number(found.whole(2)) == 4 * number(plain.whole(2))
+    assert number(found.whole(1)) == 2 * number(plain.whole(1))
+    assert (number(found.cached_prompt), number(found.cached_pairs(100.0))) == (600, 4 * 7 * 50)
+    assert number(found.pace) == 0.5
+    assert number(in_positions(plain, 1e-6).prompt) == 1, "one position at least"
+    still = in_positions(point("model=llama-3.1-8b", "workload=snapshot").lengths, 4.0)
+    assert (number(still.prefills_per_step), number(still.tokens_per_step)) == (0, 0.25)

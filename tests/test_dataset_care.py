@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -160,6 +161,19 @@ def test_a_flipped_bit_inside_a_part_is_noticed(version: Version, tmp_path: Path
     broken.write_bytes(content)
     with pytest.raises(DamagedPart, match="is damaged"):
         logical_digest([broken])
+
+
+def test_a_flipped_bit_that_decompressing_would_not_notice_is_noticed(tmp_path: Path) -> None:
+    """In a page that is stored as it is nothing but its checksum knows."""
+    file = tmp_path / "plain.parquet"
+    how = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
+    pq.write_table(pa.table({"x": [1.5, 2.25, 8.0]}), file, **how)
+    content = bytearray(file.read_bytes())
+    content[content.index(np.float64(2.25).tobytes())] ^= 1
+    file.write_bytes(content)
+    assert pq.read_table(file)["x"].to_pylist() != [1.5, 2.25, 8.0], "it reads all the same"
+    with pytest.raises(DamagedPart, match="is damaged"):
+        logical_digest([file])
 
 
 def test_an_edit_of_equal_size_is_noticed_where_rows_are_read(tmp_path: Path) -> None:

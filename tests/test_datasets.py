@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -66,6 +69,61 @@ def test_one_changed_value_is_another_version(table: pa.Table, tmp_path: Path) -
     other = table.set_column(place, table.schema.field("tpot_s"), pa.array(column))
     first = logical_digest(list(written(table, tmp_path, []).values()))
     assert logical_digest(list(written(other, tmp_path, []).values())) != first
+
+
+SMALL = {"name": ["a", "b", "c"], "x": [1.0, 2.0, 3.0], "y": [4.0, 5.0, 6.0], "n": [1, 2, 3]}
+
+
+def digest_of(columns: dict[str, list[Any]], folder: Path, **units: str) -> str:
+    made = pa.table(columns)
+    fields = [
+        f.with_metadata({"unit": units[f.name]}) if f.name in units else f for f in made.schema
+    ]
+    return logical_digest(list(written(made.cast(pa.schema(fields)), folder, []).values()))
+
+
+def test_rows_in_another_order_are_the_same_version(tmp_path: Path) -> None:
+    turned = {name: [values[i] for i in (2, 0, 1)] for name, values in SMALL.items()}
+    assert digest_of(turned, tmp_path) == digest_of(SMALL, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {name: values[:2] for name, values in SMALL.items()},  # a row less
+        {name: [*values, values[0]] for name, values in SMALL.items()},  # one twice
+        {name: [*values[:2], values[0]] for name, values in SMALL.items()},  # one for another
+        {**SMALL, "x": [2.0, 1.0, 3.0]},  # the same values, in other rows
+        {**SMALL, "x": SMALL["y"], "y": SMALL["x"]},  # in other columns
+        {**SMALL, "name": ["b", "a", "c"]},
+        {**SMALL, "name": ["a", "b", None]},
+        {**SMALL, "n": [1.0, 2.0, 3.0]},  # of another type
+        {("z" if name == "x" else name): values for name, values in SMALL.items()},
+        {name: values for name, values in SMALL.items() if name != "n"},
+        {**SMALL, "x": [1.0, 2.0, float("nan")]},
+    ],
+    ids=str,
+)
+def test_whatever_is_said_otherwise_is_another_version(
+    changed: dict[str, list[Any]], tmp_path: Path
+) -> None:
+    assert digest_of(changed, tmp_path) != digest_of(SMALL, tmp_path)
+
+
+def test_parts_of_unlike_columns_are_no_version(tmp_path: Path) -> None:
+    parts = {}
+    for name, columns in (("one", SMALL), ("two", {**SMALL, "n": [1.0, 2.0, 3.0]})):
+        (tmp_path / name).mkdir()
+        parts[name] = written(pa.table(columns), tmp_path / name, [])["part-0"]
+    with pytest.raises(SpecError, match=r"two.*: has other columns than the parts before"):
+        publish(tmp_path / "datasets", "s", parts, ABOUT)
+    assert not list((tmp_path / "datasets").rglob("*.parquet"))
+
+
+def test_a_unit_is_part_of_what_is_said_and_the_sign_of_zero_is_not(tmp_path: Path) -> None:
+    assert digest_of(SMALL, tmp_path, x="s") != digest_of(SMALL, tmp_path, x="ms")
+    zero, other = ({**SMALL, "x": [sign, 2.0, 3.0]} for sign in (0.0, -0.0))
+    assert digest_of(zero, tmp_path) == digest_of(other, tmp_path)
 
 
 def test_the_same_table_gives_the_same_bytes(table: pa.Table, tmp_path: Path) -> None:
@@ -148,6 +206,10 @@ def test_a_damaged_manifest_is_one_line(table: pa.Table, tmp_path: Path) -> None
     rows = table.num_rows
     file.write_text(text.replace(f'"rows": {rows}', f'"rows": {rows + 1}'))
     assert verify(version)[-1].endswith("other rows than the manifest says")
+    short = f'"rows": {rows},\n "study"'
+    assert text.count(short) == 1, "the version's own rows"
+    file.write_text(text.replace(short, short.replace(str(rows), str(rows + 1))))
+    assert verify(version) == ["manifest.json: rows are not those of its files"]
     for damaged, said in (
         ("", "is not JSON"),
         ("[]", "study: is missing"),
@@ -156,6 +218,20 @@ def test_a_damaged_manifest_is_one_line(table: pa.Table, tmp_path: Path) -> None
         file.write_text(damaged)
         with pytest.raises(SpecError, match=f"manifest.json: {said}. Restore"):
             verify(version)
+
+
+def test_values_that_were_exchanged_together_with_their_hashes_are_found(tmp_path: Path) -> None:
+    """Files of a kind with the version's, listed as they are: their digest names another one."""
+    version = publish(tmp_path, "s", written(pa.table(SMALL), tmp_path, []), ABOUT)
+    file, listing = version.data / "part-0.parquet", version.folder / "manifest.json"
+    turned = pa.table({**SMALL, "x": [2.0, 1.0, 3.0]})
+    pq.write_table(turned, file, **parquet_options(turned))
+    manifest = version.manifest()
+    content = file.read_bytes()
+    fresh = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest["files"][0].update(fresh)
+    listing.write_text(json.dumps(manifest))
+    assert verify(version) == ["values: have another digest than published"]
 
 
 def test_diff_finds_inputs_and_rows_that_moved(tmp_path: Path) -> None:

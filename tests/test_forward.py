@@ -86,6 +86,19 @@ def test_a_power_limit_lengthens_both_bounds_of_a_pass() -> None:
     plain, capped = at(UNLIMITED).decode, at("hardware.tdp=100 W").decode
     waits = number(capped.time["power"])
     assert waits > 0
+    assert number(plain.lower) == number(plain.upper) == number(plain.time.total) > 0
     assert number(capped.lower) == pytest.approx(number(plain.lower) + waits, rel=1e-12)
     assert number(capped.upper) == pytest.approx(number(plain.upper) + waits, rel=1e-12)
     assert number(capped.time.total) == pytest.approx(number(plain.time.total) + waits, rel=1e-12)
+
+
+@pytest.mark.parametrize("rate", ["1e15 B/s", "1 GB/s"])
+def test_the_lower_bound_of_a_pass_hides_the_shorter_of_work_and_messages(rate: str) -> None:
+    """Block by block, so that it is no less than all of either; the upper one hides neither."""
+    words = ("model=llama-3.1-8b", "plan.tp=8", "batch=16", "calibration=ideal", UNLIMITED)
+    found = point(*words, f"hardware.scale_up.bandwidth_out={rate}").decode
+    work, messages = number(found.work), number(found.communication)
+    assert number(found.upper) == pytest.approx(work + messages, rel=1e-12)
+    lower = number(found.lower)
+    assert max(work, messages) * (1 - 1e-12) <= lower < number(found.upper) * (1 - 1e-6)
+    assert (messages > work) == (rate == "1 GB/s")

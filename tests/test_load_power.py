@@ -17,8 +17,10 @@ from infercost.equations import clocking
 from infercost.evaluation import evaluate
 from infercost.grid import Grid
 from infercost.options.question import ask
+from infercost.passes.load_power import Drawn, at_load
 from infercost.registry import metrics
-from probes import examples
+from infercost.terms import Terms
+from probes import examples, number
 
 TABLE = Path(__file__).parents[1] / "data/reference/energy_measurements.csv"
 CALIBRATION = "nvidia-datacentre-vllm-2025"
@@ -63,6 +65,80 @@ def test_memory_power_is_that_of_its_bits_alone() -> None:
     at = point("hardware=h100-sxm", "model=llama-3.1-8b", *ideal)
     power = np.asarray(metrics()["decode_memory_power_w"].evaluate(at)).item()
     assert power == pytest.approx(3.35e12 * 8 * 3.9e-12, rel=1e-12)
+
+
+# A pass of 1 s, 0.6 of them bound by arithmetic; at rest 70 W, rated 700 W, of which 0.3 whatever
+# is done, and twice the energy of arithmetic. The clock falls with the power, to a fifth at the
+# least. Joules asked: 2 · 100 of arithmetic, 210 W · 1 s, 60 moved: 470.
+ROW = Terms(compute=0.6, weights=0.4)
+WORK = Terms(compute=100.0, weights=60.0)
+
+
+def drawn(tdp: float, dynamic: Terms = WORK, ceiling: float | None = None) -> Drawn:
+    hardware = point().case.hardware
+    load = hardware.power
+    assert load is not None
+    update = {
+        **{"rated": 700.0, "active_share": 0.3, "arithmetic_ratio": 2.0},
+        **{"voltage_floor": 1.0, "clock_floor": 0.2},
+    }
+    changed = {"power": load.model_copy(update=update), "tdp": tdp, "idle_power": 70.0}
+    return at_load(
+        hardware.model_copy(update=changed), ROW, dynamic, tdp if ceiling is None else ceiling
+    )
+
+
+@pytest.mark.parametrize(
+    ("tdp", "dynamic", "joules", "slowdown", "clock"),
+    [
+        (700.0, WORK, 470, 0, 1),
+        # Room for (400 - 70 - 60) of 410 W of the core: 0.6 s take 410 / 270 of it, and its power.
+        (400.0, WORK, 60 + 270 * (1 + 0.6 * 140 / 270), 0.6 * 140 / 270, 270 / 410),
+        # 1070 J asked, 630 allowed at nominal: room for 220 of 570 W.
+        (
+            350.0,
+            Terms(compute=400.0, weights=60.0),
+            60 + 220 * (1 + 0.6 * 350 / 220),
+            0.6 * 350 / 220,
+            220 / 570,
+        ),
+        # No room: a fifth of the clock, 60 + 82 · 3.4 = 338.8 J, for which 50 W take 6.776 s.
+        (120.0, WORK, 338.8, 5.776, 0.2),
+        # Traffic alone takes more than the limit: nothing is left to the core, and 800 J are least.
+        (400.0, Terms(compute=100.0, weights=700.0), 800, 2.4, 0.2),
+    ],
+)
+def test_a_cap_by_hand(
+    tdp: float, dynamic: Terms, joules: float, slowdown: float, clock: float
+) -> None:
+    found = drawn(tdp, dynamic)
+    assert number(found.energy.total) == pytest.approx(joules, rel=1e-6)
+    assert number(found.slowdown) == pytest.approx(slowdown, rel=1e-6)
+    assert number(found.clock) == pytest.approx(clock, rel=1e-6)
+
+
+def test_heat_holds_watts_not_joules() -> None:
+    """Over 2 s a ceiling of 200 W leaves 260 J of 680; a pass without arithmetic asks for none."""
+    hardware, load = point().case.hardware, point().case.hardware.power
+    assert load is not None
+    update = {"rated": 700.0, "active_share": 0.3, "arithmetic_ratio": 2.0}
+    changed = {"power": load.model_copy(update=update), "tdp": 700.0, "idle_power": 70.0}
+    slow = at_load(hardware.model_copy(update=changed), ROW.times(2.0), WORK, 200.0)
+    assert number(slow.energy.total) == pytest.approx(260)
+    assert number(drawn(700.0, Terms(weights=60.0)).energy.total) == pytest.approx(270)
+
+
+def test_energy_by_what_asks_for_it() -> None:
+    """Arithmetic 200 and 0.6 · 210; traffic 60 and 0.4 · 210. Under heat's ceiling of 400 W, 330 J:
+
+    170 of the 310 that are asked above what work needs at the least.
+    """
+    found = drawn(700.0).energy
+    assert (number(found["compute"]), number(found["weights"])) == pytest.approx((326, 144))
+    held = drawn(700.0, ceiling=400.0)
+    assert number(held.energy["compute"]) == pytest.approx(100 + 226 * 170 / 310)
+    assert number(held.energy["weights"]) == pytest.approx(60 + 84 * 170 / 310)
+    assert number(held.slowdown) == 0
 
 
 @settings(max_examples=examples(25), phases=[Phase.explicit, Phase.generate])

@@ -644,6 +644,27 @@ def test_chunks_beside_decode_steps_save_the_weights_of_these() -> None:
     assert saved == pytest.approx(min(due, 1.0), rel=1e-9)
 
 
+def test_a_step_beside_a_chunk_pays_arithmetic_in_place_of_weights() -> None:
+    """As far as its products take longer than what its time has of them already, no more than
+
+    the weights took; and the host's time of one pass less.
+    """
+    plain, shared = point(*TARGET), point(*TARGET, "+mitigation=chunked-prefill")
+    due = 8 * number(plain.lengths.prefills_per_step)
+    due *= number(shared.lengths.mean(shared.prompt_passes))
+    assert due < 1
+    before = {name: number(term) for name, term in plain.decode.time.items()}
+    calibration = plain.case.calibration
+    rate = number(plain.layout.peak) * number(calibration.compute_efficiency)
+    bare = number(plain.decode.flops) / rate - before["compute"]
+    assert 0 < bare < before["weights"]
+    after = {name: number(term) for name, term in shared.decode.time.items()}
+    assert after["compute"] == pytest.approx(before["compute"] + due * bare, rel=1e-9)
+    host = number(calibration.step_overhead)
+    assert 0 < host < before["overhead"]
+    assert after["overhead"] == pytest.approx(before["overhead"] - due * host, rel=1e-9)
+
+
 def test_no_more_than_one_chunk_rides_on_a_step() -> None:
     """64 requests of two tokens leave a prompt for each of 64 to every step: one rides along."""
     short = ("workload=fixed-lengths", "workload.prompt_tokens=100", "workload.output_tokens=2")

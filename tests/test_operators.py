@@ -85,3 +85,4 @@ def test_flops_of_experts_are_those_of_their_visits() -> None:
     assert found["routed experts up"] == 7168 + 2048
     assert found["shared experts up"] == 7168 + 2048 / 8
     assert found["latent projection"] == 7168 + 1536 + 512 + 64
+    assert found["output projection"] == 16 * 128 + 7168

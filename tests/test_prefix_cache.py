@@ -15,6 +15,7 @@ import pytest
 import infercost
 from infercost.equations.caching import blocks_held, exposed_load_time, load_time
 from infercost.errors import SpecError
+from infercost.passes.reuse import pool_bytes, pool_of
 from infercost.paths import ROOT
 from infercost.workloads.prefix_cache import (
     Policy,
@@ -22,6 +23,7 @@ from infercost.workloads.prefix_cache import (
     found_blocks,
 )
 from infercost.workloads.traces import Trace, lognormal_trace, read_trace
+from probes import number, point
 
 FLOOR = ("calibration=ideal", "model=llama-3.1-70b", "plan.tp=8")
 MOONCAKE = "workload=mooncake-conversation"
@@ -167,6 +169,27 @@ def test_an_empty_cache_leaves_the_case_as_it_is(dose: tuple[str, ...]) -> None:
     workload = next(text for text in dose if text.startswith("workload="))
     plain, dosed = first(workload), first(*dose)
     pd.testing.assert_series_equal(plain.drop("trend"), dosed.drop("trend"), check_names=False)
+
+
+def test_a_prompt_that_is_found_whole_computes_its_last_token() -> None:
+    words = ("model=llama-3.1-70b", "plan.tp=8", "workload=fixed-lengths")
+    words = (*words, "workload.prompt_tokens=1000", "+mitigation=prefix-cache")
+    for rate, found in ((1.0, 999), (0.25, 250)):
+        at = point(*words, f"mitigation.prefix-cache.hit_rate={rate}")
+        assert number(at.lengths.cached_prompt) == found
+        assert number(at.prefilled) == 1000 - found
+
+
+def test_a_cache_on_the_devices_is_spread_over_all_of_a_replica() -> None:
+    """8 GB on 2 x 2 x 2 devices, a gigabyte each, beside what requests hold."""
+    words = ("model=llama-3.1-8b", "plan.tp=2", "plan.pp=2", "plan.dp=2", MOONCAKE)
+    at = point(*words, "plan.prefix_cache.capacity=8 GB")
+    assert number(pool_bytes(at.layout)) == 1e9
+    assert number(at.memory.context) == 1e9
+    assert pool_bytes(point(*words).layout) == 0
+    pool = pool_of(at.layout)
+    assert pool is not None
+    assert (number(pool.capacity), number(pool.per_token)) == (8e9, 131_072)
 
 
 def test_a_cached_prefix_is_not_computed_but_attended_and_kept() -> None:

@@ -19,12 +19,18 @@ part. Nothing is fitted to the code of EAGLE's authors, nor to that of LayerSkip
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from infercost.errors import SpecError
+from infercost.operators.base import Pass
+from infercost.passes import drafting
+from infercost.passes.forward import PassCost, TierUse
+from infercost.specs.mechanisms import Drafting
+from infercost.terms import Terms
 from probes import number, point
 from speed_ups import DRAFT_LAUNCH, REDUCED, SPECULATION, VOCAB, Row, drafts, of_drafts, plain, step
 
@@ -245,3 +251,41 @@ def test_all_layers_that_draft_are_passes_of_the_model() -> None:
 def test_layers_that_draft_are_named() -> None:
     with pytest.raises(SpecError, match="Set 'exit_at'"):
         step(*SMALL, "+mitigation=speculation-eagle", "mitigation.speculation-eagle.method=layers")
+
+
+def test_a_pass_and_others_after_it_add_in_every_part() -> None:
+    """Three passes of the drafter after one that verifies."""
+
+    def cost(scale: float) -> PassCost:
+        tier = TierUse("hbm", 1.0 * scale, 2.0 * scale, 3.0 * scale)
+        numbers = [scale * n for n in (4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)]
+        time, joules = Terms(compute=11.0 * scale), Terms(kv=12.0 * scale)
+        return PassCost(time, joules, *numbers, (tier,), scale)
+
+    found = drafting.together(cost(1.0), cost(10.0), 3.0)
+    assert found.time == {"compute": 11 * 31}
+    assert found.energy == {"kv": 12 * 31}
+    names = ("lower", "upper", "work", "communication", "flops", "bytes_moved", "bytes_sent")
+    assert [getattr(found, name) for name in names] == [31 * n for n in range(4, 11)]
+    assert found.tiers == (TierUse("hbm", 31, 62, 93),)
+    assert found.clock == 1
+
+
+def test_what_a_verification_and_a_draft_see() -> None:
+    """3 sequences of 100 tokens, a tree 4 deep of 8 drafts: 9 rows each see 100 and, among
+
+    themselves, 8 · 9 / 2; under a window of 2 no more than 2 each. A level of the tree has two.
+    """
+    step = Pass(3.0, 3.0, lambda w: 3 * min(w, 100.0), lambda w: 3 * min(w, 100.0), True)
+    tree = Drafting(drafted=4.0, verified=8.0, settled=3.0, drafter=None, overhead=0.0)
+    seen = drafting.verification(step, point().lengths, tree)
+    assert (seen.tokens, seen.logits) == (27, 9)
+    assert seen.pairs(1e15) == 9 * 300 + 3 * 36
+    assert seen.pairs(2.0) == 9 * 6 + 3 * 9 * 2
+    level = drafting.draft_pass(step, tree)
+    assert (level.tokens, level.pairs(1e15), level.logits) == (6, 600, 2)
+    none = drafting.draft_pass(step, replace(tree, drafted=0.0, verified=0.0))
+    assert (none.tokens, none.logits) == (3, 1)
+    heads = replace(tree, at_once=True)
+    assert drafting.draft_pass(step, heads) is step
+    assert (tree.passes, heads.passes) == (4, 1)
