@@ -343,3 +343,19 @@ def test_drafts_do_not_add_up_to_a_clock() -> None:
     assert found.feasible.all()
     assert found.decode_clock.tolist() == [1.0]
     assert found.decode_voltage.tolist() == [1.0]
+
+
+def test_a_cap_does_not_slow_units_near_memory() -> None:
+    """At batch 1 and 5 weights are worked on in memory, whose units the device's clock does not
+    run: a cap of 150 of 700 W adds nothing, and more sequences take no less time."""
+    base = ["hardware=h200-sxm", "model=phi-4", "plan=single-device", "direction=pim-bank-all"]
+    for batch in (1, 5):
+        capped, free = (
+            number(point(*base, f"batch={batch}", f"hardware.tdp={watts} W").step_time)
+            for watts in (150, 700)
+        )
+        assert capped == pytest.approx(free, rel=1e-9)
+    steps = [
+        number(point(*base, f"batch={n}", "hardware.tdp=150 W").step_time) for n in (1, 2, 3, 5, 8)
+    ]
+    assert steps == sorted(steps)

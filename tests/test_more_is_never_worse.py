@@ -1,8 +1,8 @@
 """More hardware is never worse at the best operating point: plan, batch, and what lies where.
 
 A superset of resources has a superset of ways to use it. Power is not to bind, since memory that is
-added may spend it. `pairs` draws a few of the 1,867 random pairs of designs of which pipeline/README
-tells how much the losers lose. Not more are: memory of the same bandwidth with more units near it,
+added may spend it. `pairs` draws a few of the 2,528 random pairs of which the page on memory tells
+how much the losers lose. Not more are: memory of the same bandwidth with more units near it,
 which are slower each; a page that does not divide the wider one; and a faster flash that is
 written faster than its cells bear at the plan and batch that the slower one serves, as no device
 is slowed down to last.

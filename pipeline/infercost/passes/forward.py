@@ -245,6 +245,16 @@ def work_of(calibration: Calibration, case: Case, operators: Timed, decode: bool
     return work
 
 
+def near_arithmetic(operators: Timed) -> Seconds:
+    """Time that arithmetic of units near memory binds: the device's clock does not run them."""
+    near = (
+        operator.count * time.terms.get("compute", 0.0) * time.near
+        for operator, time in operators
+        if not is_zero(time.near)
+    )
+    return sum(near, start=0.0)
+
+
 def _with_columns(
     work: Terms, operator: Operator, time: OperatorTime, columns: Columns, launch: Seconds
 ) -> Terms:
@@ -311,7 +321,7 @@ def pass_cost(
         dynamic.total, time.total, power_limit(hardware), hardware.idle_power
     )
     time = time.plus(Terms(power=throttle))
-    drawn = at_load(hardware, time, dynamic, power_limit(hardware))
+    drawn = at_load(hardware, time, dynamic, power_limit(hardware), near_arithmetic(operators))
     throttle = throttle + drawn.slowdown
     return PassCost(
         time=time.plus(Terms(power=drawn.slowdown)),

@@ -26,12 +26,15 @@ class Drawn:
     """Clock of the pass over nominal; its voltage follows it."""
 
 
-def at_load(hardware: Hardware, time: Terms, dynamic: Terms, ceiling: Watts) -> Drawn:
+def at_load(
+    hardware: Hardware, time: Terms, dynamic: Terms, ceiling: Watts, beside: Seconds = 0.0
+) -> Drawn:
     """Draw of a pass that takes `time`, whose arithmetic and traffic take at least `dynamic`.
 
     The board is held to `ceiling`, the lower of its limit and of what heat allows. Rates were
     measured under its rated limit, so that only a lower `tdp` slows the pass; what heat does to
-    the clock of arithmetic is in its time already.
+    the clock of arithmetic is in its time already. Of that time `beside` is of units near memory,
+    which the device's clock does not run.
     """
     load = hardware.power
     if load is None:
@@ -44,7 +47,7 @@ def at_load(hardware: Hardware, time: Terms, dynamic: Terms, ceiling: Watts) -> 
     lower = as_array(hardware.tdp) < as_array(load.rated)
     if not np.any(lower):
         return Drawn(_held(dynamic, demand, uncapped), 0.0)
-    spent, slowdown, clock = _capped(hardware, load, time, demand.total, dynamic)
+    spent, slowdown, clock = _capped(hardware, load, time, demand.total, dynamic, beside)
     spent = np.minimum(spent, room * (time.total + slowdown))
     # Where no cap binds, the same bits as a point that has no capped one beside it.
     spent, slowdown = np.where(lower, spent, uncapped), np.where(lower, slowdown, 0.0)
@@ -52,7 +55,12 @@ def at_load(hardware: Hardware, time: Terms, dynamic: Terms, ceiling: Watts) -> 
 
 
 def _capped(
-    hardware: Hardware, load: LoadPower, time: Terms, demand: Joules, dynamic: Terms
+    hardware: Hardware,
+    load: LoadPower,
+    time: Terms,
+    demand: Joules,
+    dynamic: Terms,
+    beside: Seconds,
 ) -> tuple[Joules, Seconds, Ratio]:
     """Energy of a pass whose clock a cap below the rated limit lowers, added time, that clock."""
     total, idle = time.total + INSTANT, hardware.idle_power
@@ -61,7 +69,8 @@ def _capped(
     moving = np.minimum(moved / total, full)
     room = (hardware.tdp - idle - moving) / (full - moving + INSTANT)
     clock = clocking.clock_under_cap(room, load.voltage_floor, load.clock_floor)
-    slowdown = clocking.clocked_time(time.get("compute", 0.0), clock)
+    clocked = np.maximum(time.get("compute", 0.0) - beside, 0.0)
+    slowdown = clocking.clocked_time(clocked, clock)
     core = (full - moving) * clocking.core_power_share(clock, load.voltage_floor)
     spent = np.maximum(moving * total + core * (total + slowdown), dynamic.total)
     pause = energy.power_limited_slowdown(spent, total + slowdown, hardware.tdp, idle)
