@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from infercost.errors import closest
-from infercost.measurements.layouts import layout_of
+from infercost.measurements.layouts import Layout, layout_of
 from infercost.measurements.loads import MOST_IN_FLIGHT, Load, devices_of, load_of
 from infercost.measurements.published import Fault, Row, beams, era_of, lengths, number, stated
 from infercost.measurements.spelling import tidied
@@ -154,7 +154,7 @@ def _read(row: Row, dirs: tuple[str, ...]) -> Reading:
         prompt=max(prompt, 1.0),
         output=max(output, 2.0),
         chunk=IN_FLIGHT_CHUNK if in_flight else CHUNKS.get(era, STATIC_CHUNK),
-        prefills=work.prefills,
+        prefills=work.prefills * _interrupting(work, batch, layout),
         steps=work.steps,
         time_s=seconds,
         value=value,
@@ -281,8 +281,9 @@ def _work(row: Row, load: Load, output: float) -> _Work:
     """Prefills and decode steps behind a row's time, and the phase it speaks of."""
     scenario, metric = row["scenario"], row["metric"]
     if load.steady and metric == "tpot_s":
-        # While a sequence decodes, every other one is replaced once: B prefills in `output` steps.
-        return _Work(1.0 / output, 1.0, "served")
+        # While a sequence decodes, every one is replaced once: B prefills in its steps, of which
+        # `_interrupting` keeps those of others.
+        return _Work(1.0 / max(output - 1.0, 1.0), 1.0, "served")
     if scenario == "prefill" or metric in _OF_PREFILL:
         return _Work(1.0, 0.0, "served" if load.steady else "prefill")
     if scenario == "decode" or metric in ("tpot_s", "decode_step_time_s"):
@@ -306,6 +307,18 @@ class _Shape:
     replicas: float
     """Replicas that share a rate; below 1 where the rate is of a part of one replica."""
     devices: int
+
+
+def _interrupting(work: _Work, batch: float, layout: Layout) -> float:
+    """Share of the prefills behind a row that count: of a TPOT those of others, if they are known.
+
+    One runs in one group and one stage after the other: dp · pp of B sequences are served in its
+    time. Of requests at a rate, how many others there are is settled later.
+    """
+    if work.phase != "served" or work.steps == 0 or math.isnan(batch):
+        return 1.0
+    dp = 1 if layout.ep == 1 else layout.dp
+    return max(1.0 - dp * layout.pp / batch, 0.0)
 
 
 _TIMES = ("tpot_s", "decode_step_time_s", "ttft_s", "prefill_time_s", "e2e_latency_s")
