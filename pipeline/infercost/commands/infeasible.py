@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def why_infeasible(point: Evaluation, limit: str) -> str:
     """What a limit says of a point, or of what works beside it; nothing where it is feasible."""
     who, one = _limited(point)
-    reason = _REASONS.get(limit, lambda _: "")(one)
+    reason = _REASONS[limit](one) if limit in _REASONS else ""
     return f"{who}: {reason}" if who and reason else reason
 
 
