@@ -101,9 +101,10 @@ MITIGATIONS = (
         " disaggregation distillation distillation-7b early-exit edge-split eviction-h2o"
         " eviction-snapkv offload prefix-cache routing sparse-attention speculation-bytes"
         " speculation-eagle speculation-eagle@worst speculation-eagle-tree speculation-heads"
-        " speculation-lookup speculation-model speculation-model-qwen w4+kv8+speculation-eagle",
+        " speculation-layers speculation-lookup speculation-model w4+kv8+speculation-eagle",
     ),
     f"{DENSE} mitigation=latent-reasoning trend=reasoning",
+    f"{DEVICE} model=qwen3-32b batch=16 mitigation=speculation-model-qwen",
     *_each(
         LATENT, "mitigation", "none w4 speculation-mtp sparse-attention activation-sparsity offload"
     ),
@@ -128,6 +129,7 @@ TRENDS = (
     f"{DEVICE} model=llama-3.1-70b batch=4 trend=long-context",
     f"{DENSE} trend=rag",
     f"{DENSE} trend=rag-hyperscale",
+    f"{DENSE} trend=rag-reused",
     f"{DEVICE} model=llama-3.1-8b batch=16 trend=moe",
     f"{LATENT} plan.ep=8 trend=imbalance",
     f"{DEVICE} model=qwen2.5-vl-72b batch=16 trend=multimodal",
