@@ -295,6 +295,7 @@ def test_two_positions_a_token_by_hand() -> None:
     assert number(found.whole(2)) == 4 * number(plain.whole(2))
     assert number(found.whole(1)) == 2 * number(plain.whole(1))
     assert (number(found.cached_prompt), number(found.cached_pairs(100.0))) == (600, 4 * 7 * 50)
+    assert number(in_positions(plain, 3.0).whole(2)) == 9 * number(plain.whole(2))
     assert number(found.pace) == 0.5
     assert number(in_positions(plain, 1e-6).prompt) == 1, "one position at least"
     still = in_positions(point("model=llama-3.1-8b", "workload=snapshot").lengths, 4.0)

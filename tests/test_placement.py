@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infercost.cost import Evaluation
-from infercost.placement import LIMITS
+from infercost.placement import LIMITS, kv_bytes_per_sequence
 from probes import number, point
 
 MODEL = ("calibration=ideal", "model=llama-3.1-8b")
@@ -108,6 +108,28 @@ def test_a_window_sees_the_end_of_a_shared_context(shared: int, own: int, once: 
     layer = 2 * 8 * 64 * 2
     assert number(at.memory.kv) == 8 * 12 * own * layer
     assert number(at.memory.context) == 12 * once * layer
+
+
+@pytest.mark.parametrize(
+    ("sharding", "tp", "batch", "rows"),
+    [
+        ("heads", 16, 7, 7 * 1100),  # each of 8 heads is kept twice
+        ("batch", 16, 7, 4 * 1100),  # two devices of a head take 4 and 3 sequences
+        ("sequence", 16, 7, 7 * 550),  # or half of each
+        ("batch", 8, 7, 7 * 1100),
+        ("sequence", 8, 7, 7 * 1100),
+    ],
+)
+def test_devices_beyond_heads_keep_copies_or_parts(
+    sharding: str, tp: int, batch: int, rows: int
+) -> None:
+    """Llama-3.1-70B: one of 8 KV heads on a device, 80 layers of 2 x 128 x 2 B a token."""
+    words = ("model=llama-3.1-70b", *FIXED, f"plan.tp={tp}", f"batch={batch}")
+    at = point(*words, "plan.admission_sigma=0", f"plan.kv_sharding={sharding}")
+    head = 80 * 2 * 128 * 2
+    assert number(at.memory.kv) == rows * head
+    parts = 2 if tp == 16 and sharding != "heads" else 1
+    assert number(kv_bytes_per_sequence(at.layout, at.lengths)) == 1100 * head / parts
 
 
 def test_a_drafter_keeps_weights_and_caches_of_its_own() -> None:
