@@ -150,7 +150,8 @@ def kv_bytes_per_sequence(layout: Layout, lengths: Lengths) -> Bytes:
 def _workspace(layout: Layout, lengths: Lengths) -> Bytes:
     """Activations alive at once: a chunk of prefill, or the decode batch if nothing is prefilled.
 
-    Residual stream twice, its normalised copy and the widest block, in the activations' format.
+    4 D of a normalisation, which reads and writes the residual stream and its copy, and 2 W of the
+    widest block, gate and up side by side, in the activations' format.
     """
     plan = layout.case.plan
     prompts = chunk_tokens(plan.prefill_batch * lengths.longest, plan.prefill_chunk)
