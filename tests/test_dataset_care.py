@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 import zipfile
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import pytest
 from infercost.__main__ import main
 from infercost.datasets import (
     Version,
+    half_made,
     open_version,
     remove,
     tag,
@@ -216,6 +218,21 @@ def test_tags_point_and_gc_spares_what_is_pointed_at(tmp_path: Path) -> None:
     for wrong in ("latest", "Paper", "../x", found[0].name):
         with pytest.raises(SpecError, match="cannot be a tag"):
             tag(root, found[0], wrong)
+
+
+def test_gc_takes_what_a_killed_publisher_left_a_day_ago(tmp_path: Path) -> None:
+    root = tmp_path / "datasets"
+    old, young = (root / "cared" / f".staging-{name}" for name in ("old", "young"))
+    for folder in (old, young):
+        (folder / "data").mkdir(parents=True)
+    for path in (old, old / "data"):
+        os.utime(path, (time.time() - 25 * 3600,) * 2)
+    assert half_made(root) == half_made(root, "cared") == [old]
+    assert main(["datasets", "gc", "--root", str(root)]) == 0
+    assert not old.exists() and young.exists()
+    os.utime(young, (time.time() - 25 * 3600,) * 2)  # a file of it is an hour old
+    os.utime(young / "data", (time.time() - 3600,) * 2)
+    assert half_made(root) == []
 
 
 def test_exports_hold_every_row_and_value(version: Version, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import json
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -280,6 +281,21 @@ def unreachable(root: Path, study: str = "", keep: int = 0) -> list[Version]:
         old = mine[: len(mine) - keep] if keep else mine
         found += [v for v in old if v.name not in pointed]
     return found
+
+
+HALF_MADE = 24 * 3600.0
+"""Seconds without a change after which nobody is taken to be writing any more."""
+
+
+def half_made(root: Path, study: str = "") -> list[Path]:
+    """Folders that killed publishers left, in which nothing has changed for a day."""
+    found = sorted((root / study).glob(".staging-*") if study else root.glob("*/.staging-*"))
+    return [folder for folder in found if time.time() - _changed(folder) > HALF_MADE]
+
+
+def _changed(folder: Path) -> float:
+    """When anything in a folder changed last."""
+    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
 
 
 def remove(version: Version) -> None:

@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> None:
     tagging.add_argument("version", help="STUDY/start-of-version; with --delete STUDY")
     tagging.add_argument("name")
     tagging.add_argument("--delete", action="store_true", help="take the tag away")
-    removing = actions.add_parser("gc", help="versions that neither `latest` nor a tag names")
+    removing = actions.add_parser("gc", help="delete versions that no pointer names")
     removing.add_argument("study", nargs="?", default="")
     removing.add_argument(
         "--keep", type=int, default=0, help="newest versions to keep (default: 0)"
@@ -283,8 +283,10 @@ def run_tag(arguments: argparse.Namespace) -> int:
 
 
 def run_gc(arguments: argparse.Namespace) -> int:
-    """Delete versions that no pointer names."""
-    from infercost.datasets import known_study, remove, unreachable
+    """Delete versions that no pointer names, and what killed publishers left half made."""
+    import shutil
+
+    from infercost.datasets import half_made, known_study, remove, unreachable
 
     _check_count("--keep", arguments.keep)
     if arguments.study:
@@ -296,9 +298,17 @@ def run_gc(arguments: argparse.Namespace) -> int:
             print(f"{version.study}/{version.name}")
         if not arguments.dry_run:
             remove(version)
+    left = half_made(arguments.root, arguments.study)
+    for folder in left:
+        if not arguments.json:
+            print(f"{folder.parent.name}/{folder.name}: left by a publisher that was killed")
+        if not arguments.dry_run:
+            shutil.rmtree(folder)
     if arguments.json:
         named = [f"{version.study}/{version.name}" for version in found]
-        print_json({"versions": named, "bytes": size, "removed": not arguments.dry_run})
+        half = [str(folder) for folder in left]
+        removed = not arguments.dry_run
+        print_json({"versions": named, "bytes": size, "half_made": half, "removed": removed})
         return 0
     verb = "would go" if arguments.dry_run else "are gone"
     noun = "version" if len(found) == 1 else "versions"
