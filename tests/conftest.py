@@ -10,6 +10,9 @@ import os
 
 from hypothesis import settings
 
+os.environ.pop("COLUMNS", None)
+"""Set by pytest-xdist for its workers; tables in a pipe are as wide as they need where it is not."""
+
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.register_profile("fuzz", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infercost.arrays import number
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -51,6 +49,8 @@ def _reach(_: Evaluation) -> str:
 
 
 def _context(point: Evaluation) -> str:
+    from infercost.arrays import number
+
     longest, most = number(point.lengths.longest), number(point.case.model.max_context)
     return (
         f"requests are longer than the model's context: up to {longest:,.0f} tokens, and it takes"
@@ -59,6 +59,8 @@ def _context(point: Evaluation) -> str:
 
 
 def _capacity(point: Evaluation) -> str:
+    from infercost.arrays import number
+
     needed, room = number(point.memory.used), number(point.memory.room)
     return (
         f"memory: {needed / 1e9:.1f} GB needed per device, {room / 1e9:.1f} GB there;"
@@ -73,6 +75,7 @@ def _endurance(_: Evaluation) -> str:
 
 def _missed(point: Evaluation, column: str, place: int) -> str:
     """How far the nearest point of a search is from an objective of service."""
+    from infercost.arrays import number
     from infercost.registry import metrics
     from infercost.units import show
 

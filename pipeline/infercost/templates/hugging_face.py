@@ -169,7 +169,10 @@ def _ffns(config: _Config, layers: int) -> tuple[Lines, list[str]]:
 
 
 def _formats(config: _Config) -> str:
-    """Number formats of the checkpoint; products in the format of its activations, or narrower."""
+    """Number formats of the checkpoint; products in the format of its activations, or narrower.
+
+    Checkpoints in fp8 keep embeddings, head and routers as they were (deepseek-v3-report, 3.3.1).
+    """
     stated = config.keys.get("dtype", config.keys.get("torch_dtype", "bfloat16"))
     if stated not in _FORMATS:
         raise config.refused("torch_dtype", f"'{stated}' is no format that is read", _BY_HAND)
@@ -179,7 +182,8 @@ def _formats(config: _Config) -> str:
         remedy = "Take the unquantised model's file, and a mitigation such as +mitigation=[w4]"
         raise config.refused("quantization_config", f"'{method}' is not read", remedy)
     weights, experts, products = (found or own for found in _OF_QUANTISATION[method])
+    tables = f", tables: {own}" if weights != own else ""
     return (
         f"formats: {{weights: {weights}, experts: {experts}, kv: {own}, activations: {own}, "
-        f"compute: {products}}}"
+        f"compute: {products}{tables}}}"
     )
