@@ -11,7 +11,7 @@ import os
 from hypothesis import settings
 
 os.environ.pop("COLUMNS", None)
-"""Set by pytest-xdist for its workers; tables in a pipe are as wide as they need where it is not."""
+"""pytest-xdist sets it for its workers; without it tables in a pipe are as wide as they need."""
 
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.register_profile("fuzz", deadline=None, max_examples=1000)

@@ -147,7 +147,7 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
 
 
 def _print_ledger(verdicts: list[Verdict]) -> None:
-    from infercost.claims import UNTESTED, rule_of
+    from infercost.claims import UNTESTED
 
     rows = [
         [
@@ -155,17 +155,11 @@ def _print_ledger(verdicts: list[Verdict]) -> None:
             verdict.verdict,
             f"{verdict.holding}/{verdict.cases}" if verdict.cases else "",
             _number(verdict.median),
-            rule_of(verdict.claim),
-            _number(verdict.margin),
-            _number(verdict.probability),
-            _number(verdict.drawn),
-            _number(verdict.error),
             verdict.claim.study,
         ]
         for verdict in verdicts
     ]
-    headings = ("claim", "verdict", "cases", "median", "rule", "margin", "probability", "drawn")
-    columns = [*headings, "error", "study"]
+    columns = ("claim", "verdict", "cases", "median", "study")
     filled = [at for at in range(len(columns)) if any(row[at] for row in rows)]
     print_table("", [columns[at] for at in filled], [[row[at] for at in filled] for row in rows])
     counts = {v.verdict: sum(o.verdict == v.verdict for o in verdicts) for v in verdicts}
@@ -177,10 +171,8 @@ def _print_ledger(verdicts: list[Verdict]) -> None:
 
 
 _LEGEND = (
-    "cases: those that support the claim, of all; median: of their numbers, rule: what it must be;"
-    " margin: how far it is on the right side (log ratio, log odds ratio or difference);"
-    " probability: that a case supports the claim, given the errors made on measurements (error:"
-    " scale of their logarithms); drawn: share of draws that do"
+    "cases: those that support the claim, of all; median: of their numbers; what it must be,"
+    " and how surely it is: 'infercost claims NAME', or --json"
 )
 
 
@@ -201,7 +193,7 @@ def _print_one(verdict: Verdict, root: Path, dirs: tuple[str, ...]) -> None:
         f"{verdict.verdict}: {verdict.holding} of {verdict.cases} cases have {claim.value}"
         f" {rule_of(claim)} (median {_number(verdict.median)}); {verdict.version}"
     )
-    for text in (verdict.region, claim.note):
+    for text in (_surety(verdict), verdict.region, claim.note):
         if text:
             print(textwrap.fill(text, 100))
     table = cases_of(verdict.name, claim, open_version(root, claim.study), dirs)
@@ -211,6 +203,18 @@ def _print_one(verdict: Verdict, root: Path, dirs: tuple[str, ...]) -> None:
     if len(table) > _MOST_CASES:
         print(f"and {len(table) - _MOST_CASES} more")
     print(f"query: {' '.join(claim.query.split())}")
+
+
+def _surety(verdict: Verdict) -> str:
+    """How far the numbers are on the right side, and how surely."""
+    told = {
+        "margin": (verdict.margin, "how far the median is on the right side"),
+        "error": (verdict.error, "scale of the logarithms of errors made on measurements"),
+        "probability": (verdict.probability, "that a case supports the claim, given these errors"),
+        "drawn": (verdict.drawn, "share of draws in which it does"),
+    }
+    texts = [f"{name} {_number(v)} ({what})" for name, (v, what) in told.items() if _number(v)]
+    return "; ".join(texts)
 
 
 def _cell(value: Any) -> str:
