@@ -24,10 +24,15 @@ from infercost.registry import metrics
 from infercost.tape import sliced
 from infercost.tape.deferred import Tape
 from infercost.tape.sliced import Sliced, tape_over, worth_a_tape
+from infercost.tiers.tiering import is_plain
 from infercost.workloads.lengths import has_requests
 
 BLOCK = 2**16
 """Points searched at once without a tape, whole inner grids at least."""
+
+TIERED = 2**13
+"""The same of a device with tiers of memory. Their maps hang on almost every axis, and all maps are
+held side by side: on a tape nearly everything would be computed at once, in gigabytes."""
 
 TOGETHER = 2**12
 """Points that a search keeps before it tells them: enough to hide Python's overhead when they are
@@ -173,8 +178,9 @@ def _chosen(whole: Grid, looked_at: int, kept: list[_Kept]) -> Chosen:
 def _scored(composed: ComposedCase, whole: Grid, choices: int, how: Search) -> Iterator[_Scores]:
     """Scores block by block, on a tape where that is worth it: the same bits."""
     keep_memory()
-    if not worth_a_tape(whole.shape, has_requests(composed.case.workload)):
-        for block in whole.blocks(max(BLOCK, choices)):
+    plain = is_plain(whole.bind(composed.case).hardware)
+    if not (plain and worth_a_tape(whole.shape, has_requests(composed.case.workload))):
+        for block in whole.blocks(max(BLOCK if plain else TIERED, choices)):
             yield _scores(block, _looked_at(composed, block, how), choices)
         return
     tape = tape_over(whole.shape)
