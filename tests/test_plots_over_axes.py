@@ -84,8 +84,10 @@ def texts_of(figure: Figure) -> set[str]:
     return {str(row["label"]) for rows in sets for row in rows if "label" in row}
 
 
-def test_the_text_of_a_mark_stands_in_its_cell() -> None:
-    marked = ROWS.assign(paper=["x" if tp == 8 else "" for tp in ROWS["tp"]])
+@pytest.mark.parametrize("none", ["", None])
+def test_the_text_of_a_mark_stands_in_its_cell(none: str | None) -> None:
+    """Where it has none the cell stays: an empty text comes back from CSV as a missing value."""
+    marked = ROWS.assign(paper=["x" if tp == 8 else none for tp in ROWS["tp"]])
     drawn = draw("heat-map", data(marked, **ROLES["heat-map"], mark="paper"))
     assert "4,444  x" in texts_of(drawn)  # 8000 / 1.8
     assert "909" in texts_of(drawn)  # 1000 / 1.1

@@ -31,12 +31,17 @@ def chosen_table(data: FigureData, figure: str, table: str | None) -> pd.DataFra
 def columns_of(
     data: FigureData, figure: str, frame: pd.DataFrame, wanted: dict[str, str | None]
 ) -> pd.DataFrame:
-    """The columns that a figure shows, under the names of their roles, without empty rows."""
+    """The columns that a figure shows, under the names of their roles, without empty rows.
+
+    A `mark` or `label` that is missing is no text: tables come from CSV, which knows no empty one.
+    """
     for role, column in wanted.items():
         if column is not None and column not in frame:
             fault = f"no column is named '{column}'"
             raise data.fault(f"{figure}.{role}", fault, nearest(column, frame.columns))
     found = pd.DataFrame({role: frame[c] for role, c in wanted.items() if c is not None})
+    words = [role for role in ("mark", "label") if role in found]
+    found[words] = found[words].fillna("")
     found = found.dropna().reset_index(drop=True)
     if found.empty:
         raise data.fault(figure, "no row has all that the figure shows", "Choose other columns")
