@@ -188,8 +188,7 @@ class Evaluation:
         if self.drafter is None:
             return None
         step = step_pass(self.drafter, self.lengths, self.sequences)
-        step = drafts.draft_pass(step, drafting)
-        return pass_cost(self.drafter, step, self.routes)
+        return pass_cost(self.drafter, drafts.draft_pass(step, drafting), self.routes)
 
     @property
     def _chunks_per_step(self) -> Ratio:
@@ -256,6 +255,11 @@ class Evaluation:
         return sum((cost.time.total for cost in self.encoders), start=0.0)
 
     @cached_property
+    def local_prefill_time(self) -> Seconds:
+        """Time of one prefill on these devices, by prompt stratum: of a prompt alone."""
+        return first_token.local_prefill_time(self)
+
+    @cached_property
     def prefill_time(self) -> Seconds:
         """Time of one prefill, by prompt stratum: of a prompt alone, wherever it runs."""
         return first_token.prefill_time(self)
@@ -316,7 +320,7 @@ class Evaluation:
         return serving.interrupted_tpot(
             self.step_time,
             self.occupancy(self.prefill_terms.total),
-            self.lengths.mean(first_token.local_prefill_time(self)),
+            self.lengths.mean(self.local_prefill_time),
             self.case.batch,
             self.lengths.prefills_per_step,
             self.lengths.branches,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from infercost.compose import ComposedCase, Options
     from infercost.cost import Evaluation
     from infercost.grid import Grid
+    from infercost.table import Columns
 
 HEADLINES = (
     ("time to first token or picture (TTFT), mean", "ttft_s"),
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     options, composed, grid, point = asked(arguments.overrides, tuple(arguments.config_dir))
     known = columns(point, grid, composed.options, composed.labels)
     print_notes(idle(options.question, options, [known]))
-    content = explained(composed, grid, point)
+    content = explained(composed, grid, point, part=known)
     if arguments.trace:
         _check_traceable(arguments.trace, content)
         return _trace(arguments, composed, point)
@@ -166,11 +167,16 @@ def _without_directions(point: Evaluation) -> Evaluation:
 
 
 def explained(
-    composed: ComposedCase, grid: Grid, point: Evaluation, limit: int = 0
+    composed: ComposedCase,
+    grid: Grid,
+    point: Evaluation,
+    limit: int = 0,
+    part: Columns | None = None,
 ) -> dict[str, Any]:
     """All columns of the one point of a grid, its operators and its memory map, as plain data.
 
-    `limit` is the code of an objective that a search could not meet.
+    `limit` is the code of an objective that a search could not meet, `part` the point's columns
+    where they are known.
     """
     import numpy as np
 
@@ -179,8 +185,9 @@ def explained(
     from infercost.table import columns
     from infercost.terms import RESOURCES
 
-    limits = None if limit == 0 else np.full_like(np.asarray(point.broken), limit)
-    part = columns(point, grid, composed.options, composed.labels, limits)
+    if part is None:
+        limits = None if limit == 0 else np.full_like(np.asarray(point.broken), limit)
+        part = columns(point, grid, composed.options, composed.labels, limits)
     code = int(part.grid.flat(part.limit)[0])
     memory = point.memory
     return {

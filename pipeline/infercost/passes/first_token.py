@@ -32,7 +32,7 @@ def local_prefill_time(point: Evaluation) -> Seconds:
 
 def prefill_time(point: Evaluation) -> Seconds:
     """The same until decode may begin, on whatever devices: caches handed over included."""
-    own = local_prefill_time(point)
+    own = point.local_prefill_time
     if parts_phases(point.case):
         own = own + hand_over(None, point).total
     pool = point.case.mechanisms.pool
